@@ -1,0 +1,67 @@
+//! What a producer keeps in git, read tolerantly and totally: `(T, Vec<Finding>)`, never a panic, never an early
+//! end because of one broken entity.
+//!
+//! | module | reads |
+//! |---|---|
+//! | `project` | `lunchbadger.json` of the `dev` repository, and edits it losslessly |
+//! | `loopback` | models and data sources of the LoopBack project in the `dev` repository |
+//! | `functions` | `serverless.yml` of every directory of the `functions` repository |
+//! | `openapi` | the workspace's OpenAPI document, from `refs/lunchbadger/openapi/<env>` |
+//!
+//! `decode` reads all of them. What one entity may look like is in `project-file.md`, `http-apis.md` and
+//! `functions.md` of the contract.
+
+mod entities;
+
+pub use entities::{
+    ApiEndpoint, Broken, Connection, DataSource, Entity, Function, Gateway, Model, OpenApi, OpenApiPath, Pair, Pipeline,
+    Policy, Project, ServiceEndpoint, Trigger,
+};
+
+use lb_vocab::{Environment, Finding, Source, Tree};
+
+/// What was observed of one producer's environment: each source on its own.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// Files of `dev` that match [`DEV_GLOBS`].
+    pub dev: Source<Tree>,
+    /// Files of `functions` that match [`FUNCTIONS_GLOBS`].
+    pub functions: Source<Tree>,
+    /// `openapi.json` of [`openapi_ref`].
+    pub openapi: Source<Tree>,
+}
+
+/// Everything that is known of one producer's environment.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// The project. `Absent`: no file, or no project in it; there are no gateways then.
+    pub project: Source<Project>,
+    /// Models and data sources. `Absent`: the repository is unborn.
+    pub models: Source<Vec<Entity<Model>>>,
+    /// Data sources of the LoopBack project.
+    pub data_sources: Source<Vec<Entity<DataSource>>>,
+    /// Functions, one per directory. `Absent`: the repository is unborn.
+    pub functions: Source<Vec<Entity<Function>>>,
+    /// The OpenAPI document, checked. `Absent`: the workspace has not published one.
+    pub openapi: Source<OpenApi>,
+    /// What is wrong, sorted by place.
+    pub findings: Vec<Finding>,
+}
+
+/// What is read of the `dev` repository.
+pub const DEV_GLOBS: &[&str] = &[
+    "lunchbadger.json",
+    "server/model-config.json",
+    "server/datasources.json",
+    "server/models/*.json",
+    "common/models/*.json",
+];
+
+/// What is read of the `functions` repository.
+pub const FUNCTIONS_GLOBS: &[&str] = &["*/**"];
+
+/// The reference in `dev` that holds the workspace's OpenAPI document, as `openapi.json`.
+#[must_use]
+pub fn openapi_ref(environment: &Environment) -> String {
+    format!("refs/lunchbadger/openapi/{environment}")
+}
