@@ -1,0 +1,175 @@
+//! `LBProducer`: one producer, cluster-wide.
+
+use std::collections::BTreeMap;
+
+use kube::CustomResource;
+use lb_vocab::{Limits, Revision};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Condition;
+
+/// A producer of APIs: a git user with a `dev` and a `functions` repository. Made by the roster; `access`, `suspend`,
+/// `limits` and `environments` are the operator's.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "lunchbadger.io",
+    version = "v1alpha1",
+    kind = "LBProducer",
+    plural = "lbproducers",
+    singular = "lbproducer",
+    shortname = "lbp",
+    category = "lunchbadger",
+    status = "LBProducerStatus"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct LBProducerSpec {
+    /// Environments that are deployed. Default: `[dev]`.
+    #[serde(default = "default_environments")]
+    pub environments: Vec<String>,
+    /// Whether the producer may run anything. `Disabled` removes all of its objects but its credentials, as
+    /// `disabled` in its project does; either suffices. Default: `Enabled`.
+    #[serde(default)]
+    pub access: Access,
+    /// Touch nothing of this producer: neither apply nor remove. Default: false.
+    #[serde(default)]
+    pub suspend: bool,
+    /// Limits that differ from the platform's.
+    #[serde(default, skip_serializing_if = "LimitOverrides::is_empty")]
+    pub limits: LimitOverrides,
+}
+
+fn default_environments() -> Vec<String> {
+    vec!["dev".to_owned()]
+}
+
+/// Whether a producer may run anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Access {
+    /// What its project says runs.
+    #[default]
+    Enabled,
+    /// Nothing runs; credentials are kept.
+    Disabled,
+}
+
+/// Limits of one producer that differ from the platform's defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LimitOverrides {
+    /// Gateways of one environment. Default: 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateways: Option<u32>,
+    /// Functions of one environment. Default: 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub functions: Option<u32>,
+    /// Service endpoints and API endpoints together. Default: 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<u32>,
+    /// Models. Default: 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<u32>,
+    /// Size of `lunchbadger.json` in bytes. Default: 4194304 (4 MiB).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_file_bytes: Option<u64>,
+}
+
+impl LimitOverrides {
+    /// Whether nothing is overridden.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The limits that hold: `base` with what is overridden.
+    #[must_use]
+    pub fn over(&self, base: &Limits) -> Limits {
+        let or = |own: Option<u32>, base: usize| own.map_or(base, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        Limits {
+            gateways: or(self.gateways, base.gateways),
+            functions: or(self.functions, base.functions),
+            endpoints: or(self.endpoints, base.endpoints),
+            models: or(self.models, base.models),
+            project_file_bytes: self.project_file_bytes.unwrap_or(base.project_file_bytes),
+            push_bytes: base.push_bytes,
+            repository_bytes: base.repository_bytes,
+        }
+    }
+}
+
+/// What was seen of a producer, and done for it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LBProducerStatus {
+    /// The generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Conditions of the producer as a whole, sorted by type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// The state of each environment, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environments: BTreeMap<String, EnvironmentStatus>,
+    /// The first 404 of the producer at the configstore, milliseconds since the epoch; absent while it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<u64>,
+}
+
+/// The state of one environment of a producer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentStatus {
+    /// The newest revision that was worked on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempted: Option<RevisionStatus>,
+    /// The newest revision whose objects all stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<RevisionStatus>,
+    /// Digest of the plan that was applied: equal plans need no write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_digest: Option<String>,
+    /// Credentials were made. Where they are noted and missing the environment is stalled; they are never made anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub credentials_made: bool,
+    /// Gateways that stand, of those that the plan has: `2/3`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub gateways: String,
+    /// Findings: sorted, at most 32, each at most 256 bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
+    /// How many findings there are in all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub finding_count: u32,
+    /// Conditions of the environment, sorted by type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// A revision in a status: full commit ids, absent where the source is proven absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionStatus {
+    /// Commit of `dev`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dev: Option<String>,
+    /// Commit of `functions`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub functions: Option<String>,
+    /// Commit of the OpenAPI document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openapi: Option<String>,
+}
+
+impl From<&Revision> for RevisionStatus {
+    fn from(revision: &Revision) -> Self {
+        let text = |id: &Option<lb_vocab::CommitId>| id.as_ref().map(ToString::to_string);
+        Self { dev: text(&revision.dev), functions: text(&revision.functions), openapi: text(&revision.openapi) }
+    }
+}
+
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
