@@ -1,1 +1,69 @@
-//! (in the making)
+//! What tests share: a real control plane, the real `git` client, waiting for conditions, and noting what was
+//! skipped.
+//!
+//! A development crate: it panics where a test could not go on anyway, with a message that says what to do.
+#![expect(clippy::expect_used, clippy::panic, reason = "a helper of tests reports by failing the test")]
+
+pub mod clock;
+pub mod cluster;
+pub mod control_plane;
+mod eventually;
+pub mod git;
+mod kubeconfig;
+pub mod process;
+pub mod skip;
+pub mod tools;
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use eventually::{eventually, eventually_within};
+
+/// Told what a long step does and waits for, a line at a time. Callers decide where it goes.
+pub type Progress = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// A [`Progress`] that nobody listens to.
+#[must_use]
+pub fn quiet() -> Progress {
+    Arc::new(|_| {})
+}
+
+/// A name that no other test of this run uses: `prefix`, then at most 12 lower-case letters and digits. Fits every
+/// grammar in which `prefix` is a valid beginning (namespaces, producers).
+#[must_use]
+pub fn unique(prefix: &str) -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("{prefix}{}x{}", base36(u64::from(std::process::id())), base36(count))
+}
+
+/// A TCP port of the loopback address that was free a moment ago.
+///
+/// # Panics
+/// Where no port can be bound at all.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind a loopback port");
+    listener.local_addr().expect("address of a bound listener").port()
+}
+
+/// A variable of the environment that development tools are steered by (`KUBEBUILDER_ASSETS`, `XDG_CACHE_HOME`,
+/// `LUNCHBADGER_TEST_*`). Set and empty counts as not set.
+#[must_use]
+pub fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn base36(mut number: u64) -> String {
+    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut digits = Vec::new();
+    loop {
+        digits.push(char::from(DIGITS[usize::try_from(number % 36).expect("below 36")]));
+        number /= 36;
+        if number == 0 {
+            return digits.iter().rev().collect();
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The users of a test cluster, and the kubeconfig that has a context for each.
+
+use std::fmt;
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+/// Who calls the API server of a test cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum User {
+    /// May do everything (`system:masters`).
+    Admin,
+    /// The control plane's own user: no rights but those that a test binds to the user `lunchbadger`.
+    Lunchbadger,
+    /// A foreign editor: may do everything, and its writes carry another field manager.
+    Mallory,
+    /// kube-controller-manager.
+    ControllerManager,
+}
+
+impl User {
+    /// Every user of a test cluster.
+    pub const ALL: [Self; 4] = [Self::Admin, Self::Lunchbadger, Self::Mallory, Self::ControllerManager];
+
+    /// The user's name, also that of its context in the kubeconfig.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Lunchbadger => "lunchbadger",
+            Self::Mallory => "mallory",
+            Self::ControllerManager => "system:kube-controller-manager",
+        }
+    }
+
+    fn group(self) -> &'static str {
+        match self {
+            Self::Admin | Self::Mallory | Self::ControllerManager => "system:masters",
+            Self::Lunchbadger => "lunchbadger",
+        }
+    }
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A random token for each user.
+pub(crate) struct Tokens([(User, String); 4]);
+
+impl Tokens {
+    /// New ones.
+    pub(crate) fn random() -> Result<Self> {
+        let mut tokens = User::ALL.map(|user| (user, String::new()));
+        for (_, token) in &mut tokens {
+            *token = random_token()?;
+        }
+        Ok(Self(tokens))
+    }
+
+    /// The API server's `--token-auth-file`.
+    pub(crate) fn csv(&self) -> String {
+        self.0.iter().map(|(user, token)| format!("{token},{user},{user},\"{}\"\n", user.group())).collect()
+    }
+
+    /// A kubeconfig with a context for each user; the current one is `current`.
+    pub(crate) fn kubeconfig(&self, server: &str, authority_pem: &[u8], current: User) -> Value {
+        let users: Vec<Value> = self
+            .0
+            .iter()
+            .map(|(user, token)| json!({"name": user.name(), "user": {"token": token}}))
+            .collect();
+        let contexts: Vec<Value> = User::ALL
+            .iter()
+            .map(|user| json!({"name": user.name(), "context": {"cluster": "lunchbadger", "user": user.name()}}))
+            .collect();
+        json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "lunchbadger", "cluster": {
+                "server": server,
+                "certificate-authority-data": STANDARD.encode(authority_pem),
+            }}],
+            "users": users,
+            "contexts": contexts,
+            "current-context": current.name(),
+        })
+    }
+}
+
+/// 256 random bits, from the key generator that is here anyway.
+fn random_token() -> Result<String> {
+    use sha2::{Digest, Sha256};
+    let key = rcgen::KeyPair::generate().context("generate a random token")?;
+    Ok(hex::encode(Sha256::digest(key.serialize_der())))
+}

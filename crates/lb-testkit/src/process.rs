@@ -1,0 +1,215 @@
+//! Child processes that never outlive us.
+//!
+//! Every child runs under a small `sh` that holds the reading end of a pipe whose writing end only we have: when we
+//! end in any way, `SIGKILL` included, the pipe closes and the child is killed. A parent-death signal would not do:
+//! it fires when the *thread* that started the child ends, and each test has its own.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result};
+
+/// Starts `"$@"`; each line read from the pipe is a signal's name to send; at its end the child is killed.
+const GUARD: &str = r#"
+exec 3<&0 </dev/null
+"$@" 3<&- &
+child=$!
+{ while read -r signal <&3; do kill -s "$signal" "$child"; done; kill -s KILL "$child"; } 2>/dev/null &
+guard=$!
+exec 3<&-
+wait "$child"; code=$?
+kill "$guard" 2>/dev/null
+exit "$code"
+"#;
+
+/// Removes a directory when the pipe closes. What writes into it is killed at the same moment, hence twice.
+const CLEANER: &str = r#"read -r _; rm -rf -- "$1" 2>/dev/null || { sleep 1; rm -rf -- "$1"; }"#;
+
+/// A running child with its log file.
+#[derive(Debug)]
+pub struct Supervised {
+    name: String,
+    log: PathBuf,
+    child: Child,
+}
+
+impl Supervised {
+    /// Starts a program. It sees no environment but `PATH`, `HOME`, `TMPDIR` and `environment`, its standard output and error
+    /// are appended to `log`, and it is in a process group of its own, so that Ctrl-C is ours to pass on.
+    ///
+    /// # Errors
+    /// Where `log` cannot be opened or `sh` not started. That the program itself is missing shows in its log.
+    pub fn start(
+        program: &Path,
+        arguments: impl IntoIterator<Item = impl Into<OsString>>,
+        environment: &BTreeMap<String, String>,
+        log: &Path,
+    ) -> Result<Self> {
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let output = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("open the log {} of {name}", log.display()))?;
+        let child = guarded(GUARD)
+            .arg(program)
+            .args(arguments.into_iter().map(Into::into))
+            .envs(environment)
+            .stdout(output.try_clone().context("duplicate a log's handle")?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("start sh, which starts {}", program.display()))?;
+        Ok(Self { name, log: log.to_owned(), child })
+    }
+
+    /// The program's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its exit status where it has ended (128 + signal where one ended it).
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Sends a signal by its name without `SIG` (`TERM`, `INT`, `HUP`, `STOP`).
+    ///
+    /// # Errors
+    /// Where the process has ended.
+    pub fn signal(&mut self, signal: &str) -> Result<()> {
+        let pipe = self.child.stdin.as_mut().context("the process was stopped")?;
+        writeln!(pipe, "{signal}").with_context(|| format!("send {signal} to {}", self.name))
+    }
+
+    /// The last lines of its log.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+
+    /// Kills it and waits until it is gone.
+    pub fn kill(&mut self) {
+        drop(self.child.stdin.take());
+        // It was killed; how it ended tells nothing.
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Removes a directory when it is dropped, or when our process ends in any way.
+#[derive(Debug)]
+pub struct Cleaner(Child);
+
+impl Cleaner {
+    /// Takes care of `directory`.
+    ///
+    /// # Errors
+    /// Where `sh` cannot be started.
+    pub fn of(directory: &Path) -> Result<Self> {
+        let child = guarded(CLEANER)
+            .arg(directory)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("start sh, which cleans up {}", directory.display()))?;
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Cleaner {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// `sh` with a script, a piped standard input, a group of its own and a bare environment.
+fn guarded(script: &str) -> Command {
+    let mut command = bare(Path::new("sh"));
+    command.args(["-c", script, "sh"]).stdin(Stdio::piped()).process_group(0);
+    command
+}
+
+/// A command without our environment but `PATH`, `HOME` and `TMPDIR`: tests behave alike whatever the shell has set,
+/// proxies and kubeconfigs above all.
+#[must_use]
+pub fn bare(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear();
+    for name in ["PATH", "HOME", "TMPDIR"] {
+        if let Some(value) = crate::environment(name) {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::eventually_within;
+
+    fn start(directory: &Path, script: &str) -> Supervised {
+        Supervised::start(Path::new("sh"), ["-c", script], &BTreeMap::new(), &directory.join("log")).unwrap()
+    }
+
+    async fn ended(process: &mut Supervised) -> ExitStatus {
+        let process = std::sync::Mutex::new(process);
+        eventually_within("the process ends", Duration::from_secs(10), || {
+            let status = process.lock().unwrap().ended();
+            async move { status.ok_or("it runs") }
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn an_end_is_noticed_with_its_code_and_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut process = start(directory.path(), "echo oh no >&2; exit 7");
+        assert_eq!(ended(&mut process).await.code(), Some(7));
+        assert_eq!(process.log_tail(), "oh no");
+    }
+
+    #[tokio::test]
+    async fn a_signal_arrives_and_a_kill_kills_what_ignores_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut polite = start(directory.path(), "trap 'exit 3' TERM; echo up; while :; do :; done");
+        eventually_within("it traps", Duration::from_secs(10), || {
+            let up = polite.log_tail() == "up";
+            async move { if up { Ok(()) } else { Err("not yet") } }
+        })
+        .await;
+        polite.signal("TERM").unwrap();
+        assert_eq!(ended(&mut polite).await.code(), Some(3));
+
+        let mut rude = start(directory.path(), "trap '' TERM; exec tail -f /dev/null");
+        rude.kill();
+        assert!(rude.ended().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_directory_goes_with_its_cleaner() {
+        let directory = tempfile::tempdir().unwrap().keep();
+        fs::write(directory.join("file"), "x").unwrap();
+        let cleaner = Cleaner::of(&directory).unwrap();
+        assert!(directory.exists());
+        drop(cleaner);
+        assert!(!directory.exists());
+    }
+}

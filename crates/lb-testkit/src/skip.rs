@@ -1,0 +1,41 @@
+//! Tests that cannot run here: said aloud, counted, and a failure in CI.
+//!
+//! `cargo xtask test` names a file in `LUNCHBADGER_TEST_SKIPS`, prints its lines at the end, and fails on any where
+//! `CI` is set. Never use it for what the set-up of that command provides.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// The variable that names the file of skips.
+pub const SKIPS: &str = "LUNCHBADGER_TEST_SKIPS";
+
+/// Where `program` is in `PATH`; otherwise notes the running test as skipped, saying how to install it. Use:
+/// `let Some(redis) = skip::needs("redis-server", "apt-get install redis-server") else { return };`
+#[must_use]
+pub fn needs(program: &str, how: &str) -> Option<PathBuf> {
+    let found = crate::tools::in_path(program);
+    if found.is_none() {
+        note(&format!("{program} is not installed ({how})"));
+    }
+    found
+}
+
+/// Notes the running test as skipped.
+///
+/// # Panics
+/// Where the file of skips cannot be written: a skip must not get lost.
+pub fn note(why: &str) {
+    let Some(file) = crate::environment(SKIPS) else { return };
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let binary = std::env::current_exe().ok();
+    let binary = binary.as_deref().and_then(|path| path.file_stem()).unwrap_or_default().to_string_lossy();
+    let binary = binary.rsplit_once('-').map_or(&*binary, |(name, _)| name);
+    let line = format!("{binary} {test}: {why}\n");
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file)
+        .and_then(|mut file| file.write_all(line.as_bytes()))
+        .expect("note a skipped test");
+}
