@@ -1,0 +1,5 @@
+'use strict';
+
+module.exports = function(Customer) {
+  Customer.validatesFormatOf('email', {with: /@/, allowNull: true});
+};
