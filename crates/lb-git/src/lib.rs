@@ -1,1 +1,21 @@
-//! (in the making)
+//! Git hosts behind one trait: where producers' repositories live.
+//!
+//! [`GitHost`] is shaped by what Gitea's API can do, so that both hosts can serve all of it. [`embedded`] keeps bare
+//! repositories in a data directory and drives the real `git`; it is for evaluation, small installations and tests.
+
+pub mod embedded;
+mod error;
+mod globs;
+mod host;
+mod names;
+mod types;
+
+pub use error::{HostError, Kind};
+pub use globs::Globs;
+pub use host::{GitHost, Tokens};
+pub use names::{Cursor, Login, RefName, WordError};
+pub use types::{
+    Advertisement, At, ByteStream, Change, ChangeKind, Changes, Collaborator, CommitInfo, Hook, Permission,
+    PublicKey, ReceivedHook, RefUpdate, Repository, RepositoryHeads, Rpc, Service, TokenInfo, TreeAnswer,
+    User,
+};
