@@ -1,0 +1,180 @@
+//! The configstore: the facade over all producers.
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use http::Method;
+use lb_vocab::{NameError, ProducerName};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::client::Caller;
+use super::git_api::{Repository, User};
+use super::{ClientError, Timeouts, TokenSource};
+use crate::error::code;
+
+const LISTING_LIMIT: usize = 64 << 20;
+const EVENT_LIMIT: usize = 1 << 20;
+
+/// The header of `GET /producers` that says how many there are: a shorter array was cut on its way.
+pub const TOTAL_HEADER: &str = "x-total-count";
+
+/// A git user of the prefix, as `GET /producers` lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProducerEntry {
+    /// The git user.
+    #[serde(flatten)]
+    pub user: User,
+    /// What follows the prefix in the user's login.
+    pub name: String,
+    /// The prefix.
+    pub namespace: String,
+    /// The user's repositories, complete.
+    pub repos: Vec<Repository>,
+    /// Why it is no producer and is never deployed, where its name is outside the grammar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finding: Option<String>,
+}
+
+impl ProducerEntry {
+    /// The producer's name, where it follows the grammar.
+    ///
+    /// # Errors
+    /// Where it does not: such a user is listed and never deployed.
+    pub fn producer(&self) -> Result<ProducerName, NameError> {
+        self.name.parse()
+    }
+}
+
+/// One producer, as `GET /producers/:name` answers it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Producer {
+    /// Its name.
+    pub id: String,
+    /// Always empty; older clients read it.
+    #[serde(default)]
+    pub envs: serde_json::Map<String, serde_json::Value>,
+    /// The git user.
+    pub user: User,
+    /// Its repositories, complete.
+    pub repos: Vec<Repository>,
+}
+
+/// What `POST /producers` answers; the user is nested once more than elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Created {
+    /// Its name.
+    pub id: String,
+    /// The git user, nested.
+    pub user: CreatedUser,
+    /// Its repositories.
+    pub repos: Vec<Repository>,
+}
+
+/// The git user inside [`Created`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedUser {
+    /// The git user.
+    pub user: User,
+}
+
+/// A push, as `GET /change-stream/:name` tells it. It is a nudge: decisions are made on commit ids.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PushEvent {
+    /// The reference: `refs/heads/master`.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// Commit before, all zeros where the reference is new.
+    pub before: String,
+    /// Commit after, all zeros where the reference was removed.
+    pub after: String,
+    /// The prefix of git users.
+    pub namespace: String,
+    /// The producer.
+    pub username: String,
+    /// Always `push`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The repository.
+    pub repo_name: String,
+    /// False only where every commit of the push was committed by the system itself.
+    pub is_external: bool,
+}
+
+/// A client of the configstore.
+#[derive(Clone, Debug)]
+pub struct Configstore(Caller);
+
+impl Configstore {
+    /// A client of the configstore at this URL.
+    ///
+    /// # Errors
+    /// Where TLS cannot be set up.
+    pub fn new(base: Url, token: TokenSource, timeouts: Timeouts) -> Result<Self, ClientError> {
+        Caller::new(base, token, timeouts).map(Self)
+    }
+
+    /// Every git user of the prefix with its repositories.
+    ///
+    /// # Errors
+    /// Also where fewer came than the answer's header announces.
+    pub async fn producers(&self) -> Result<Vec<ProducerEntry>, ClientError> {
+        let answer = self.0.send(self.0.call(Method::GET, &["producers"])?, LISTING_LIMIT).await?;
+        let producers: Vec<ProducerEntry> = answer.list()?;
+        let total =
+            answer.headers.get(TOTAL_HEADER).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        match total {
+            Some(total) if total == producers.len() => Ok(producers),
+            Some(total) => {
+                Err(answer.malformed(format!("{} producers came, {total} were announced", producers.len())))
+            }
+            None => Err(answer.malformed(format!("the header {TOTAL_HEADER} is missing"))),
+        }
+    }
+
+    /// One producer, `None` where the configstore itself says that there is none.
+    ///
+    /// # Errors
+    /// Everything else, a 404 of anybody else included.
+    pub async fn producer(&self, name: &ProducerName) -> Result<Option<Producer>, ClientError> {
+        let sent = self.0.send(self.0.call(Method::GET, &["producers", name.as_str()])?, LISTING_LIMIT).await;
+        let answer = match sent {
+            Err(error) if error.not_found_code() == Some(code::PRODUCER_NOT_FOUND) => return Ok(None),
+            other => other?,
+        };
+        let producer: Producer = answer.object()?;
+        if producer.id == name.as_str() {
+            Ok(Some(producer))
+        } else {
+            Err(answer.malformed(format!("it is about `{}`", producer.id)))
+        }
+    }
+
+    /// Makes sure that the producer exists with its repositories and hooks.
+    ///
+    /// # Errors
+    /// Where the call fails.
+    pub async fn create(&self, name: &ProducerName) -> Result<Created, ClientError> {
+        let call = self.0.call(Method::POST, &["producers"])?.json(&serde_json::json!({"id": name}));
+        self.0.send(call, LISTING_LIMIT).await?.object()
+    }
+
+    /// Pushes to a producer's repositories, from now on.
+    ///
+    /// # Errors
+    /// Where the stream cannot be opened. It ends with an error where it breaks, and does not reconnect.
+    pub async fn change_stream(
+        &self,
+        name: &ProducerName,
+    ) -> Result<BoxStream<'static, Result<PushEvent, ClientError>>, ClientError> {
+        let call = self.0.call(Method::GET, &["change-stream", name.as_str()])?;
+        let what = format!("change stream of {name}");
+        let events = self.0.events(call, EVENT_LIMIT).await?;
+        Ok(events
+            .map(move |event| {
+                serde_json::from_str(&event?.data)
+                    .map_err(|error| ClientError::Malformed { what: what.clone(), why: error.to_string() })
+            })
+            .boxed())
+    }
+}

@@ -1,0 +1,99 @@
+//! What can go wrong in a call to another role.
+
+use std::error::Error;
+use std::time::Duration;
+
+use lb_vocab::UnknownReason;
+
+/// A call that did not bring what was asked for. `what` is the call: `GET http://git-api/users/customer/al`.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The service says, in our envelope, that the thing does not exist.
+    #[error("{what}: {message} ({code})")]
+    NotFound {
+        /// The call.
+        what: String,
+        /// Which thing: a constant of [`crate::error::code`].
+        code: String,
+        /// The service's sentence.
+        message: String,
+    },
+    /// No answer, or one that broke off.
+    #[error("{what}: no complete answer: check that the service runs and can be reached")]
+    Unreachable {
+        /// The call.
+        what: String,
+        /// What the transport says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// An answer, but not what the contract says.
+    #[error("{what}: the answer is not what the contract says: {why}")]
+    Malformed {
+        /// The call.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An error answer of any other status than a 404 of ours.
+    #[error("{what}: answered {status} {code}: {message}")]
+    Refused {
+        /// The call.
+        what: String,
+        /// The HTTP status.
+        status: u16,
+        /// The envelope's code, empty where there was no envelope.
+        code: String,
+        /// The envelope's sentence, or the beginning of the body.
+        message: String,
+        /// When to come back, where the service says so.
+        retry_after: Option<Duration>,
+    },
+    /// The answer is larger than was agreed; the rest was not read.
+    #[error("{what}: the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// The call.
+        what: String,
+        /// The limit, bytes.
+        limit: usize,
+    },
+}
+
+impl ClientError {
+    /// The variant's name: metric label and condition reason.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "NotFound",
+            Self::Unreachable { .. } => "Unreachable",
+            Self::Malformed { .. } => "Malformed",
+            Self::Refused { .. } => "Refused",
+            Self::TooLarge { .. } => "TooLarge",
+        }
+    }
+
+    /// The code of a 404 of ours.
+    #[must_use]
+    pub fn not_found_code(&self) -> Option<&str> {
+        match self {
+            Self::NotFound { code, .. } => Some(code),
+            Self::Unreachable { .. }
+            | Self::Malformed { .. }
+            | Self::Refused { .. }
+            | Self::TooLarge { .. } => None,
+        }
+    }
+}
+
+impl From<&ClientError> for UnknownReason {
+    /// A failed call makes a source unknown, never absent.
+    fn from(error: &ClientError) -> Self {
+        let text = error.to_string();
+        match error {
+            ClientError::NotFound { .. } => Self::RepositoryMissing(text),
+            ClientError::Unreachable { .. } | ClientError::Refused { .. } => Self::Unreachable(text),
+            ClientError::Malformed { .. } => Self::Malformed(text),
+            ClientError::TooLarge { .. } => Self::Unreadable(text),
+        }
+    }
+}
