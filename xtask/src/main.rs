@@ -1,2 +1,73 @@
-//! (in the making)
-fn main() {}
+//! `cargo xtask`: what developing and trying LunchBadger takes, set-up included.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for people, who watch its output")]
+
+mod command;
+mod generate;
+mod say;
+mod test;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use lb_testkit::control_plane::{ControlPlane, Options};
+
+/// Development tasks. Each does the set-up that it needs.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the tools that are missing (a Kubernetes control plane), into ~/.cache/lunchbadger.
+    Tools,
+    /// Run every check and every test.
+    Test(test::Arguments),
+    /// Check the rules that no compiler knows.
+    Tidy,
+    /// Write the files that are generated from the code.
+    Generate,
+    /// Start an empty control plane and keep it until Ctrl-C.
+    Cluster,
+}
+
+fn main() -> ExitCode {
+    say::start();
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    match arguments.task {
+        Task::Tools => tools::ensure(),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Tidy => tidy::run(),
+        Task::Generate => generate::write(),
+        Task::Cluster => cluster(),
+    }
+}
+
+fn cluster() -> Result<()> {
+    tools::ensure()?;
+    runtime()?.block_on(async {
+        let plane = ControlPlane::start(Options { progress: say::progress(), ..Options::default() }).await?;
+        println!("export KUBECONFIG={}", plane.kubeconfig().display());
+        println!("{} get namespaces", plane.kubectl().display());
+        println!("Ctrl-C ends it.");
+        tokio::signal::ctrl_c().await.context("wait for Ctrl-C")
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")
+}

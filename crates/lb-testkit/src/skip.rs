@@ -21,6 +21,18 @@ pub fn needs(program: &str, how: &str) -> Option<PathBuf> {
     found
 }
 
+/// The directory in whose `node_modules` the express-gateway is that `cargo xtask tools` installs; otherwise notes the
+/// running test as skipped.
+#[must_use]
+pub fn needs_express_gateway() -> Option<PathBuf> {
+    let directory =
+        crate::tools::express_gateway_dir().ok().filter(|directory| directory.join("node_modules").is_dir());
+    if directory.is_none() {
+        note("express-gateway is not installed (apt-get install npm, then cargo xtask tools)");
+    }
+    directory
+}
+
 /// Notes the running test as skipped.
 ///
 /// # Panics

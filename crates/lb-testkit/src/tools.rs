@@ -86,21 +86,32 @@ pub fn in_path(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
-fn locate(name: &str) -> Result<PathBuf> {
-    let cache = kubernetes_dir()?;
+/// Where a binary of the control plane is, if anywhere.
+///
+/// # Errors
+/// As [`kubernetes_dir`].
+pub fn find(name: &str) -> Result<Option<PathBuf>> {
     let assets = crate::environment("KUBEBUILDER_ASSETS").map(PathBuf::from);
-    let found =
-        assets.iter().chain([&cache]).map(|directory| directory.join(name)).find(|file| file.is_file());
-    match (found, assets) {
-        (Some(file), _) => Ok(file),
-        (None, Some(assets)) => bail!(
-            "{name} is neither in KUBEBUILDER_ASSETS ({}) nor in {}: run `cargo xtask tools`, which builds it",
-            assets.display(),
-            cache.display()
+    let directories = assets.into_iter().chain([kubernetes_dir()?]);
+    Ok(directories.map(|directory| directory.join(name)).find(|file| file.is_file()))
+}
+
+/// Where `cargo xtask tools` installs express-gateway: `node_modules` stands in it. Keyed by its lock file.
+///
+/// # Errors
+/// As [`cache_dir`].
+pub fn express_gateway_dir() -> Result<PathBuf> {
+    const LOCK: &str = include_str!("../../../tools/express-gateway/package-lock.json");
+    Ok(cache_dir()?.join(format!("express-gateway-{}", &hex::encode(Sha256::digest(LOCK))[..10])))
+}
+
+fn locate(name: &str) -> Result<PathBuf> {
+    match find(name)? {
+        Some(file) => Ok(file),
+        None => bail!(
+            "{name} is neither in {} nor in KUBEBUILDER_ASSETS: run `cargo xtask tools`, which builds it",
+            kubernetes_dir()?.display()
         ),
-        (None, None) => {
-            bail!("{name} is not in {}: run `cargo xtask tools`, which builds it", cache.display())
-        }
     }
 }
 
