@@ -11,12 +11,27 @@
 //! `decode` reads all of them. What one entity may look like is in `project-file.md`, `http-apis.md` and
 //! `functions.md` of the contract.
 
+mod cursor;
+mod decode;
 mod entities;
+mod functions;
+mod history;
+mod json;
+mod loopback;
+mod node;
+mod openapi;
+mod project;
+mod source;
+mod text;
+mod yaml;
 
+pub use decode::decode;
 pub use entities::{
     ApiEndpoint, Broken, Connection, DataSource, Entity, Function, Gateway, Model, OpenApi, OpenApiPath, Pair, Pipeline,
     Policy, Project, ServiceEndpoint, Trigger,
 };
+pub use history::entity_value;
+pub use project::{EditError, ProjectFile};
 
 use lb_vocab::{Environment, Finding, Source, Tree};
 

@@ -1,0 +1,246 @@
+//! Functions: every directory of the `functions` repository with its `serverless.yml`.
+//!
+//! Of what the file says only `service`, names, handlers, runtimes, events and our own id count. Labels, images and
+//! the provider's namespace choose nothing.
+
+use std::collections::BTreeMap;
+
+use lb_vocab::{Blob, Digest, EntityKind, Limits, Producer, SafePath, Source, Tree};
+
+use crate::cursor::{Cursor, Document, Findings, Held, Read};
+use crate::entities::{Broken, Entity, Function, Trigger};
+use crate::node::{Data, Node};
+use crate::source::{document, read_source};
+use crate::yaml;
+
+/// The largest `serverless.yml` that is read, bytes.
+const MAX_BYTES: u64 = 256 << 10;
+
+/// Reads the functions of a producer.
+pub(crate) fn read(
+    functions: &Source<Tree>,
+    producer: &Producer,
+    limits: &Limits,
+    findings: &Findings,
+) -> Source<Vec<Entity<Function>>> {
+    read_source(functions, findings, |tree| {
+        let mut list = Vec::new();
+        for (name, files) in directories(tree) {
+            let directory = Directory { name, files, producer };
+            if let Some(blob) = directory.get("serverless.yml") {
+                list.extend(directory.read(blob, findings));
+            }
+        }
+        cut(&mut list, limits.functions, findings);
+        Ok(Some(list))
+    })
+}
+
+/// Files by their directory; hidden directories are tools' own.
+fn directories(tree: &Tree) -> BTreeMap<&str, Vec<(&SafePath, &Blob)>> {
+    let mut directories: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for (path, blob) in &tree.files {
+        if let Some((directory, _)) = path.as_str().split_once('/').filter(|(name, _)| !name.starts_with('.')) {
+            directories.entry(directory).or_default().push((path, blob));
+        }
+    }
+    directories
+}
+
+fn cut(list: &mut Vec<Entity<Function>>, limit: usize, findings: &Findings) {
+    if let Some(beyond) = list.get(limit) {
+        let place = match beyond {
+            Entity::Read(function) => &function.place,
+            Entity::Broken(broken) => &broken.place,
+        };
+        let count = list.len();
+        let message = format!("there are {count}, at most {limit} are deployed: this one and those behind it are not");
+        findings.add(lb_vocab::Finding::error("LimitExceeded", place.clone(), message));
+        list.truncate(limit);
+    }
+}
+
+struct Directory<'a> {
+    name: &'a str,
+    files: Vec<(&'a SafePath, &'a Blob)>,
+    producer: &'a Producer,
+}
+
+impl<'a> Directory<'a> {
+    fn get(&self, file: &str) -> Option<&'a Blob> {
+        let wanted = |path: &SafePath| path.as_str().strip_prefix(self.name) == Some(&format!("/{file}"));
+        self.files.iter().find(|(path, _)| wanted(path)).map(|(_, blob)| *blob)
+    }
+
+    /// The functions of the directory: one for each key of `functions`, or one that is broken.
+    fn read(&self, blob: &'a Blob, findings: &'a Findings) -> Vec<Entity<Function>> {
+        let file = format!("functions/{}/serverless.yml", self.name);
+        let mut place = lb_vocab::Place::file(&file);
+        (place.kind, place.name) = (EntityKind::Function, self.name.to_owned());
+        let broken = |id| vec![Entity::Broken(Broken { id, name: None, place: place.clone() })];
+        let Ok(Some(document)) = document(Some(blob), &file, MAX_BYTES, findings) else { return broken(None) };
+        let Ok(node) = parse(&document, self.name) else { return broken(None) };
+        let root = Cursor::root(&document, &node, EntityKind::Function, self.name);
+        self.functions(&root).unwrap_or_else(|Held| broken(lunchbadger_id(&node)))
+    }
+
+    fn functions(&self, root: &Cursor<'_>) -> Read<Vec<Entity<Function>>> {
+        root.object()?;
+        let functions = root.get("functions").map(|map| map.fields()).transpose()?.unwrap_or_default();
+        if functions.is_empty() {
+            return Err(root.refuse("FunctionMissing", "it has no `functions`: name one with its `handler`"));
+        }
+        let service = self.service(root)?;
+        let provider = root.get("provider");
+        if let Some(namespace) = provider.as_ref().and_then(|provider| provider.get("namespace")) {
+            self.check_namespace(&namespace);
+        }
+        let digest = self.digest();
+        let id = lunchbadger_id(root.node);
+        let read = |(key, cursor): (&str, Cursor<'_>)| {
+            let cursor = cursor.named(EntityKind::Function, key);
+            let function = self.function(&cursor, key, provider.as_ref());
+            function.map_or_else(
+                |Held| cursor.broken(id.clone()),
+                |function| {
+                    Entity::Read(Function {
+                        service: service.clone(),
+                        lunchbadger_id: id.clone(),
+                        digest: digest.clone(),
+                        ..function
+                    })
+                },
+            )
+        };
+        Ok(functions.into_iter().map(read).collect())
+    }
+
+    /// `service`, or its `name` where it is an object.
+    fn service(&self, root: &Cursor<'_>) -> Read<String> {
+        let service = root.optional("service", |service| match service.node.data {
+            Data::Map(_) => service.or_default("name", Cursor::text),
+            Data::Null | Data::Flag(_) | Data::Number(_) | Data::Text(_) | Data::List(_) => service.text(),
+        })?;
+        Ok(service.filter(|service| !service.is_empty()).unwrap_or_else(|| {
+            root.warn("ServiceMissing", "it has no `service`, the directory's name is taken: give it one");
+            self.name.to_owned()
+        }))
+    }
+
+    /// The namespace is ours to choose; the customers' default is what the templates write.
+    fn check_namespace(&self, namespace: &Cursor<'_>) {
+        if namespace.node.as_text().as_deref() != Some("customer") {
+            namespace.warn("ForeignNamespace", "`provider.namespace` has no effect, the platform chooses it: remove it");
+        }
+    }
+
+    fn function(&self, cursor: &Cursor<'_>, key: &str, provider: Option<&Cursor<'_>>) -> Read<Function> {
+        cursor.object()?;
+        let handler = cursor.optional("handler", Cursor::text)?.filter(|handler| !handler.is_empty());
+        let handler = handler.ok_or_else(|| cursor.refuse("HandlerMissing", "it has no `handler`: write `file.function`"))?;
+        let expected = format!("fn-{}-", self.producer);
+        if !key.starts_with(&expected) {
+            cursor.warn("FunctionName", format!("its name does not start with `{expected}`: it is deployed under a name that does"));
+        }
+        Ok(Function {
+            directory: self.name.to_owned(),
+            service: String::new(),
+            name: key.to_owned(),
+            lunchbadger_id: None,
+            runtime: runtime(cursor, provider)?,
+            handler,
+            triggers: triggers(cursor)?,
+            digest: Digest::of(b""),
+            place: cursor.place(),
+        })
+    }
+
+    /// Every file with its path, and what it is.
+    fn digest(&self) -> Digest {
+        let mut parts: Vec<Vec<u8>> = Vec::with_capacity(2 * self.files.len());
+        for (path, blob) in &self.files {
+            let (kind, content) = match blob {
+                Blob::File(content) => ("file", content.clone()),
+                Blob::Symlink => ("symlink", Vec::new()),
+                Blob::Submodule => ("submodule", Vec::new()),
+                Blob::TooLarge { size } => ("large", size.to_string().into_bytes()),
+            };
+            parts.push(format!("{kind} {path}").into_bytes());
+            parts.push(content);
+        }
+        Digest::of_parts(parts.iter().map(Vec::as_slice))
+    }
+}
+
+fn parse(document: &Document<'_>, name: &str) -> Read<Node> {
+    yaml::parse(document.text.as_str()).map_err(|error| {
+        let message = format!("it is not YAML that can be read: {}", error.problem);
+        document.refuse(error.offset, EntityKind::Function, name, "NotYaml", &message)
+    })
+}
+
+fn lunchbadger_id(node: &Node) -> Option<String> {
+    node.get("lunchbadger")?.get("id")?.as_text().filter(|id| !id.is_empty())
+}
+
+/// The function's own runtime, else the provider's; both parts are empty where there is none.
+fn runtime(function: &Cursor<'_>, provider: Option<&Cursor<'_>>) -> Read<(String, String)> {
+    let given = [Some(function), provider].into_iter().flatten().find_map(|cursor| cursor.get("runtime"));
+    let Some(cursor) = given else {
+        function.refuse("RuntimeMissing", "it has no runtime, so it is not deployed: write `provider: {runtime: \"nodejs:8\"}`");
+        return Ok((String::new(), String::new()));
+    };
+    let text = cursor.text()?;
+    let split = text.find(|c: char| c == ':' || c.is_ascii_digit()).unwrap_or(text.len());
+    let (environment, version) = (&text[..split], text[split..].trim_start_matches(':'));
+    let good = !environment.is_empty()
+        && environment.bytes().all(|byte| byte.is_ascii_lowercase())
+        && version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && version.bytes().any(|byte| byte.is_ascii_digit());
+    if !good {
+        return Err(cursor.refuse("RuntimeMalformed", "`runtime` must be a language and a version, as `nodejs:8`"));
+    }
+    Ok((environment.to_owned(), version.to_owned()))
+}
+
+fn triggers(function: &Cursor<'_>) -> Read<Vec<Trigger>> {
+    let mut triggers = Vec::new();
+    for event in function.or_default("events", Cursor::items)? {
+        for (kind, value) in event.fields()? {
+            triggers.extend(trigger(kind, &value)?);
+        }
+    }
+    Ok(triggers)
+}
+
+fn trigger(kind: &str, value: &Cursor<'_>) -> Read<Option<Trigger>> {
+    match kind {
+        "http" => {
+            // `http: GET hello` is the short form of `http: {method: GET, path: hello}`.
+            let text = part(value, "path")?;
+            let path = text.rsplit(' ').next().unwrap_or_default().trim_start_matches('/');
+            Ok(Some(Trigger::Http { path: format!("/{path}") }))
+        }
+        "schedule" => {
+            let cron = part(value, "rate")?;
+            if cron.split_whitespace().count() != 5 || cron.contains(['(', ')']) {
+                return Err(value.refuse("ScheduleMalformed", "`schedule` must have the five fields of cron, as `0 * * * *`"));
+            }
+            Ok(Some(Trigger::Schedule { cron }))
+        }
+        "trigger" | "kafka" | "topic" => Ok(Some(Trigger::Topic { name: part(value, "topic")? })),
+        _ => {
+            value.warn("EventUnknown", format!("events of kind `{kind}` are not known here: it has no effect"));
+            Ok(None)
+        }
+    }
+}
+
+/// The value itself where it is a text, else the one under `key`.
+fn part(value: &Cursor<'_>, key: &str) -> Read<String> {
+    let text = match value.node.data {
+        Data::Map(_) => value.or_default(key, Cursor::text)?,
+        Data::Null | Data::Flag(_) | Data::Number(_) | Data::Text(_) | Data::List(_) => value.text()?,
+    };
+    if text.is_empty() { Err(value.refuse("EventIncomplete", format!("the event has no `{key}`"))) } else { Ok(text) }
+}
