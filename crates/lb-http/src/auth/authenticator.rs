@@ -1,0 +1,180 @@
+//! From a request's `Authorization` header to an identity.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures::future::BoxFuture;
+use http::{HeaderMap, header};
+use lb_vocab::Secret;
+
+use super::{Identity, StaticTokens, Verifier};
+use crate::error::ApiError;
+
+/// How callers are identified: `AUTH_MODE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// By tokens.
+    Tokens,
+    /// Everybody is the operator. For closed development set-ups.
+    None,
+}
+
+impl FromStr for Mode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "tokens" => Ok(Self::Tokens),
+            "none" => Ok(Self::None),
+            _ => Err("`tokens` and `none` exist"),
+        }
+    }
+}
+
+/// Names and passwords (or personal tokens) of git users.
+pub trait Passwords: Send + Sync {
+    /// Whether this is the user's password or token.
+    fn check<'a>(&'a self, login: &'a str, password: &'a Secret) -> BoxFuture<'a, Result<bool, ApiError>>;
+}
+
+/// Says who calls.
+#[derive(Clone)]
+pub struct Authenticator {
+    mode: Mode,
+    tokens: StaticTokens,
+    verifier: Option<Verifier>,
+    passwords: Option<Arc<dyn Passwords>>,
+}
+
+impl Authenticator {
+    /// An authenticator that knows these static tokens. `Mode::None` is said loudly.
+    #[must_use]
+    pub fn new(mode: Mode, tokens: StaticTokens) -> Self {
+        if mode == Mode::None {
+            tracing::warn!(
+                "AUTH_MODE=none: EVERY CALLER IS THE OPERATOR. For closed development set-ups only."
+            );
+        }
+        Self { mode, tokens, verifier: None, passwords: None }
+    }
+
+    /// Accepts signed tokens, too.
+    #[must_use]
+    pub fn verifier(self, verifier: Verifier) -> Self {
+        Self { verifier: Some(verifier), ..self }
+    }
+
+    /// Accepts names and passwords of git users, too.
+    #[must_use]
+    pub fn passwords(self, passwords: Arc<dyn Passwords>) -> Self {
+        Self { passwords: Some(passwords), ..self }
+    }
+
+    /// Who sends these headers. Without credentials: anonymous.
+    ///
+    /// # Errors
+    /// 401 for credentials that are wrong; whatever the check of a password answers.
+    pub async fn identify(&self, headers: &HeaderMap) -> Result<Identity, ApiError> {
+        if self.mode == Mode::None {
+            return Ok(Identity::Operator);
+        }
+        let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Identity::Anonymous) };
+        let (scheme, credentials) = value
+            .to_str()
+            .ok()
+            .and_then(|text| text.split_once(' '))
+            .ok_or_else(ApiError::unauthenticated)?;
+        if scheme.eq_ignore_ascii_case("bearer") {
+            self.token(credentials.trim()).ok_or_else(ApiError::unauthenticated)
+        } else if scheme.eq_ignore_ascii_case("basic") {
+            let (login, password) = basic(credentials.trim()).ok_or_else(ApiError::unauthenticated)?;
+            self.password(login, &password).await
+        } else {
+            Err(ApiError::unauthenticated())
+        }
+    }
+
+    fn token(&self, token: &str) -> Option<Identity> {
+        self.tokens.identify(token).or_else(|| self.verifier.as_ref()?.identify(token))
+    }
+
+    /// The `git` client speaks Basic alone: where the password is a token that says whose it is, the name is not
+    /// looked at.
+    async fn password(&self, login: String, password: &Secret) -> Result<Identity, ApiError> {
+        if let Some(identity) = self.token(password.reveal()) {
+            return Ok(identity);
+        }
+        match &self.passwords {
+            Some(passwords) if passwords.check(&login, password).await? => Ok(Identity::User { login }),
+            Some(_) | None => Err(ApiError::unauthenticated()),
+        }
+    }
+}
+
+fn basic(credentials: &str) -> Option<(String, Secret)> {
+    let decoded = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
+    let (login, password) = decoded.split_once(':')?;
+    Some((login.to_owned(), Secret::new(password.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed;
+
+    impl Passwords for Fixed {
+        fn check<'a>(
+            &'a self,
+            login: &'a str,
+            password: &'a Secret,
+        ) -> BoxFuture<'a, Result<bool, ApiError>> {
+            Box::pin(async move { Ok(login == "customer-al" && password.reveal() == "pa:ss") })
+        }
+    }
+
+    async fn identify(header: Option<&str>) -> Result<Identity, u16> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "0123456789abcdef,root,operator\n").unwrap();
+        let tokens = StaticTokens::read(file.path()).unwrap();
+        let authenticator = Authenticator::new(Mode::Tokens, tokens).passwords(Arc::new(Fixed));
+        let mut headers = HeaderMap::new();
+        if let Some(header) = header {
+            headers.insert(header::AUTHORIZATION, header.parse().unwrap());
+        }
+        authenticator.identify(&headers).await.map_err(|error| error.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn credentials_are_right_missing_or_wrong() {
+        let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        assert_eq!(identify(None).await, Ok(Identity::Anonymous));
+        assert_eq!(identify(Some("Bearer 0123456789abcdef")).await, Ok(Identity::Operator));
+        assert_eq!(identify(Some("bearer  0123456789abcdef")).await, Ok(Identity::Operator));
+        assert_eq!(identify(Some(&basic("x:0123456789abcdef"))).await, Ok(Identity::Operator));
+        let al = Identity::User { login: "customer-al".into() };
+        assert_eq!(identify(Some(&basic("customer-al:pa:ss"))).await, Ok(al));
+        for wrong in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer x",
+            "Basic x",
+            "Digest x",
+            "Basic",
+            &basic("customer-al"),
+            &basic("customer-al:"),
+            &basic("customer-bob:pa:ss"),
+        ] {
+            assert_eq!(identify(Some(wrong)).await, Err(401), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_authentication_everybody_is_the_operator() {
+        let authenticator = Authenticator::new(Mode::None, StaticTokens::default());
+        assert_eq!(authenticator.identify(&HeaderMap::new()).await, Ok(Identity::Operator));
+    }
+}

@@ -1,0 +1,132 @@
+//! Who calls, and what that allows: the seam that every route goes through.
+//!
+//! [`Authenticator`] turns a request's credentials into an [`Identity`]; [`Rule`] stands beside each route in its
+//! table; a role's [`Guard`] decides whether the identity satisfies the rule for what the request's path names.
+//! Denied by default: a route has a rule, and only [`Rule::Public`] ones answer without credentials.
+
+mod authenticator;
+mod settings;
+mod signed;
+mod static_tokens;
+
+use std::fmt;
+
+use axum::http::request::Parts;
+use futures::future::BoxFuture;
+use lb_vocab::{GitUser, Prefix, Producer};
+
+pub use authenticator::{Authenticator, Mode, Passwords};
+pub use settings::{AuthError, AuthSettings, VARIABLES};
+pub use signed::{KeyError, MAX_LIFETIME, Signer, Verifier};
+pub use static_tokens::{StaticTokens, TokenFileError};
+
+use crate::error::ApiError;
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// Nobody said who they are.
+    Anonymous,
+    /// A git user.
+    User {
+        /// `<prefix>-<name>`.
+        login: String,
+    },
+    /// A pod of a producer: hostile code may run beside it.
+    Pod {
+        /// Whose pod, in which environment.
+        producer: Producer,
+        /// `workspace`, `sls-api`, `gateway`, ...
+        component: String,
+    },
+    /// A part of the control plane.
+    System {
+        /// `actualizer`, `configstore`, ...
+        component: String,
+    },
+    /// Who runs the platform.
+    Operator,
+}
+
+impl Identity {
+    /// The platform itself: its parts and its operator.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        match self {
+            Self::System { .. } | Self::Operator => true,
+            Self::Anonymous | Self::User { .. } | Self::Pod { .. } => false,
+        }
+    }
+
+    /// The git user itself, or one of its producer's pods.
+    #[must_use]
+    pub fn belongs_to(&self, user: &GitUser, producers: &Prefix) -> bool {
+        match self {
+            Self::User { login } => *login == user.to_string(),
+            Self::Pod { producer, component: _ } => {
+                user.prefix == *producers && user.name == producer.name().as_str()
+            }
+            Self::Anonymous | Self::System { .. } | Self::Operator => false,
+        }
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anonymous => f.write_str("anonymous"),
+            Self::User { login } => write!(f, "user {login}"),
+            Self::Pod { producer, component } => write!(f, "pod {component} of {producer}"),
+            Self::System { component } => write!(f, "system {component}"),
+            Self::Operator => f.write_str("operator"),
+        }
+    }
+}
+
+/// Who may use a route. Each rule includes the platform itself (its parts and its operator).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// Anybody. The list of such routes is fixed: `/ping`, `/live`, `/ready`, `/hook` (which checks a signature).
+    Public,
+    /// Nobody but the platform itself.
+    System,
+    /// The git user or producer that the path names, and its pods.
+    Owner,
+    /// The git user that the path names; not its pods, whose code may be hostile.
+    User,
+    /// Who may read the repository that the path names.
+    Read,
+    /// Who may administer the repository that the path names.
+    Admin,
+    /// Who may use the git service that path and query name: reading for fetches, writing for pushes.
+    Git,
+}
+
+impl Rule {
+    /// The rule in words, for the documentation.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::System => "system",
+            Self::Owner => "owner, its pods",
+            Self::User => "owner",
+            Self::Read => "readers",
+            Self::Admin => "repository admins",
+            Self::Git => "readers; pushes: writers",
+        }
+    }
+}
+
+/// A role's answer to who may do what.
+pub trait Guard: Send + Sync {
+    /// Whether this identity, which is known and not the platform itself, satisfies a rule for what the request's
+    /// path names. No answer means denied.
+    fn allows<'a>(
+        &'a self,
+        rule: Rule,
+        who: &'a Identity,
+        request: &'a Parts,
+        parameters: &'a [(String, String)],
+    ) -> BoxFuture<'a, Result<bool, ApiError>>;
+}
