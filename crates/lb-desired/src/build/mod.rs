@@ -1,6 +1,50 @@
 //! Build: a child resource's spec -> exactly its Kubernetes objects. Pure and infallible; secrets are references.
+//!
+//! What the contract leaves open is decided where it is built: see the modules' comments, and [`projection`] for what
+//! counts as drift.
 
-use serde_json::Value;
+mod component;
+mod function;
+mod gateway;
+mod git;
+pub mod names;
+mod network_policy;
+mod pod;
+pub mod projection;
+pub(crate) mod quantity;
+mod sls_api;
+mod spec;
+mod workspace;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret as SecretObject;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use lb_vocab::{CommitId, Producer, Secret};
+use serde_json::{Value, json};
+
+use crate::settings::Settings;
+
+pub use function::{Function, function};
+pub use names::{
+    Host, LabelValue, ServiceName, TextError, config_reference, credentials_name, gateway_name, redis_namespace,
+    sls_api_name, workspace_name,
+};
+pub use pod::{TOKEN_AUDIENCE, TOKEN_PATH};
+pub use spec::{Gateway, SpecError, Workspace};
+
+/// Key of the credentials Secret: Express Gateway's cipher key. The gateways of one environment share it, because
+/// they share a Redis namespace.
+pub const CIPHER_KEY_KEY: &str = "cipher-key";
+/// Key of the credentials Secret: Express Gateway's session secret.
+pub const SESSION_SECRET_KEY: &str = "session-secret";
+/// Key of the credentials Secret: the password of the environment's Redis user, or with `REDIS_ACL=off` the shared
+/// one. The key is always there; an empty value is no password.
+pub const REDIS_PASSWORD_KEY: &str = "redis-password";
+
+/// Annotation of a pod template: the commit that its pods were started for. Only under `ENABLE_ROLLING_UPDATE`.
+pub const REVISION_ANNOTATION: &str = "lunchbadger.io/revision";
 
 /// The kinds of object that children own, in the order in which they are applied: what a Deployment needs comes
 /// before it. Kinds to prune are these, so that no kind can be applied and forgotten.
@@ -72,4 +116,85 @@ pub struct Leaf {
     pub name: String,
     /// The manifest, with `apiVersion`, `kind`, `metadata{name,namespace,labels,annotations}`.
     pub manifest: Value,
+}
+
+/// The objects of a workspace and its sls-api, in the order of application within each.
+#[must_use]
+pub fn workspace(workspace: &Workspace, settings: &Settings) -> Vec<Leaf> {
+    let mut leaves = workspace::leaves(workspace, settings);
+    leaves.extend(sls_api::leaves(workspace, settings));
+    leaves
+}
+
+/// The objects of a gateway, in the order of application. The Secret of its configuration is not among them: see
+/// [`gateway_config`].
+#[must_use]
+pub fn gateway(gateway: &Gateway, settings: &Settings) -> Vec<Leaf> {
+    gateway::leaves(gateway, settings)
+}
+
+/// The immutable Secret of a gateway's rendered configuration; `files` by key, as in
+/// [`config_reference`].
+#[must_use]
+pub fn gateway_config(gateway: &Gateway, files: &BTreeMap<String, Secret>, settings: &Settings) -> Leaf {
+    gateway::config(gateway, files, settings)
+}
+
+/// The secrets of one producer's environment. Made once, never changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Express Gateway's cipher key.
+    pub cipher_key: Secret,
+    /// Express Gateway's session secret.
+    pub session_secret: Secret,
+    /// Redis' password.
+    pub redis_password: Secret,
+}
+
+/// The Secret `credentials-<producer>-<env>`. It has no owner, so that nothing but `purge` removes it.
+#[must_use]
+pub fn credentials(producer: &Producer, credentials: &Credentials, settings: &Settings) -> Leaf {
+    let Credentials { cipher_key, session_secret, redis_password } = credentials;
+    let data = [
+        (CIPHER_KEY_KEY, cipher_key),
+        (SESSION_SECRET_KEY, session_secret),
+        (REDIS_PASSWORD_KEY, redis_password),
+    ];
+    let data = data.map(|(key, value)| (key.to_owned(), ByteString(value.reveal().clone().into_bytes())));
+    let metadata = ObjectMeta {
+        name: Some(credentials_name(producer)),
+        namespace: Some(settings.namespace(producer.name())),
+        labels: Some(component::producer_labels(producer, CREDENTIALS_APP)),
+        ..ObjectMeta::default()
+    };
+    let object = SecretObject { metadata, data: Some(data.into()), ..SecretObject::default() };
+    component::leaf(LeafKind::Secret, &object)
+}
+
+/// The `app` label of credentials Secrets.
+pub const CREDENTIALS_APP: &str = "credentials";
+
+/// The `app` labels of everything that we own in a target namespace: what watches select by, with `producer`.
+pub const APPS: [&str; 4] = [CREDENTIALS_APP, "gateway", "sls-api", "workspace"];
+
+/// The namespace of a producer's objects, made only where the operator's template gives each its own. Pods that are
+/// not Pod Security `restricted` are refused there.
+#[must_use]
+pub fn namespace(producer: &Producer, settings: &Settings) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": settings.namespace(producer.name()),
+            "labels": {
+                "producer": producer.name(),
+                "pod-security.kubernetes.io/enforce": "restricted",
+                "pod-security.kubernetes.io/enforce-version": "latest",
+            },
+        },
+    })
+}
+
+fn revision_annotation(revision: Option<&CommitId>) -> BTreeMap<String, String> {
+    revision.map(|commit| (REVISION_ANNOTATION.to_owned(), commit.to_string())).into_iter().collect()
 }

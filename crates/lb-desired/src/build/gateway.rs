@@ -1,0 +1,143 @@
+//! A gateway: Express Gateway with its rendered configuration.
+//!
+//! Express Gateway writes into its configuration's directory, so an init container copies the files from the
+//! immutable Secret that the child names into an empty directory. The Secret's name has the configuration's digest
+//! in it: a changed configuration changes the pod template, and rolls out.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{
+    Container, EnvVar, KeyToPath, PodSpec, Secret as SecretObject, SecretVolumeSource, Volume,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use lb_vocab::Secret;
+
+use super::component::{App, Component, Pods, Port, leaf};
+use super::names::{credentials_name, redis_namespace};
+use super::pod::{
+    ContainerParts, User, container_ports, empty_dir, env, mount, pod, read_only, ready_by_tcp, secret_env, tmp,
+};
+use super::{CIPHER_KEY_KEY, Gateway, Leaf, LeafKind, REDIS_PASSWORD_KEY, SESSION_SECRET_KEY, network_policy};
+use crate::settings::Settings;
+
+const GATEWAY: Port = Port { name: "gateway", service: 8080, container: 8080 };
+const ADMIN: Port = Port { name: "admin", service: 9876, container: 9876 };
+
+/// Where Express Gateway reads, and writes, its configuration: its image's own directory.
+const CONFIG_DIR: &str = "/var/lib/eg";
+/// Where the Secret is mounted.
+const SOURCE_DIR: &str = "/etc/lunchbadger/gateway";
+/// Keys of the Secret, with the file of each. Keys have no `/`, so that models get their directory here.
+const FILES: [(&str, &str); 5] = [
+    ("gateway.config.yml", "gateway.config.yml"),
+    ("system.config.yml", "system.config.yml"),
+    ("users.json", "models/users.json"),
+    ("applications.json", "models/applications.json"),
+    ("credentials.json", "models/credentials.json"),
+];
+
+/// The gateway's objects, in the order of application, without the configuration: the producer's reconcile writes
+/// that, because no content of it stands in the child.
+pub(super) fn leaves(gateway: &Gateway, settings: &Settings) -> Vec<Leaf> {
+    let component = component(gateway, settings);
+    let pods = Pods { replicas: gateway.replicas, annotations: BTreeMap::new(), spec: pod_spec(&component, gateway) };
+    let scrape = BTreeMap::from([
+        ("prometheus.io/port".to_owned(), ADMIN.service.to_string()),
+        ("prometheus.io/scrape".to_owned(), "true".to_owned()),
+    ]);
+    let hosts = gateway.hosts.iter().map(|host| (host.to_string(), vec![("/", GATEWAY.service)]));
+    vec![
+        component.service_account(),
+        network_policy::gateway(&component, GATEWAY, ADMIN),
+        component.service(&[GATEWAY, ADMIN], Some(scrape)),
+        component.deployment(pods),
+        component.ingress(hosts.collect()),
+    ]
+}
+
+/// The Secret of a rendered configuration.
+pub(super) fn config(gateway: &Gateway, files: &BTreeMap<String, Secret>, settings: &Settings) -> Leaf {
+    let component = component(gateway, settings);
+    let data = files.iter().map(|(key, content)| (key.clone(), ByteString(content.reveal().clone().into_bytes())));
+    let object = SecretObject {
+        metadata: ObjectMeta { name: Some(gateway.config.name.clone()), ..component.metadata() },
+        data: Some(data.collect()),
+        immutable: Some(true),
+        ..SecretObject::default()
+    };
+    leaf(LeafKind::Secret, &object)
+}
+
+fn component<'a>(gateway: &'a Gateway, settings: &'a Settings) -> Component<'a> {
+    let app = App::Gateway { instance: &gateway.instance, id: &gateway.id };
+    Component { app, producer: &gateway.producer, settings }
+}
+
+fn pod_spec(component: &Component<'_>, gateway: &Gateway) -> PodSpec {
+    let item = |(key, path): (&str, &str)| KeyToPath { key: key.to_owned(), path: path.to_owned(), ..KeyToPath::default() };
+    let source = SecretVolumeSource {
+        secret_name: Some(gateway.config.name.clone()),
+        items: Some(FILES.map(item).to_vec()),
+        ..SecretVolumeSource::default()
+    };
+    let volumes = vec![
+        Volume { name: "source".to_owned(), secret: Some(source), ..Volume::default() },
+        empty_dir("config", "16Mi"),
+        tmp("tmp"),
+    ];
+    pod(component, component.name(), vec![copy_container(component)], container(component), volumes)
+}
+
+/// Copies what the Secret holds; `-L`, because a Secret's files are symbolic links. It runs Express Gateway's own
+/// image, which is on the node anyway.
+fn copy_container(component: &Component<'_>) -> Container {
+    let settings = component.settings;
+    let parts = ContainerParts {
+        name: "config",
+        image: settings.images.of(&settings.images.gateway, component.producer.name()),
+        user: User::Gateway,
+        resources: &settings.resources.init,
+        env: Vec::new(),
+        mounts: vec![read_only("source", SOURCE_DIR), mount("config", CONFIG_DIR)],
+    };
+    let source = |name: &str| format!("{SOURCE_DIR}/{name}");
+    let command = ["cp".to_owned(), "-RL".to_owned()].into_iter();
+    let sources = ["gateway.config.yml", "system.config.yml", "models"].map(source);
+    let command = command.chain(sources).chain([CONFIG_DIR.to_owned()]).collect();
+    Container { command: Some(command), env: None, ..parts.container() }
+}
+
+fn container(component: &Component<'_>) -> Container {
+    let settings = component.settings;
+    let parts = ContainerParts {
+        name: "gateway",
+        image: settings.images.of(&settings.images.gateway, component.producer.name()),
+        user: User::Gateway,
+        resources: &settings.resources.gateway,
+        env: variables(component),
+        mounts: vec![mount("config", CONFIG_DIR), mount("tmp", "/tmp")],
+    };
+    Container {
+        ports: container_ports(&[GATEWAY, ADMIN]),
+        readiness_probe: ready_by_tcp(GATEWAY.container),
+        ..parts.container()
+    }
+}
+
+/// Redis' host and port in plain text; what is secret by reference to the producer's credentials.
+fn variables(component: &Component<'_>) -> Vec<EnvVar> {
+    let (producer, settings) = (component.producer, component.settings);
+    let credentials = credentials_name(producer);
+    vec![
+        secret_env("EG_CIPHER_KEY", &credentials, CIPHER_KEY_KEY),
+        env("EG_CONFIG_DIR", CONFIG_DIR),
+        env("EG_NAMESPACE", redis_namespace(producer)),
+        secret_env("EG_SESSION_SECRET", &credentials, SESSION_SECRET_KEY),
+        env("LB_PRODUCER", producer.name().as_str()),
+        env("LOG_LEVEL", settings.gateway_log_level.as_str()),
+        env("REDIS_HOST", settings.redis.host.host.as_str()),
+        secret_env("REDIS_PASSWORD", &credentials, REDIS_PASSWORD_KEY),
+        env("REDIS_PORT", settings.redis.port.to_string()),
+    ]
+}

@@ -1,0 +1,220 @@
+//! Names, labels and hosts of objects: made of checked names alone.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use lb_vocab::{Digest, InstanceName, Producer, Secret, Slug, label_id};
+
+use crate::crd::ConfigReference;
+use crate::settings::Settings;
+
+/// Name of workspace and sls-api children: `<producer>-<env>`.
+#[must_use]
+pub fn workspace_child(producer: &Producer) -> String {
+    producer.to_string()
+}
+
+/// Name of a gateway child: `<producer>-<env>-<instance>`.
+#[must_use]
+pub fn gateway_child(producer: &Producer, instance: &InstanceName) -> String {
+    format!("{producer}-{instance}")
+}
+
+/// Name of a function child: `<producer>-<env>-<service>`.
+#[must_use]
+pub fn function_child(producer: &Producer, service: &ServiceName) -> String {
+    format!("{producer}-{service}")
+}
+
+/// Name of a workspace's objects: `workspace-<producer>-<env>`.
+#[must_use]
+pub fn workspace_name(producer: &Producer) -> String {
+    format!("workspace-{producer}")
+}
+
+/// Name of an sls-api's objects: `sls-api-<producer>-<env>`.
+#[must_use]
+pub fn sls_api_name(producer: &Producer) -> String {
+    format!("sls-api-{producer}")
+}
+
+/// Name of a gateway's objects: `gateway-<producer>-<env>-<instance>`; at most 63 characters.
+#[must_use]
+pub fn gateway_name(producer: &Producer, instance: &InstanceName) -> String {
+    format!("gateway-{producer}-{instance}")
+}
+
+/// Name of a function's objects: `fn-<producer>-<env>-<service>`.
+#[must_use]
+pub fn function_name(producer: &Producer, service: &ServiceName) -> String {
+    format!("fn-{producer}-{service}")
+}
+
+/// Name of the credentials Secret: `credentials-<producer>-<env>`.
+#[must_use]
+pub fn credentials_name(producer: &Producer) -> String {
+    format!("credentials-{producer}")
+}
+
+/// The Redis namespace of an environment's gateways, `EG-<producer>-<env>-`. Express Gateway adds a dash of its own:
+/// the Redis user's keys are `EG-<producer>-<env>--*`.
+#[must_use]
+pub fn redis_namespace(producer: &Producer) -> String {
+    format!("EG-{producer}-")
+}
+
+/// Public host of the user's app: `<producer>-<env>.D`.
+#[must_use]
+pub fn workspace_host(producer: &Producer, settings: &Settings) -> String {
+    format!("{producer}.{}", settings.domain)
+}
+
+/// Host of the workspace's own APIs: `internal-<producer>-<env>.D`. Not published under `AUTH_MODE=none`.
+#[must_use]
+pub fn internal_host(producer: &Producer, settings: &Settings) -> String {
+    format!("internal-{producer}.{}", settings.domain)
+}
+
+/// Host of the sls-api: `sls-<producer>-<env>.D`.
+#[must_use]
+pub fn sls_host(producer: &Producer, settings: &Settings) -> String {
+    format!("sls-{producer}.{}", settings.domain)
+}
+
+/// A gateway's own host: `<slug>.D`.
+#[must_use]
+pub fn gateway_host(slug: &Slug, settings: &Settings) -> String {
+    format!("{slug}.{}", settings.domain)
+}
+
+/// A gateway's admin host: `admin-<slug>.D`. It gets no Ingress rule until something guards it.
+#[must_use]
+pub fn admin_host(slug: &Slug, settings: &Settings) -> String {
+    format!("admin-{slug}.{}", settings.domain)
+}
+
+/// The reference to a rendered configuration: the digest is over its keys and contents, and its first 10 digits are
+/// part of the Secret's name, so that a changed configuration is another Secret and rolls out.
+#[must_use]
+pub fn config_reference(
+    producer: &Producer,
+    instance: &InstanceName,
+    files: &BTreeMap<String, Secret>,
+) -> ConfigReference {
+    let parts = files.iter().flat_map(|(name, content)| [name.as_bytes(), content.reveal().as_bytes()]);
+    let digest = Digest::of_parts(parts);
+    let name = format!("{}-{}", gateway_name(producer, instance), digest.first(10));
+    ConfigReference { name, digest: digest.as_str().to_owned() }
+}
+
+/// Text that is not what an object needs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not {kind}")]
+pub struct TextError {
+    text: String,
+    kind: &'static str,
+}
+
+macro_rules! text_type {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = TextError;
+
+            fn from_str(text: &str) -> Result<Self, TextError> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(TextError { text: text.chars().take(80).collect(), kind: $kind })
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_type!(
+    /// A non-empty label value that came from an entity's id.
+    LabelValue,
+    "a label value: 1 to 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends",
+    |text| !label_id(text).1
+);
+text_type!(
+    /// A public host: a DNS name in lower case whose first label may be `*`.
+    Host,
+    "a host: a DNS name in lower case, of which the first label may be `*`",
+    |text| {
+        let name = text.strip_prefix("*.").unwrap_or(text);
+        text.len() <= 253 && name.contains('.') && name.split('.').all(is_label)
+    }
+);
+text_type!(
+    /// A service of the `functions` repository, as part of object names.
+    ServiceName,
+    "a service name: 1 to 63 characters of a-z, 0-9 and `-`",
+    is_label
+);
+
+fn is_label(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 63
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_names_fit() {
+        let producer: Producer = format!("{}-dev", "a".repeat(35)).parse().unwrap();
+        let instance: InstanceName = "b".repeat(15).parse().unwrap();
+        assert_eq!(gateway_name(&producer, &instance).len(), 63);
+        let label = format!("admin-{}", Slug::new(&instance, &producer));
+        assert!(label.len() <= 63, "{label}");
+    }
+
+    #[test]
+    fn a_changed_file_changes_the_reference() {
+        let producer: Producer = "al-dev".parse().unwrap();
+        let instance: InstanceName = "main".parse().unwrap();
+        let reference = |content: &str| {
+            config_reference(&producer, &instance, &BTreeMap::from([("a".to_owned(), Secret::new(content.to_owned()))]))
+        };
+        let one = reference("1");
+        assert_eq!(one.name, format!("gateway-al-dev-main-{}", &one.digest[..10]));
+        assert_ne!(one.name, reference("2").name);
+    }
+
+    #[test]
+    fn hosts_labels_and_services() {
+        for good in ["a.b", "*.example.com", "x-1.y.z"] {
+            assert!(good.parse::<Host>().is_ok(), "{good}");
+        }
+        for bad in ["", "a", "*", "*.", "*a.b", "a.*.b", "A.b", "a..b", "a.b/c", "a.b:80", "-a.b", &"a.".repeat(127)] {
+            assert!(bad.parse::<Host>().is_err(), "{bad}");
+        }
+        assert!("aB_9.".parse::<LabelValue>().is_err() && "aB_9".parse::<LabelValue>().is_ok());
+        assert!("hello-1".parse::<ServiceName>().is_ok() && "he_llo".parse::<ServiceName>().is_err());
+    }
+}

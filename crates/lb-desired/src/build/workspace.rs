@@ -1,0 +1,125 @@
+//! The workspace: the producer's clone behind our APIs, and the producer's own app.
+//!
+//! Two containers that share nothing writable. The API container is a native sidecar: it owns the clone, holds the
+//! pod's token, and is up before the app starts and after it ends. The app container is hostile code: it has no
+//! token and mounts none of the API container's volumes.
+
+use k8s_openapi::api::core::v1::{Container, PodSpec, SecretVolumeSource, Volume};
+use lb_vocab::Producer;
+
+use super::component::{App, Component, Pods, Port};
+use super::git::{CLONE, TMP, init, our_mounts, repository_env};
+use super::names::{internal_host, workspace_host};
+use super::pod::{
+    ContainerParts, User, container_ports, empty_dir, env, identity, mount, pod, read_only, ready_by_http, tmp,
+};
+use super::{Leaf, Workspace, network_policy, revision_annotation};
+use crate::settings::{AuthMode, Settings};
+
+const PROJECT_API: Port = Port { name: "project-api", service: 80, container: 4230 };
+const WORKSPACE_API: Port = Port { name: "workspace-api", service: 81, container: 4231 };
+const APP: Port = Port { name: "workspace", service: 3000, container: 3000 };
+
+/// The port at which gateways reach a producer's app.
+pub(super) const APP_PORT: i32 = APP.container;
+
+pub(super) fn component<'a>(producer: &'a Producer, settings: &'a Settings) -> Component<'a> {
+    Component { app: App::Workspace, producer, settings }
+}
+
+/// The workspace's objects, in the order of application.
+pub(super) fn leaves(workspace: &Workspace, settings: &Settings) -> Vec<Leaf> {
+    let component = component(&workspace.producer, settings);
+    let pods = Pods {
+        replicas: 1,
+        annotations: revision_annotation(workspace.revision.as_ref()),
+        spec: pod_spec(&component),
+    };
+    vec![
+        component.service_account(),
+        network_policy::workspace(&component, &[PROJECT_API, WORKSPACE_API, APP]),
+        component.service(&[PROJECT_API, WORKSPACE_API, APP], None),
+        component.deployment(pods),
+        component.ingress(hosts(&component)),
+    ]
+}
+
+/// The app at its own host; the APIs at the internal one, where `/explorer` goes to the API container, which strips
+/// it and proxies to the app. `AUTH_MODE=none` publishes no internal host: nothing would guard it.
+fn hosts(component: &Component<'_>) -> Vec<(String, Vec<(&'static str, i32)>)> {
+    let (producer, settings) = (component.producer, component.settings);
+    let mut hosts = vec![(workspace_host(producer, settings), vec![("/", APP.service)])];
+    match settings.auth_mode {
+        AuthMode::None => {}
+        AuthMode::Tokens => hosts.push((
+            internal_host(producer, settings),
+            vec![
+                ("/project-api", PROJECT_API.service),
+                ("/workspace-api", WORKSPACE_API.service),
+                ("/explorer", WORKSPACE_API.service),
+            ],
+        )),
+    }
+    hosts
+}
+
+fn pod_spec(component: &Component<'_>) -> PodSpec {
+    let settings = component.settings;
+    let storage = settings.workspace.storage.as_str();
+    let mut volumes = vec![
+        empty_dir(CLONE, storage),
+        tmp(TMP),
+        empty_dir("app", storage),
+        tmp("app-tmp"),
+        identity(),
+    ];
+    let mut app = app_container(component);
+    if settings.workspace.triton {
+        volumes.push(triton());
+        app.volume_mounts.get_or_insert_default().push(read_only("triton-keypair", "/root/.triton_ssh"));
+    }
+    pod(component, component.name(), vec![init(component, "dev"), api_container(component)], app, volumes)
+}
+
+/// The Triton object store's key pair. It is the same for every producer and lies where its code can read it: the
+/// contract's, for closed set-ups; off by default.
+fn triton() -> Volume {
+    let source = SecretVolumeSource { secret_name: Some("triton-keypair".to_owned()), ..SecretVolumeSource::default() };
+    Volume { name: "triton-keypair".to_owned(), secret: Some(source), ..Volume::default() }
+}
+
+fn api_container(component: &Component<'_>) -> Container {
+    let settings = component.settings;
+    let mut variables = repository_env(component, "dev");
+    variables.extend(settings.workspace.push_interval.map(|ms| env("LB_PUSH_INTERVAL", ms.to_string())));
+    variables.extend(settings.workspace.url_prefix.as_ref().map(|prefix| env("WORKSPACE_URL_PREFIX", prefix)));
+    let parts = ContainerParts {
+        name: "api",
+        image: settings.images.of(&settings.images.workspace, component.producer.name()),
+        user: User::Ours,
+        resources: &settings.resources.workspace_api,
+        env: variables,
+        mounts: our_mounts(),
+    };
+    Container {
+        args: Some(vec!["workspace".to_owned()]),
+        ports: container_ports(&[PROJECT_API, WORKSPACE_API]),
+        readiness_probe: ready_by_http("/", WORKSPACE_API.container),
+        restart_policy: Some("Always".to_owned()),
+        ..parts.container()
+    }
+}
+
+fn app_container(component: &Component<'_>) -> Container {
+    let settings = component.settings;
+    let producer = component.producer;
+    let parts = ContainerParts {
+        name: "workspace",
+        image: settings.images.of(&settings.images.workspace, producer.name()),
+        user: User::App,
+        resources: &settings.resources.app,
+        env: vec![env("LB_ENV", producer.environment().as_str()), env("LB_PRODUCER", producer.name().as_str())],
+        mounts: vec![mount("app", "/app"), mount("app-tmp", "/tmp")],
+    };
+    Container { args: Some(vec!["app".to_owned()]), ports: container_ports(&[APP]), ..parts.container() }
+}
