@@ -185,10 +185,20 @@ impl<'a> Cursor<'a> {
         Ok(self.optional(key, reader)?.unwrap_or_default())
     }
 
+    /// How a message names the value: by its key, or by its number in a list.
+    fn subject(&self) -> String {
+        let mut segments = self.pointer.rsplit('/').map(|segment| segment.replace("~1", "/").replace("~0", "~"));
+        let last = segments.next().unwrap_or_default();
+        match (last.parse::<usize>(), segments.next().filter(|list| !list.is_empty())) {
+            (Ok(index), Some(list)) => format!("entry {} of `{list}`", index + 1),
+            _ if last.is_empty() => "it".to_owned(),
+            _ => format!("`{last}`"),
+        }
+    }
+
     fn wrong_type<T>(&self, wanted: &str) -> Read<T> {
-        let what = self.pointer.rsplit('/').next().unwrap_or_default();
-        let subject = if what.is_empty() { "it".to_owned() } else { format!("`{what}`") };
-        Err(self.refuse("WrongType", format!("{subject} is {}, it must be {wanted}", self.node.data.words())))
+        let what = self.node.data.words();
+        Err(self.refuse("WrongType", format!("{} is {what}, it must be {wanted}", self.subject())))
     }
 
     /// A text. A number counts as its digits: LoopBack's own ids are numbers.

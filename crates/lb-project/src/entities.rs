@@ -194,13 +194,14 @@ pub struct DataSource {
 pub struct Function {
     /// The directory.
     pub directory: String,
-    /// `service`.
+    /// `service`. Of several functions of one file, only one has it; the others have their keys without prefix.
     pub service: String,
-    /// Key of the function (`fn-<producer>-<env>-<service>`).
+    /// Key of the function as written; `fn-<producer>-<env>-<service>` is the rule, and what it is deployed as.
     pub name: String,
-    /// `lunchbadger.id`, where given.
+    /// `lunchbadger.id`, where given: of several functions of one file, only one has it.
     pub lunchbadger_id: Option<String>,
-    /// Runtime as `(environment, version)`: `("nodejs", "8")`, from `nodejs:8` or `nodejs8`.
+    /// Runtime as `(environment, version)`: `("nodejs", "8")`, from `nodejs:8` or `nodejs8`; from the extension of the
+    /// handler where none is written. Neither part is empty.
     pub runtime: (String, String),
     /// `handler`.
     pub handler: String,

@@ -16,6 +16,17 @@ use crate::yaml;
 /// The largest `serverless.yml` that is read, bytes.
 const MAX_BYTES: u64 = 256 << 10;
 
+/// Extension of a template's handler, its language and its newest version (`functions.md`).
+const TEMPLATES: [(&str, &str, &str); 7] = [
+    ("js", "nodejs", "8"),
+    ("py", "python", "3.6"),
+    ("go", "go", "1.10"),
+    ("java", "java", "1.8"),
+    ("php", "php", "7.2"),
+    ("rb", "ruby", "2.4"),
+    ("cs", "dotnetcore", "2.0"),
+];
+
 /// Reads the functions of a producer.
 pub(crate) fn read(
     functions: &Source<Tree>,
@@ -96,23 +107,30 @@ impl<'a> Directory<'a> {
             self.check_namespace(&namespace);
         }
         let digest = self.digest();
-        let id = lunchbadger_id(root.node);
-        let read = |(key, cursor): (&str, Cursor<'_>)| {
+        let prefix = format!("fn-{}-", self.producer);
+        let own = |(key, _): &(&str, Cursor<'_>)| key.strip_prefix(&prefix) == Some(&service);
+        let main = functions.iter().position(own).unwrap_or(0);
+        let read = |(index, (key, cursor)): (usize, (&str, Cursor<'_>))| {
             let cursor = cursor.named(EntityKind::Function, key);
-            let function = self.function(&cursor, key, provider.as_ref());
-            function.map_or_else(
-                |Held| cursor.broken(id.clone()),
-                |function| {
-                    Entity::Read(Function {
-                        service: service.clone(),
-                        lunchbadger_id: id.clone(),
-                        digest: digest.clone(),
-                        ..function
-                    })
-                },
-            )
+            // The service and its id are those of one function; others of the same file go by their own names.
+            let own_name = key.strip_prefix(&prefix).unwrap_or(key);
+            let service = if index == main { &service } else { own_name };
+            if key.strip_prefix(&prefix) != Some(service) {
+                cursor.warn("FunctionName", format!("it is deployed as `{prefix}{service}`: name it so"));
+            }
+            let id = lunchbadger_id(root.node).filter(|_| index == main);
+            match self.function(&cursor, provider.as_ref()) {
+                Ok(function) => Entity::Read(Function {
+                    service: service.to_owned(),
+                    name: key.to_owned(),
+                    lunchbadger_id: id,
+                    digest: digest.clone(),
+                    ..function
+                }),
+                Err(Held) => Entity::Broken(Broken { id, name: Some(service.to_owned()), place: cursor.place() }),
+            }
         };
-        Ok(functions.into_iter().map(read).collect())
+        Ok(functions.into_iter().enumerate().map(read).collect())
     }
 
     /// `service`, or its `name` where it is an object.
@@ -134,25 +152,39 @@ impl<'a> Directory<'a> {
         }
     }
 
-    fn function(&self, cursor: &Cursor<'_>, key: &str, provider: Option<&Cursor<'_>>) -> Read<Function> {
+    /// One function, but for what it has from its file.
+    fn function(&self, cursor: &Cursor<'_>, provider: Option<&Cursor<'_>>) -> Read<Function> {
         cursor.object()?;
         let handler = cursor.optional("handler", Cursor::text)?.filter(|handler| !handler.is_empty());
         let handler = handler.ok_or_else(|| cursor.refuse("HandlerMissing", "it has no `handler`: write `file.function`"))?;
-        let expected = format!("fn-{}-", self.producer);
-        if !key.starts_with(&expected) {
-            cursor.warn("FunctionName", format!("its name does not start with `{expected}`: it is deployed under a name that does"));
-        }
         Ok(Function {
             directory: self.name.to_owned(),
             service: String::new(),
-            name: key.to_owned(),
+            name: String::new(),
             lunchbadger_id: None,
-            runtime: runtime(cursor, provider)?,
+            runtime: match [Some(cursor), provider].into_iter().flatten().find_map(|cursor| cursor.get("runtime")) {
+                Some(runtime) => written_runtime(&runtime)?,
+                None => self.guessed_runtime(cursor, &handler)?,
+            },
             handler,
             triggers: triggers(cursor)?,
             digest: Digest::of(b""),
             place: cursor.place(),
         })
+    }
+
+    /// The runtime of the template whose handler the directory has.
+    fn guessed_runtime(&self, cursor: &Cursor<'_>, handler: &str) -> Read<(String, String)> {
+        let stem = handler.rsplit_once('.').map_or(handler, |(stem, _)| stem);
+        let template = TEMPLATES.iter().find(|(extension, _, _)| self.get(&format!("{stem}.{extension}")).is_some());
+        let Some((_, environment, version)) = template else {
+            return Err(cursor.refuse("RuntimeMissing", "it has no runtime: write `provider: {runtime: \"nodejs:8\"}`"));
+        };
+        let message = format!(
+            "it has no runtime, `{environment}:{version}` is taken after its handler: write `provider: {{runtime: ...}}`"
+        );
+        cursor.warn("RuntimeMissing", message);
+        Ok(((*environment).to_owned(), (*version).to_owned()))
     }
 
     /// Every file with its path, and what it is.
@@ -183,13 +215,8 @@ fn lunchbadger_id(node: &Node) -> Option<String> {
     node.get("lunchbadger")?.get("id")?.as_text().filter(|id| !id.is_empty())
 }
 
-/// The function's own runtime, else the provider's; both parts are empty where there is none.
-fn runtime(function: &Cursor<'_>, provider: Option<&Cursor<'_>>) -> Read<(String, String)> {
-    let given = [Some(function), provider].into_iter().flatten().find_map(|cursor| cursor.get("runtime"));
-    let Some(cursor) = given else {
-        function.refuse("RuntimeMissing", "it has no runtime, so it is not deployed: write `provider: {runtime: \"nodejs:8\"}`");
-        return Ok((String::new(), String::new()));
-    };
+/// `nodejs:8`, or `nodejs8` as older projects have it.
+fn written_runtime(cursor: &Cursor<'_>) -> Read<(String, String)> {
     let text = cursor.text()?;
     let split = text.find(|c: char| c == ':' || c.is_ascii_digit()).unwrap_or(text.len());
     let (environment, version) = (&text[..split], text[split..].trim_start_matches(':'));

@@ -17,6 +17,7 @@ use crate::yaml;
 /// [`EntityKind::Project`] the answer is the value of `disabled`, for a file the whole of it, whatever the id.
 #[must_use]
 pub fn entity_value(text: &str, producer: &Producer, kind: EntityKind, id: &str) -> Option<String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let value = match kind {
         EntityKind::File | EntityKind::OpenApi => json::parse(text).ok(),
         EntityKind::Model => json::parse(text).ok().filter(|node| {

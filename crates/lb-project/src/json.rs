@@ -113,10 +113,7 @@ pub(crate) fn string_before(text: &str, end: usize) -> Option<Range<usize>> {
 
 fn syntax_error(text: &str, error: &serde_json::Error) -> SyntaxError {
     let start = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
-    let mut offset = (start + error.column().saturating_sub(1)).min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
-    }
+    let offset = text.floor_char_boundary(start + error.column().saturating_sub(1));
     let problem = error.to_string();
     let problem = problem.rfind(" at line ").map_or(&*problem, |end| &problem[..end]);
     SyntaxError { offset, problem: problem.to_owned() }

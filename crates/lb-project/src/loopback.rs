@@ -114,6 +114,7 @@ fn directory(source: &str) -> Option<&'static str> {
 
 fn plain(config: &Cursor<'_>, name: &str) -> Read<Model> {
     config.object()?;
+    check_path(config, name)?;
     Ok(Model {
         name: name.to_owned(),
         plural: None,
@@ -136,14 +137,19 @@ fn defined(definition: &Cursor<'_>, plain: Model) -> Read<Model> {
     Ok(model)
 }
 
-/// A part of a path: what would end or leave it is refused, as it becomes part of an address in gateways.
 fn segment(cursor: &Cursor<'_>) -> Read<String> {
     let text = cursor.text()?;
+    check_path(cursor, &text)?;
+    Ok(text)
+}
+
+/// Names and paths become part of an address in gateways: what would end it or leave it is refused.
+fn check_path(cursor: &Cursor<'_>, text: &str) -> Read<()> {
     let leaves = text.split('/').any(|part| part == "." || part == "..");
     if leaves || text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#' | '\\')) {
-        return Err(cursor.refuse("PathMalformed", "it has a blank, `?`, `#`, `\\` or `..`: leave these out"));
+        return Err(cursor.refuse("PathMalformed", "its name or path has a blank, `?`, `#`, `\\` or `..`: leave these out"));
     }
-    Ok(text)
+    Ok(())
 }
 
 /// Data sources, and every id by which connections may name one.

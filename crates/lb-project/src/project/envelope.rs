@@ -59,9 +59,7 @@ fn refuse_outer(file: &Document<'_>, key: &str, error: &SyntaxError) -> Held {
     let ended = json::string_before(text, error.offset);
     match ended.filter(|literal| text[literal.start + 1..].trim_start().starts_with('{')) {
         Some(literal) => {
-            let mut message = "this quote ends the text that holds the project, in which every `\"` is written \
-                               `\\\"`"
-                .to_owned();
+            let mut message = "this quote ends the text that holds the project; inside it every `\"` is written `\\\"`".to_owned();
             if let Some(mended) = mended(&text[literal.end..]) {
                 message.push_str(&format!(": write `{mended}`"));
             }

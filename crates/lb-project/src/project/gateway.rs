@@ -4,7 +4,7 @@
 //! guards a route, so the whole gateway is held. What is merely missing (`policies`, `pipelines`, `action`,
 //! `condition`) is what real files lack, and means none.
 
-use lb_vocab::EntityKind;
+use lb_vocab::{EntityKind, InstanceName};
 
 use super::{id_or_name, keep_first};
 use crate::cursor::{Cursor, Read};
@@ -20,9 +20,9 @@ fn gateway(cursor: &Cursor<'_>) -> Read<Gateway> {
     cursor.object()?;
     let id = cursor.or_default("id", Cursor::id)?;
     let name = cursor.or_default("name", Cursor::text)?;
-    if name.is_empty() {
+    if name.is_empty() && InstanceName::wanted(&name, &id).is_some() {
         cursor.warn("NameMissing", "it has no `name`, its host is made from its `id`: give it one");
-    } else if id.is_empty() {
+    } else if id.is_empty() && !name.is_empty() {
         cursor.warn("IdMissing", "it has no `id`: give it one");
     }
     Ok(Gateway {
