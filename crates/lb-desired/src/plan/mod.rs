@@ -3,13 +3,24 @@
 //! **Unknown is not empty**: a component is held whenever something it is made of is unknown, and only a component
 //! whose sources are all known (or proven absent) gets a [`Complete`], without which nothing of its kind is pruned.
 
+mod changes;
+mod function;
+mod gateway;
+mod producer;
+mod workspace;
+
 use std::collections::BTreeMap;
 
 use lb_project::Decoded;
 use lb_vocab::{Digest, Finding, InstanceName, Limits, Place, Producer, Secret, Timestamp};
+use serde::Serialize;
 
+use crate::build::names::{gateway_child, workspace_child};
 use crate::crd::{Access, LBFunctionSpec, LBGatewaySpec, LBWorkspaceSpec};
 use crate::settings::Settings;
+
+pub use changes::{MAX_CHANGES, changes};
+use producer::Verdict;
 
 /// Everything that a plan is made from.
 #[derive(Clone, Copy, Debug)]
@@ -146,4 +157,137 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// Digest over every decision: a commit with an equal one has no effect.
     pub digest: Digest,
+}
+
+impl Why {
+    /// The reason in words: `disabled by project`.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NotInProject => "not in the project any more",
+            Self::DisabledByProject => "disabled by project",
+            Self::DisabledByOperator => "disabled by operator",
+            Self::Withdrawn => "the producer is gone",
+        }
+    }
+
+    /// The variant's name: condition reason and metric label.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotInProject => "NotInProject",
+            Self::DisabledByProject => "DisabledByProject",
+            Self::DisabledByOperator => "DisabledByOperator",
+            Self::Withdrawn => "Withdrawn",
+        }
+    }
+}
+
+impl<T> Component<T> {
+    /// Nothing decided yet, nothing may be pruned.
+    fn empty() -> Self {
+        Self { children: BTreeMap::new(), complete: None }
+    }
+
+    /// Everything of the kind goes.
+    fn removed(names: impl IntoIterator<Item = String>, why: Why) -> Self {
+        let mut component = Self::empty();
+        component.complete(names, why);
+        component
+    }
+
+    /// Nothing of the kind is touched.
+    fn held(names: impl IntoIterator<Item = String>, reason: &str) -> Self {
+        let children = names.into_iter().map(|name| (name, Decision::Hold(reason.to_owned()))).collect();
+        Self { children, complete: None }
+    }
+
+    /// Holds one child.
+    fn hold(&mut self, name: String, reason: String) {
+        self.children.insert(name, Decision::Hold(reason));
+    }
+
+    /// Everything of the kind is known: what stands and is not decided yet goes.
+    fn complete(&mut self, standing: impl IntoIterator<Item = String>, why: Why) {
+        for name in standing {
+            self.children.entry(name).or_insert(Decision::Withdraw(why));
+        }
+        self.complete = Some(Complete { why });
+    }
+}
+
+/// Decides about every component of one producer's environment.
+///
+/// Guarantees: total, never panics, and a function of its input alone. Where a source is unknown, nothing that
+/// depends on it is complete. Names that stand stay: removing or adding one gateway never renames another.
+///
+/// Assumptions: `existing` lists every child of the producer in this environment, or is empty where nobody could
+/// have one (offline, or in a preview for the pusher).
+#[must_use]
+pub fn plan(input: &Input<'_>) -> Plan {
+    let mut findings = input.decoded.findings.clone();
+    let workspace = || [workspace_child(input.producer)];
+    let gateways =
+        || input.existing.gateways.iter().map(|child| gateway_child(input.producer, &child.instance));
+    let functions = || function::standing(input);
+    let (workspace, gateways, functions) = match producer::verdict(input) {
+        Verdict::Remove(why) => (
+            Component::removed(workspace(), why),
+            Component::removed(gateways(), why),
+            Component::removed(functions(), why),
+        ),
+        Verdict::Unknown(reason) => (
+            Component::held(workspace(), &reason),
+            Component::held(gateways(), &reason),
+            Component::held(functions(), &reason),
+        ),
+        Verdict::Run => {
+            let functions = function::plan(input, &mut findings);
+            let gateways = gateway::plan(input, &functions.deployed, &mut findings);
+            (workspace::plan(input), gateways, functions.component)
+        }
+    };
+    findings.sort();
+    findings.dedup();
+    let digest = digest(&workspace, &gateways, &functions);
+    Plan { workspace, gateways, functions, findings, digest }
+}
+
+/// Digest over every decision. Reasons in words do not count, and neither does what goes because it is not listed:
+/// otherwise a plan would differ from itself once it was carried out.
+fn digest(
+    workspace: &Component<LBWorkspaceSpec>,
+    gateways: &Component<GatewayPlan>,
+    functions: &Component<LBFunctionSpec>,
+) -> Digest {
+    let mut parts = Vec::new();
+    decisions(&mut parts, "workspace", workspace, |spec| spec);
+    decisions(&mut parts, "gateway", gateways, |plan| &plan.spec);
+    decisions(&mut parts, "function", functions, |spec| spec);
+    Digest::of_parts(parts.iter().map(String::as_bytes))
+}
+
+fn decisions<T, S: Serialize>(
+    parts: &mut Vec<String>,
+    kind: &str,
+    component: &Component<T>,
+    spec: impl Fn(&T) -> &S,
+) {
+    parts.push(format!("{kind} {}", component.complete.as_ref().map_or("incomplete", |c| c.why().name())));
+    for (name, decision) in &component.children {
+        match decision {
+            // Specs are plain structs with string keys: writing them cannot fail.
+            Decision::Deploy(child) => {
+                parts.push(format!("{name} {}", serde_json::to_string(spec(child)).unwrap_or_default()));
+            }
+            Decision::Hold(_) => parts.push(format!("{name} hold")),
+            Decision::Withdraw(_) => {}
+        }
+    }
+}
+
+/// The finding on an id that cannot be a label.
+fn replaced_id(place: &Place, label: &str) -> Finding {
+    let text = format!("its id is no Kubernetes label value: its objects carry the id `{label}`");
+    Finding::warning("IdReplaced", place.clone(), text)
 }

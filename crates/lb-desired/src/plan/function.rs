@@ -1,0 +1,176 @@
+//! Functions: one child per service of the `functions` repository.
+
+use std::collections::BTreeSet;
+
+use lb_project::{Broken, Entity, Function, Trigger};
+use lb_vocab::{CommitId, Finding, Source, label_id};
+
+use super::{Component, Decision, Input, Why};
+use crate::build::names::{ServiceName, function_child, function_name};
+use crate::crd::{FunctionTrigger, LBFunctionSpec};
+
+/// Longest name of a Kubernetes Service.
+const MAX_SERVICE_NAME: usize = 63;
+
+/// The functions of a producer that runs.
+pub(super) struct Functions<'a> {
+    /// What to do about each.
+    pub(super) component: Component<LBFunctionSpec>,
+    /// Those that have a child, for the gateways in front of them.
+    pub(super) deployed: Vec<&'a Function>,
+}
+
+/// Decides about every function.
+pub(super) fn plan<'a>(input: &Input<'a>, findings: &mut Vec<Finding>) -> Functions<'a> {
+    let (entities, commit) = match &input.decoded.functions {
+        Source::Unknown(reason) => {
+            let component =
+                Component::held(standing(input), &format!("the functions repository is unknown: {reason}"));
+            return Functions { component, deployed: Vec::new() };
+        }
+        Source::Absent(_) => (&[][..], None),
+        Source::Known(entities, commit) => (&entities[..], Some(commit)),
+    };
+    let mut component = Component::empty();
+    let mut deployed = Vec::new();
+    let mut broken = Vec::new();
+    for entity in entities {
+        match entity {
+            Entity::Broken(entity) => broken.push(entity),
+            Entity::Read(function) => {
+                let name = match checked_name(input, function, &component) {
+                    Ok(name) => name,
+                    Err(finding) => {
+                        findings.push(finding);
+                        continue;
+                    }
+                };
+                component.children.insert(name, decision(input, function, commit, findings));
+                deployed.push(function);
+            }
+        }
+    }
+    settle(input, &mut component, &broken);
+    Functions { component, deployed }
+}
+
+/// Holds what may be a function that cannot be read; the rest of what stands and is not decided yet goes.
+fn settle(input: &Input<'_>, component: &mut Component<LBFunctionSpec>, broken: &[&Broken]) {
+    let prefix = format!("fn-{}-", input.producer);
+    let mut ambiguous = false;
+    for entity in broken {
+        let names = [entity.name.as_deref(), Some(entity.place.name.as_str())].into_iter().flatten();
+        let services: Vec<&str> =
+            names.flat_map(|name| [name, name.trim_start_matches(prefix.as_str())]).collect();
+        let stands = input.existing.functions.iter().find(|child| services.contains(&child.service.as_str()));
+        match stands.map(|child| child_name(input, &child.service)) {
+            Some(name) if component.children.contains_key(&name) => {}
+            Some(name) => component.hold(name, format!("{}: the function cannot be read", entity.place)),
+            None => ambiguous = true,
+        }
+    }
+    let standing: BTreeSet<String> =
+        standing(input).filter(|name| !component.children.contains_key(name)).collect();
+    if ambiguous && !standing.is_empty() {
+        for name in standing {
+            component.hold(name, "it may be the function that cannot be read".to_owned());
+        }
+    } else {
+        component.complete(standing, Why::NotInProject);
+    }
+}
+
+/// A function without a runtime has its finding already: what stands of it stays.
+fn decision(
+    input: &Input<'_>,
+    function: &Function,
+    commit: Option<&CommitId>,
+    findings: &mut Vec<Finding>,
+) -> Decision<LBFunctionSpec> {
+    if function.runtime.0.is_empty() {
+        Decision::Hold(format!("{}: it has no runtime", function.place))
+    } else {
+        Decision::Deploy(spec(input, function, commit, findings))
+    }
+}
+
+/// Names of the children that stand.
+pub(super) fn standing(input: &Input<'_>) -> impl Iterator<Item = String> {
+    input.existing.functions.iter().map(|child| child_name(input, &child.service))
+}
+
+/// The child of a service that stands, whose name is known to be good.
+fn child_name(input: &Input<'_>, service: &str) -> String {
+    format!("{}-{service}", input.producer)
+}
+
+/// The child of a function, or why it is not deployed.
+fn checked_name(
+    input: &Input<'_>,
+    function: &Function,
+    component: &Component<LBFunctionSpec>,
+) -> Result<String, Finding> {
+    let refuse =
+        |code, text: String| Finding::error(code, function.place.clone(), text + ": it is not deployed");
+    let service: ServiceName =
+        function.service.parse().map_err(|error| refuse("FunctionName", format!("{error}")))?;
+    let objects = function_name(input.producer, &service);
+    if objects.len() > MAX_SERVICE_NAME {
+        let text =
+            format!("`{objects}` has more than {MAX_SERVICE_NAME} characters: shorten the service's name");
+        return Err(refuse("FunctionName", text));
+    }
+    let name = function_child(input.producer, &service);
+    if component.children.contains_key(&name) {
+        return Err(refuse(
+            "FunctionTaken",
+            format!("another function has the service `{service}`: give it its own directory and service"),
+        ));
+    }
+    Ok(name)
+}
+
+fn spec(
+    input: &Input<'_>,
+    function: &Function,
+    commit: Option<&CommitId>,
+    findings: &mut Vec<Finding>,
+) -> LBFunctionSpec {
+    let id = function.lunchbadger_id.as_deref().map_or_else(String::new, |id| {
+        let (label, replaced) = label_id(id);
+        if replaced {
+            findings.push(super::replaced_id(&function.place, &label));
+        }
+        label
+    });
+    // A commit that did not touch the function keeps the commit that did: nothing changed, nothing is written.
+    let unchanged = input
+        .existing
+        .functions
+        .iter()
+        .find(|child| child.service == function.service && child.digest == function.digest.as_str());
+    LBFunctionSpec {
+        producer: input.producer.name().to_string(),
+        environment: input.producer.environment().to_string(),
+        service: function.service.clone(),
+        id,
+        commit: unchanged
+            .map(|child| child.commit.clone())
+            .or_else(|| commit.map(ToString::to_string))
+            .unwrap_or_default(),
+        path: function.directory.clone(),
+        digest: function.digest.to_string(),
+        runtime: format!("{}:{}", function.runtime.0, function.runtime.1),
+        handler: function.handler.clone(),
+        triggers: function.triggers.iter().map(trigger).collect(),
+    }
+}
+
+fn trigger(trigger: &Trigger) -> FunctionTrigger {
+    let empty = FunctionTrigger::default();
+    match trigger {
+        Trigger::Http { path } => FunctionTrigger { http: Some(path.clone()), ..empty },
+        Trigger::Schedule { cron } => FunctionTrigger { schedule: Some(cron.clone()), ..empty },
+        Trigger::Topic { name } => FunctionTrigger { topic: Some(name.clone()), ..empty },
+    }
+}
