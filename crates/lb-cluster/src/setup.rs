@@ -1,0 +1,81 @@
+//! What has to be there before anything else: our CRDs, namespaces.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Api;
+use kube::runtime::wait::{await_condition, conditions};
+use serde_json::{Value, json};
+
+use crate::collection::{Collection, Manner, Scope};
+use crate::connect::Cluster;
+use crate::error::ApiError;
+
+impl Cluster {
+    /// Applies CRDs, and waits until the API server serves them.
+    ///
+    /// # Errors
+    /// Where one is refused, or is not served `within` that time.
+    pub async fn apply_crds(
+        &self,
+        crds: &[CustomResourceDefinition],
+        within: Duration,
+    ) -> Result<(), ApiError> {
+        let all = Collection::new(
+            "apiextensions.k8s.io/v1",
+            "customresourcedefinitions",
+            "CustomResourceDefinition",
+            &Scope::Everywhere,
+        );
+        for crd in crds {
+            let name = crd.metadata.name.as_deref().unwrap_or_default();
+            let mut manifest = serde_json::to_value(crd).map_err(|error| ApiError::Malformed {
+                attempt: format!("apply CustomResourceDefinition {name}"),
+                what: error.to_string(),
+            })?;
+            if let Some(fields) = manifest.as_object_mut() {
+                fields.remove("status");
+            }
+            let manner = Manner { force: true, dry_run: false };
+            self.server_side_apply(&all, name, &manifest, manner).await?;
+        }
+        for crd in crds {
+            self.established(crd.metadata.name.as_deref().unwrap_or_default(), within).await?;
+        }
+        Ok(())
+    }
+
+    async fn established(&self, name: &str, within: Duration) -> Result<(), ApiError> {
+        let attempt = format!("wait until CustomResourceDefinition {name} is established");
+        let api: Api<CustomResourceDefinition> = Api::all(self.client().clone());
+        let established = await_condition(api, name, conditions::is_crd_established());
+        match tokio::time::timeout(within, established).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(ApiError::Malformed { attempt, what: error.to_string() }),
+            Err(_) => Err(ApiError::TimedOut { attempt, after: within }),
+        }
+    }
+
+    /// Makes a namespace with these labels where there is none, or gives it the labels that it lacks. One that has
+    /// them is only read.
+    ///
+    /// # Errors
+    /// Where it can neither be read nor made, and where somebody else set one of the labels otherwise (a conflict).
+    pub async fn ensure_namespace(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<(), ApiError> {
+        let all = Collection::new("v1", "namespaces", "Namespace", &Scope::Everywhere);
+        let labelled = |namespace: &Value| {
+            labels.iter().all(|(key, value)| namespace["metadata"]["labels"][key] == json!(value))
+        };
+        if self.get(&all, name).await?.is_some_and(|namespace| labelled(&namespace)) {
+            return Ok(());
+        }
+        let manifest =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        self.server_side_apply(&all, name, &manifest, Manner::default()).await.map(|_| ())
+    }
+}

@@ -1,0 +1,211 @@
+//! One watch that never ends: a streaming list, then its changes; from the start again where the server has
+//! forgotten our place.
+//!
+//! Not kube's watcher, for two reasons. It lists at version `0`, which may be older than what the previous leader
+//! wrote; an empty version is a consistent read. And it keeps the version of a list to itself, without which an own
+//! write cannot be told from an object that is gone.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::api::{WatchEvent, WatchParams};
+use rand::Rng;
+use serde_json::Value;
+
+use crate::collection::Collection;
+use crate::connect::Cluster;
+use crate::error::ApiError;
+use crate::identity::Version;
+
+/// How long the server lets a watch run.
+const LIFETIME_SECONDS: u32 = 290;
+/// How long a watch may be silent: a little longer than its lifetime.
+const SILENCE: Duration = Duration::from_secs(300);
+/// Waits between attempts: from here, doubled,
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// to here.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// What a watch tells.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// A list begins; its objects follow as `Applied`.
+    Restarted,
+    /// An object is as it is.
+    Applied(Value),
+    /// An object is gone, or does not match any more.
+    Gone(Value),
+    /// The list is complete.
+    Synced(Version),
+    /// Nothing happened up to here.
+    Passed(Version),
+}
+
+/// What is wrong with a watch, if anything.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Health(Arc<Mutex<Option<String>>>);
+
+impl Health {
+    fn set(&self, problem: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What to watch.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    pub(crate) collection: Collection,
+    pub(crate) labels: Option<&'static str>,
+    pub(crate) health: Health,
+}
+
+enum End {
+    /// The server closed it, as it does after its lifetime.
+    Closed,
+    /// The server has forgotten our place.
+    Expired,
+    /// It broke.
+    Broken(ApiError),
+}
+
+/// Where a watch stands.
+#[derive(Default)]
+struct Progress {
+    /// Everything up to here was told; `None`: a list is needed.
+    at: Option<Version>,
+    /// Something was told since the last wait.
+    moved: bool,
+}
+
+/// Watches for ever. `tell` must be quick.
+pub(crate) async fn run(cluster: &Cluster, watched: &Watched, mut tell: impl FnMut(Told) + Send) {
+    let mut progress = Progress::default();
+    let mut wait = FIRST_WAIT;
+    loop {
+        progress.moved = false;
+        match once(cluster, watched, &mut progress, &mut tell).await {
+            End::Closed => tracing::trace!(kind = watched.collection.kind, "watch closed"),
+            End::Expired => {
+                tracing::debug!(kind = watched.collection.kind, "watch expired: listing again");
+                progress.at = None;
+            }
+            End::Broken(error) => {
+                tracing::debug!(kind = watched.collection.kind, %error, "watch broke");
+                watched.health.set(Some(describe(&error)));
+            }
+        }
+        wait = if progress.moved { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
+        let jitter = rand::rng().random_range(0.5..1.0);
+        tokio::time::sleep(wait.mul_f64(jitter)).await;
+    }
+}
+
+fn describe(error: &ApiError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+async fn once(
+    cluster: &Cluster,
+    watched: &Watched,
+    progress: &mut Progress,
+    tell: &mut (impl FnMut(Told) + Send),
+) -> End {
+    let listing = progress.at.is_none();
+    let attempt = format!("watch {}", watched.collection.kind);
+    let from = progress.at.map(|version| version.to_string()).unwrap_or_default();
+    let parameters = WatchParams {
+        label_selector: watched.labels.map(ToOwned::to_owned),
+        timeout: Some(LIFETIME_SECONDS),
+        send_initial_events: listing,
+        ..WatchParams::default()
+    };
+    let request = match watched.collection.request().watch(&parameters, &from) {
+        Ok(request) => request,
+        Err(error) => return End::Broken(ApiError::new(&attempt, kube::Error::BuildRequest(error))),
+    };
+    let stream = match cluster.call(&attempt, cluster.client().request_events::<Value>(request)).await {
+        Ok(stream) => stream,
+        Err(error) if error.code() == Some(410) => return End::Expired,
+        Err(error) => return End::Broken(error),
+    };
+    if listing {
+        tell(Told::Restarted);
+    }
+    let mut stream = pin!(stream);
+    loop {
+        // A list sends one object after the other; afterwards silence is what a quiet cluster sounds like.
+        let patience = if progress.at.is_none() { cluster.timeout() } else { SILENCE };
+        let event = match tokio::time::timeout(patience, stream.next()).await {
+            Ok(Some(Ok(event))) => event,
+            Ok(None) => return End::Closed,
+            Ok(Some(Err(error))) => return End::Broken(ApiError::new(&attempt, error)),
+            Err(_) => return End::Broken(ApiError::TimedOut { attempt, after: patience }),
+        };
+        if let Some(end) = advance(&attempt, event, progress, tell) {
+            return end;
+        }
+        watched.health.set(None);
+    }
+}
+
+fn advance(
+    attempt: &str,
+    event: WatchEvent<Value>,
+    progress: &mut Progress,
+    tell: &mut (impl FnMut(Told) + Send),
+) -> Option<End> {
+    let malformed = |what: &str| {
+        Some(End::Broken(ApiError::Malformed { attempt: attempt.to_owned(), what: what.to_owned() }))
+    };
+    progress.moved = true;
+    match event {
+        WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+            let Some(version) = version(&object) else { return malformed("an object without a version") };
+            if progress.at.is_some() {
+                progress.at = Some(version);
+            }
+            tell(Told::Applied(object));
+        }
+        WatchEvent::Deleted(object) => {
+            let Some(version) = version(&object) else { return malformed("an object without a version") };
+            if progress.at.is_some() {
+                progress.at = Some(version);
+            }
+            tell(Told::Gone(object));
+        }
+        WatchEvent::Bookmark(bookmark) => {
+            let Some(version) = Version::parse(&bookmark.metadata.resource_version) else {
+                return malformed("a bookmark without a version");
+            };
+            let listed = bookmark.metadata.annotations.contains_key("k8s.io/initial-events-end");
+            if progress.at.is_some() {
+                tell(Told::Passed(version));
+                progress.at = Some(version);
+            } else if listed {
+                tell(Told::Synced(version));
+                progress.at = Some(version);
+            }
+        }
+        WatchEvent::Error(status) if status.code == 410 => return Some(End::Expired),
+        WatchEvent::Error(status) => {
+            return Some(End::Broken(ApiError::new(attempt, kube::Error::Api(status))));
+        }
+    }
+    None
+}
+
+fn version(object: &Value) -> Option<Version> {
+    Version::parse(object.pointer("/metadata/resourceVersion")?.as_str()?)
+}
