@@ -18,31 +18,64 @@ use super::ChildStatus;
     shortname = "lbfn",
     category = "lunchbadger",
     namespaced,
-    status = "ChildStatus"
+    status = "ChildStatus",
+    doc = "One function of a producer's functions repository. Made by the producer's plan: edit the repository, not this.",
+    annotation("helm.sh/resource-policy", "keep"),
+    selectable = ".spec.producer",
+    validation = Rule::new("self.metadata.name == self.spec.producer + '-' + self.spec.environment + '-' + self.spec.service")
+        .message("a function is named <producer>-<environment>-<service>"),
+    printcolumn(name = "Producer", type_ = "string", json_path = ".spec.producer"),
+    printcolumn(name = "Service", type_ = "string", json_path = ".spec.service"),
+    printcolumn(name = "Runtime", type_ = "string", json_path = ".spec.runtime"),
+    printcolumn(
+        name = "Applied",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Applied\")].status"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Commit", type_ = "string", json_path = ".spec.commit", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "size(self.producer) + size(self.environment) <= 38",
+     "message": "producer and environment together have at most 38 characters"}
+]))]
 pub struct LBFunctionSpec {
-    /// The producer.
+    /// The producer: at most 37 characters of a-z, 0-9 and single dashes. Never changes.
+    #[schemars(length(max = 37), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "the producer never changes"}]))]
     pub producer: String,
-    /// The environment.
+    /// The environment: at most 10 characters of a-z and 0-9, a letter first. Never changes.
+    #[schemars(length(max = 10), regex(pattern = r"^[a-z][a-z0-9]*$"))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "the environment never changes"}]))]
     pub environment: String,
-    /// The service's name.
+    /// The service's name: at most 63 characters of a-z, 0-9 and dashes. Never changes.
+    #[schemars(length(max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "the service never changes"}]))]
     pub service: String,
     /// The function's id in the project, as a label value; empty where it has none. Default: empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 63), regex(pattern = r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$"))]
     pub id: String,
     /// The last commit of `functions` in which the function changed.
+    #[schemars(regex(pattern = r"^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     pub commit: String,
     /// The directory in the repository.
+    #[schemars(length(min = 1, max = 1024))]
     pub path: String,
-    /// SHA-256 over every file of the directory, as hex.
+    /// SHA-256 over every file of the directory, as 64 hex digits.
+    #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
     pub digest: String,
     /// Language and version: `nodejs:8`.
+    #[schemars(length(max = 64), regex(pattern = r"^[a-z]+:[0-9a-z.]+$"))]
     pub runtime: String,
     /// The handler, as `serverless.yml` has it.
+    #[schemars(length(min = 1, max = 256))]
     pub handler: String,
     /// What calls the function beside its service. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub triggers: Vec<FunctionTrigger>,
 }
@@ -50,14 +83,21 @@ pub struct LBFunctionSpec {
 /// What calls a function. Exactly one of the fields is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-map-type" = "atomic", "x-kubernetes-validations" = [
+    {"rule": "[has(self.http), has(self.schedule), has(self.topic)].exists_one(given, given)",
+     "message": "a trigger is exactly one of http, schedule and topic"}
+]))]
 pub struct FunctionTrigger {
-    /// A path of an HTTP route.
+    /// A path of an HTTP route. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
     pub http: Option<String>,
-    /// A schedule in cron's five fields, UTC.
+    /// A schedule in cron's five fields, UTC. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
     pub schedule: Option<String>,
-    /// A topic.
+    /// A topic. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
     pub topic: Option<String>,
 }

@@ -20,12 +20,37 @@ use super::Condition;
     singular = "lbproducer",
     shortname = "lbp",
     category = "lunchbadger",
-    status = "LBProducerStatus"
+    status = "LBProducerStatus",
+    doc = "A producer of APIs: a git user with a dev and a functions repository. Made by the roster; the spec is the operator's.",
+    annotation("helm.sh/resource-policy", "keep"),
+    validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$') && !self.metadata.name.contains('--') && !self.metadata.name.startsWith('sls-') && !self.metadata.name.startsWith('internal-') && !self.metadata.name.startsWith('admin-')")
+        .message("a producer's name is a-z, 0-9 and single dashes, and does not start with sls-, internal- or admin-"),
+    validation = Rule::new("self.spec.environments.all(e, size(e) + size(self.metadata.name) <= 38)")
+        .message("producer and environment together have at most 38 characters"),
+    printcolumn(name = "Environments", type_ = "string", json_path = ".spec.environments"),
+    printcolumn(name = "Access", type_ = "string", json_path = ".spec.access"),
+    printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.suspend"),
+    printcolumn(
+        name = "Applied",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Applied\")].status"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Applied\")].message",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct LBProducerSpec {
-    /// Environments that are deployed. Default: `[dev]`.
+    /// Environments that are deployed, 1 to 10: each at most 10 characters of a-z and 0-9, a letter first.
+    /// Default: `[dev]`.
     #[serde(default = "default_environments")]
+    #[schemars(length(min = 1, max = 10), inner(length(max = 10), regex(pattern = r"^[a-z][a-z0-9]*$")))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub environments: Vec<String>,
     /// Whether the producer may run anything. `Disabled` removes all of its objects but its credentials, as
     /// `disabled` in its project does; either suffices. Default: `Enabled`.
@@ -34,7 +59,7 @@ pub struct LBProducerSpec {
     /// Touch nothing of this producer: neither apply nor remove. Default: false.
     #[serde(default)]
     pub suspend: bool,
-    /// Limits that differ from the platform's.
+    /// Limits that differ from the platform's. Default: none.
     #[serde(default, skip_serializing_if = "LimitOverrides::is_empty")]
     pub limits: LimitOverrides,
 }
@@ -59,18 +84,23 @@ pub enum Access {
 pub struct LimitOverrides {
     /// Gateways of one environment. Default: 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100_000))]
     pub gateways: Option<u32>,
     /// Functions of one environment. Default: 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100_000))]
     pub functions: Option<u32>,
     /// Service endpoints and API endpoints together. Default: 500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100_000))]
     pub endpoints: Option<u32>,
-    /// Models. Default: 500.
+    /// Models of one environment. Default: 500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100_000))]
     pub models: Option<u32>,
     /// Size of `lunchbadger.json` in bytes. Default: 4194304 (4 MiB).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1_073_741_824))]
     pub project_file_bytes: Option<u64>,
 }
 
@@ -101,7 +131,7 @@ impl LimitOverrides {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LBProducerStatus {
-    /// The generation of the spec that this status is about.
+    /// The generation of the spec that this status is about, a count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Conditions of the producer as a whole, sorted by type.
@@ -129,6 +159,10 @@ pub struct EnvironmentStatus {
     /// Digest of the plan that was applied: equal plans need no write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_digest: Option<String>,
+    /// First 16 hex digits of the digest of everything that the plan was made from: revision, settings, limits,
+    /// access. Equal inputs and children need no reading. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs_digest: Option<String>,
     /// Credentials were made. Where they are noted and missing the environment is stalled; they are never made anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub credentials_made: bool,
@@ -137,6 +171,7 @@ pub struct EnvironmentStatus {
     pub gateways: String,
     /// Findings: sorted, at most 32, each at most 256 bytes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 256)))]
     pub findings: Vec<String>,
     /// How many findings there are in all.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -168,7 +203,6 @@ impl From<&Revision> for RevisionStatus {
         Self { dev: text(&revision.dev), functions: text(&revision.functions), openapi: text(&revision.openapi) }
     }
 }
-
 
 fn is_zero(n: &u32) -> bool {
     *n == 0

@@ -18,20 +18,45 @@ use super::Condition;
     shortname = "lbw",
     category = "lunchbadger",
     namespaced,
-    status = "ChildStatus"
+    status = "ChildStatus",
+    doc = "The workspace and the sls-api of one producer in one environment. Made by the producer's plan: edit the project, not this.",
+    annotation("helm.sh/resource-policy", "keep"),
+    selectable = ".spec.producer",
+    validation = Rule::new("self.metadata.name == self.spec.producer + '-' + self.spec.environment")
+        .message("a workspace is named <producer>-<environment>"),
+    printcolumn(name = "Producer", type_ = "string", json_path = ".spec.producer"),
+    printcolumn(name = "Environment", type_ = "string", json_path = ".spec.environment"),
+    printcolumn(name = "Objects", type_ = "string", json_path = ".status.objects"),
+    printcolumn(
+        name = "Applied",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Applied\")].status"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "size(self.producer) + size(self.environment) <= 38",
+     "message": "producer and environment together have at most 38 characters"}
+]))]
 pub struct LBWorkspaceSpec {
-    /// The producer.
+    /// The producer: at most 37 characters of a-z, 0-9 and single dashes. Never changes.
+    #[schemars(length(max = 37), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "the producer never changes"}]))]
     pub producer: String,
-    /// The environment.
+    /// The environment: at most 10 characters of a-z and 0-9, a letter first. Never changes.
+    #[schemars(length(max = 10), regex(pattern = r"^[a-z][a-z0-9]*$"))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "the environment never changes"}]))]
     pub environment: String,
     /// The commit of `dev` that the pods were last started for. Only set where `ENABLE_ROLLING_UPDATE` is on: each
     /// push then restarts the workspace. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     pub revision: Option<String>,
     /// The commit of `functions` that the sls-api was last started for, likewise. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     pub functions_revision: Option<String>,
 }
 
@@ -39,7 +64,7 @@ pub struct LBWorkspaceSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChildStatus {
-    /// The generation of the spec that this status is about.
+    /// The generation of the spec that this status is about, a count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Objects that stand, of those that the spec asks for: `4/4`.

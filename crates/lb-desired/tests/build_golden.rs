@@ -1,0 +1,97 @@
+//! Every object that build makes, as a file per case: what a producer's pods look like changes nowhere unannounced.
+//!
+//! A change of a pod template restarts every producer's pods: accept a new snapshot only together with a line in
+//! CHANGELOG.md.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a broken case fails the test")]
+
+mod build_support;
+
+use std::collections::BTreeSet;
+
+use build_support::{cases, directory};
+use lb_desired::build::{APPS, LeafKind};
+use serde_json::{Value, json};
+
+#[test]
+fn objects_are_as_their_files_say() {
+    let mut snapshots = insta::Settings::clone_current();
+    snapshots.set_snapshot_path(directory());
+    snapshots.set_prepend_module_to_snapshot(false);
+    snapshots.set_omit_expression(true);
+    for (name, case) in cases() {
+        snapshots.set_description(case.shows.clone());
+        let manifests = case.manifests(&case.settings(&[]));
+        snapshots.bind(|| insta::assert_yaml_snapshot!(name, manifests));
+    }
+}
+
+#[test]
+fn every_snapshot_has_its_case() {
+    let cases = cases();
+    for entry in std::fs::read_dir(directory()).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("json" | "snap") => assert!(cases.contains_key(stem), "{}: no case", path.display()),
+            other => panic!("{}: what is {other:?}?", path.display()),
+        }
+    }
+    assert!(cases.values().all(|case| !case.shows.is_empty()));
+}
+
+/// Names, namespaces, labels and order, whatever the settings.
+#[test]
+fn every_object_is_labelled_and_ordered() {
+    for (name, case) in cases() {
+        let settings = case.settings(&[]);
+        let leaves = case.leaves(&settings);
+        for leaf in &leaves {
+            let labels = &leaf.manifest["metadata"]["labels"];
+            let app = labels["app"].as_str().unwrap();
+            assert!(APPS.contains(&app), "{name}: {app}");
+            assert!(labels["producer"].is_string() && labels["environment"].is_string(), "{name}: {labels}");
+            assert_eq!(labels["id"].is_string(), app == "gateway", "{name}: {labels}");
+            assert_eq!(leaf.manifest["kind"], leaf.kind.kind());
+            assert_eq!(leaf.manifest["apiVersion"], leaf.kind.api_version());
+            assert_eq!(leaf.manifest["metadata"]["name"], leaf.name);
+            assert!(leaf.manifest.get("status").is_none());
+        }
+        for app in APPS {
+            let of_app = leaves.iter().filter(|leaf| leaf.manifest["metadata"]["labels"]["app"] == app);
+            let kinds: Vec<LeafKind> = of_app.map(|leaf| leaf.kind).collect();
+            assert!(kinds.is_sorted(), "{name}: {kinds:?}");
+        }
+    }
+}
+
+/// Invariant 9, on every pod of every case.
+#[test]
+fn pods_have_nothing_worth_stealing() {
+    let mut seen = BTreeSet::new();
+    for (name, case) in cases() {
+        for leaf in case.leaves(&case.settings(&[])) {
+            let Some(pod) = leaf.manifest.pointer("/spec/template/spec") else { continue };
+            seen.insert(leaf.manifest["metadata"]["labels"]["app"].to_string());
+            assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
+            assert_eq!(pod["enableServiceLinks"], false, "{name}");
+            let mut users = BTreeSet::new();
+            let all = ["initContainers", "containers"].iter().flat_map(|list| pod[list].as_array().unwrap());
+            for container in all {
+                let security = &container["securityContext"];
+                assert_eq!(security["readOnlyRootFilesystem"], true, "{name}");
+                assert_eq!(security["capabilities"], json!({ "drop": ["ALL"] }), "{name}");
+                assert!(container["resources"]["limits"]["memory"].is_string(), "{name}");
+                let mounts: Vec<&Value> = container["volumeMounts"].as_array().unwrap().iter().collect();
+                let is = |mount: &&&Value, volume: &str| mount["name"] == volume;
+                let has = |volume: &str| mounts.iter().any(|mount| is(&mount, volume));
+                if has("identity") {
+                    users.insert(security["runAsUser"].as_i64());
+                }
+                let hostile = ["gateway", "workspace"].contains(&container["name"].as_str().unwrap());
+                assert!(!(hostile && (has("identity") || has("clone"))), "{name}: {}", container["name"]);
+            }
+            assert!(users.len() <= 1, "{name}: the identity's user");
+        }
+    }
+    assert_eq!(seen.len(), 3, "{seen:?}");
+}
