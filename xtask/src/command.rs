@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use crate::say::say;
 
 /// How often a long step says where it is.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The checkout.
 pub(crate) fn root() -> PathBuf {
@@ -26,6 +26,16 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(cargo);
     command.current_dir(root()).args(arguments);
     command
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_directory() -> Result<PathBuf> {
+    let text = output(&mut cargo(&["metadata", "--format-version", "1", "--no-deps", "--offline"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&text).context("read cargo metadata")?;
+    metadata["target_directory"]
+        .as_str()
+        .map(PathBuf::from)
+        .context("cargo metadata names no target directory")
 }
 
 /// How a command looks when typed.
@@ -56,7 +66,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{shown}` did not print UTF-8"))
 }
 
-/// Runs a long command. What it prints is given to `describe` line by line; the last description is said every ten
+/// Runs a long command. What it prints is given to `describe` line by line; the last description is said every 15
 /// seconds. Where it fails, its last lines are in the error.
 pub(crate) fn watched(command: &mut Command, mut describe: impl FnMut(&str) -> String) -> Result<()> {
     let shown = shown(command);

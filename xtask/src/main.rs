@@ -7,6 +7,7 @@ mod say;
 mod test;
 mod tidy;
 mod tools;
+mod up;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,10 @@ enum Task {
     Generate,
     /// Start an empty control plane and keep it until Ctrl-C.
     Cluster,
+    /// Run the whole system on this machine, with an example producer, until Ctrl-C.
+    Up(up::UpArguments),
+    /// Remove what a killed `up` left.
+    Down(up::Place),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +59,8 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Tidy => tidy::run(),
         Task::Generate => generate::write(),
         Task::Cluster => cluster(),
+        Task::Up(arguments) => up::up(&arguments),
+        Task::Down(place) => up::down(&place),
     }
 }
 

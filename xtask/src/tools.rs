@@ -1,7 +1,7 @@
 //! Building what tests and `up` need and no package registry has ready: once, into a cache outside the checkout.
 
 use std::fs::{self, File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -126,7 +126,7 @@ fn express_gateway() -> Result<()> {
     let parent = directory.parent().context("the cache has no parent")?;
     fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
     let _lock = lock(&directory)?;
-    let building = directory.with_extension("building");
+    let building = parent.join("express-gateway.building");
     if building.exists() {
         fs::remove_dir_all(&building).with_context(|| format!("remove {}", building.display()))?;
     }
@@ -143,7 +143,9 @@ fn express_gateway() -> Result<()> {
 
 /// Held while one of us builds; a second one waits and then finds everything done.
 fn lock(directory: &Path) -> Result<File> {
-    let path = directory.with_extension("lock");
+    let mut path = directory.as_os_str().to_owned();
+    path.push(".lock");
+    let path = PathBuf::from(path);
     let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -159,7 +161,7 @@ fn lock(directory: &Path) -> Result<File> {
     }
 }
 
-fn needs_git() -> Result<()> {
+pub(crate) fn needs_git() -> Result<()> {
     if kept::in_path("git").is_none() {
         bail!("git is not installed: apt-get install git");
     }

@@ -27,11 +27,13 @@ pub struct Push {
     pub output: String,
 }
 
-/// A clone with its working tree; it is removed when this is dropped.
+/// A clone with its working tree.
 #[derive(Debug)]
 pub struct Clone {
     git: Git,
-    directory: TempDir,
+    directory: PathBuf,
+    // Removes the directory when this is dropped.
+    _temporary: Option<TempDir>,
 }
 
 impl Default for Git {
@@ -91,25 +93,35 @@ impl Git {
         self.run(directory, &["init", "--quiet", "--bare", "."]).await;
     }
 
-    /// A working tree with a new repository whose `origin` is `url`; nothing is fetched.
+    /// A temporary working tree with a new repository whose `origin` is `url`; nothing is fetched.
     ///
     /// # Panics
     /// Where git fails.
     pub async fn init(&self, url: &str) -> Clone {
-        let directory = tempfile::tempdir().expect("a directory for a clone");
-        self.run(directory.path(), &["init", "--quiet", "."]).await;
-        self.run(directory.path(), &["remote", "add", "origin", url]).await;
-        Clone { git: self.clone(), directory }
+        let temporary = tempfile::tempdir().expect("a directory for a clone");
+        let clone = self.init_at(temporary.path(), url).await;
+        Clone { _temporary: Some(temporary), ..clone }
     }
 
-    /// Clones a repository.
+    /// As [`Self::init`], in a directory that stays; it is made where it is missing.
+    ///
+    /// # Panics
+    /// Where git fails.
+    pub async fn init_at(&self, directory: &Path, url: &str) -> Clone {
+        fs::create_dir_all(directory).expect("a directory for a clone");
+        self.run(directory, &["init", "--quiet", "."]).await;
+        self.run(directory, &["remote", "add", "origin", url]).await;
+        Clone { git: self.clone(), directory: directory.to_owned(), _temporary: None }
+    }
+
+    /// Clones a repository into a temporary directory.
     ///
     /// # Panics
     /// Where git fails.
     pub async fn clone_of(&self, url: &str) -> Clone {
-        let directory = tempfile::tempdir().expect("a directory for a clone");
-        self.run(directory.path(), &["clone", "--quiet", url, "."]).await;
-        Clone { git: self.clone(), directory }
+        let temporary = tempfile::tempdir().expect("a directory for a clone");
+        self.run(temporary.path(), &["clone", "--quiet", url, "."]).await;
+        Clone { git: self.clone(), directory: temporary.path().to_owned(), _temporary: Some(temporary) }
     }
 
     fn command(&self, directory: &Path) -> Command {
@@ -144,7 +156,7 @@ impl Clone {
     /// The working tree.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.directory.path()
+        &self.directory
     }
 
     /// Writes a file, with its directories.

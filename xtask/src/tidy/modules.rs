@@ -36,6 +36,7 @@ fn is_root(path: &Path) -> bool {
         || in_directory("tests") && !within_src(directory)
         || in_directory("benches")
         || in_directory("examples")
+        || path.ends_with("main.rs") && directory.parent().is_some_and(|above| above.ends_with("examples"))
         || in_directory("fuzz_targets")
         || in_directory("src") && (path.ends_with("lib.rs") || path.ends_with("main.rs"))
 }

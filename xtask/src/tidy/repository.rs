@@ -7,6 +7,9 @@ use super::{Breach, TextFile};
 /// Directories of somebody's machine. Joined here, so that this file passes.
 const MACHINE: [&str; 3] = [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
 
+/// Directories that only look like it: the contract's own, inside a producer's pod.
+const OF_THE_CONTRACT: [&str; 1] = [concat!("/ro", "ot/.triton_ssh")];
+
 /// Where the public registries' packages come from, per lock file.
 const PUBLIC: [(&str, &str, &str); 2] = [
     ("Cargo.lock", "source = \"", "registry+https://github.com/rust-lang/crates.io-index\""),
@@ -37,7 +40,8 @@ pub(super) fn check(file: &TextFile) -> Vec<Breach> {
 fn machine_path(line: &str, path: &str) -> bool {
     line.match_indices(path).any(|(at, _)| {
         let before = line[..at].chars().next_back();
-        before.is_none_or(|before| !before.is_alphanumeric() && !"/._-}$".contains(before))
+        let contract = OF_THE_CONTRACT.iter().any(|known| line[at..].starts_with(known));
+        !contract && before.is_none_or(|before| !before.is_alphanumeric() && !"/._-}$".contains(before))
     })
 }
 

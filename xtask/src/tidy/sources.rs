@@ -38,7 +38,7 @@ pub(super) fn check(file: &TextFile) -> Vec<Breach> {
         );
     }
     for (index, line) in file.text.lines().enumerate() {
-        if let Some(found) = UNFINISHED.into_iter().find(|text| line.contains(text)) {
+        if let Some(found) = UNFINISHED.into_iter().find(|text| stands_alone(line, text)) {
             breach(index + 1, format!("`{found}` is not for what lands"));
         }
         if index >= code && SLEEPS.into_iter().any(|sleep| line.contains(sleep)) {
@@ -49,6 +49,16 @@ pub(super) fn check(file: &TextFile) -> Vec<Breach> {
         }
     }
     breaches
+}
+
+/// Whether the text is in the line, not as a part of a longer word or escape.
+fn stands_alone(line: &str, text: &str) -> bool {
+    line.match_indices(text).any(|(at, _)| {
+        let around = [line[..at].chars().next_back(), line[at + text.len()..].chars().next()];
+        let joined =
+            |c: char| text.ends_with(char::is_alphabetic) && (c.is_alphanumeric() || c == '\\' || c == '_');
+        !around.into_iter().flatten().any(joined)
+    })
 }
 
 /// How many lines come before the tests: none in a file of tests.
@@ -106,5 +116,7 @@ mod tests {
         for text in UNFINISHED {
             assert_eq!(rules("a/src/x.rs", &format!("//! A.\n{text}\n")).len(), 1, "{text}");
         }
+        let escape = format!("//! A.\n// `\\u{0}X` is an escape\n", UNFINISHED[3]);
+        assert_eq!(rules("a/src/x.rs", &escape), []);
     }
 }
