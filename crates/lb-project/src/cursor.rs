@@ -85,7 +85,14 @@ impl Document<'_> {
     }
 
     /// Notes an error at an offset of the text.
-    pub(crate) fn refuse(&self, offset: usize, kind: EntityKind, name: &str, code: &str, message: &str) -> Held {
+    pub(crate) fn refuse(
+        &self,
+        offset: usize,
+        kind: EntityKind,
+        name: &str,
+        code: &str,
+        message: &str,
+    ) -> Held {
         self.findings.add(Finding::error(code, self.place(offset, kind, name), message));
         Held
     }
@@ -187,7 +194,8 @@ impl<'a> Cursor<'a> {
 
     /// How a message names the value: by its key, or by its number in a list.
     fn subject(&self) -> String {
-        let mut segments = self.pointer.rsplit('/').map(|segment| segment.replace("~1", "/").replace("~0", "~"));
+        let mut segments =
+            self.pointer.rsplit('/').map(|segment| segment.replace("~1", "/").replace("~0", "~"));
         let last = segments.next().unwrap_or_default();
         match (last.parse::<usize>(), segments.next().filter(|list| !list.is_empty())) {
             (Ok(index), Some(list)) => format!("entry {} of `{list}`", index + 1),
@@ -210,17 +218,23 @@ impl<'a> Cursor<'a> {
     pub(crate) fn flag(&self) -> Read<bool> {
         match self.node.data {
             Data::Flag(flag) => Ok(flag),
-            Data::Null | Data::Number(_) | Data::Text(_) | Data::List(_) | Data::Map(_) => self.wrong_type("true or false"),
+            Data::Null | Data::Number(_) | Data::Text(_) | Data::List(_) | Data::Map(_) => {
+                self.wrong_type("true or false")
+            }
         }
     }
 
     /// The values of a list.
     pub(crate) fn items(&self) -> Read<Vec<Self>> {
         match &self.node.data {
-            Data::List(items) => {
-                Ok(items.iter().enumerate().map(|(index, item)| self.child(&index.to_string(), item)).collect())
+            Data::List(items) => Ok(items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| self.child(&index.to_string(), item))
+                .collect()),
+            Data::Null | Data::Flag(_) | Data::Number(_) | Data::Text(_) | Data::Map(_) => {
+                self.wrong_type("a list")
             }
-            Data::Null | Data::Flag(_) | Data::Number(_) | Data::Text(_) | Data::Map(_) => self.wrong_type("a list"),
         }
     }
 
@@ -240,7 +254,10 @@ impl<'a> Cursor<'a> {
         let fields = self.node.fields().into_iter().filter_map(|Entry { key, value, .. }| {
             let field = self.child(key, value);
             if PROTOTYPE_KEYS.contains(&key.as_str()) {
-                field.warn("PrototypeKey", format!("the key `{key}` is left out: it has a meaning of its own in JavaScript"));
+                field.warn(
+                    "PrototypeKey",
+                    format!("the key `{key}` is left out: it has a meaning of its own in JavaScript"),
+                );
                 return None;
             }
             Some((key.as_str(), field))
@@ -284,10 +301,13 @@ impl<'a> Cursor<'a> {
     pub(crate) fn warn_of_repeated_keys(&self) {
         let mut seen = HashSet::new();
         if let Data::Map(entries) = &self.node.data {
-            for Entry { key, key_span, .. } in entries.iter().filter(|entry| !seen.insert(entry.key.as_str())) {
+            for Entry { key, key_span, .. } in entries.iter().filter(|entry| !seen.insert(entry.key.as_str()))
+            {
                 let mut place = self.document.place(key_span.start, self.kind, &self.name);
                 place.pointer = format!("{}/{}", self.pointer, pointer_segment(key));
-                let message = format!("the key `{key}` stands twice in one object, the last one counts: remove the other");
+                let message = format!(
+                    "the key `{key}` stands twice in one object, the last one counts: remove the other"
+                );
                 self.document.findings.add(Finding::warning("RepeatedKey", place, message));
             }
         }

@@ -42,7 +42,8 @@ fn ids_elsewhere(
     data_sources: &Source<DataSources>,
     functions: &Source<Vec<Entity<Function>>>,
 ) -> Option<HashSet<String>> {
-    let known = models.unknown().is_none() && data_sources.unknown().is_none() && functions.unknown().is_none();
+    let known =
+        models.unknown().is_none() && data_sources.unknown().is_none() && functions.unknown().is_none();
     let models = models.known().into_iter().flatten().filter_map(|model| match model {
         Entity::Read(model) => model.lunchbadger_id.clone(),
         Entity::Broken(broken) => broken.id.clone(),

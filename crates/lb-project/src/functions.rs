@@ -51,7 +51,8 @@ pub(crate) fn read(
 fn directories(tree: &Tree) -> BTreeMap<&str, Vec<(&SafePath, &Blob)>> {
     let mut directories: BTreeMap<&str, Vec<_>> = BTreeMap::new();
     for (path, blob) in &tree.files {
-        if let Some((directory, _)) = path.as_str().split_once('/').filter(|(name, _)| !name.starts_with('.')) {
+        if let Some((directory, _)) = path.as_str().split_once('/').filter(|(name, _)| !name.starts_with('.'))
+        {
             directories.entry(directory).or_default().push((path, blob));
         }
     }
@@ -65,7 +66,8 @@ fn cut(list: &mut Vec<Entity<Function>>, limit: usize, findings: &Findings) {
             Entity::Broken(broken) => &broken.place,
         };
         let count = list.len();
-        let message = format!("there are {count}, at most {limit} are deployed: this one and those behind it are not");
+        let message =
+            format!("there are {count}, at most {limit} are deployed: this one and those behind it are not");
         findings.add(lb_vocab::Finding::error("LimitExceeded", place.clone(), message));
         list.truncate(limit);
     }
@@ -89,7 +91,9 @@ impl<'a> Directory<'a> {
         let mut place = lb_vocab::Place::file(&file);
         (place.kind, place.name) = (EntityKind::Function, self.name.to_owned());
         let broken = |id| vec![Entity::Broken(Broken { id, name: None, place: place.clone() })];
-        let Ok(Some(document)) = document(Some(blob), &file, MAX_BYTES, findings) else { return broken(None) };
+        let Ok(Some(document)) = document(Some(blob), &file, MAX_BYTES, findings) else {
+            return broken(None);
+        };
         let Ok(node) = parse(&document, self.name) else { return broken(None) };
         let root = Cursor::root(&document, &node, EntityKind::Function, self.name);
         self.functions(&root).unwrap_or_else(|Held| broken(lunchbadger_id(&node)))
@@ -127,7 +131,9 @@ impl<'a> Directory<'a> {
                     digest: digest.clone(),
                     ..function
                 }),
-                Err(Held) => Entity::Broken(Broken { id, name: Some(service.to_owned()), place: cursor.place() }),
+                Err(Held) => {
+                    Entity::Broken(Broken { id, name: Some(service.to_owned()), place: cursor.place() })
+                }
             }
         };
         Ok(functions.into_iter().enumerate().map(read).collect())
@@ -148,7 +154,10 @@ impl<'a> Directory<'a> {
     /// The namespace is ours to choose; the customers' default is what the templates write.
     fn check_namespace(&self, namespace: &Cursor<'_>) {
         if namespace.node.as_text().as_deref() != Some("customer") {
-            namespace.warn("ForeignNamespace", "`provider.namespace` has no effect, the platform chooses it: remove it");
+            namespace.warn(
+                "ForeignNamespace",
+                "`provider.namespace` has no effect, the platform chooses it: remove it",
+            );
         }
     }
 
@@ -156,13 +165,18 @@ impl<'a> Directory<'a> {
     fn function(&self, cursor: &Cursor<'_>, provider: Option<&Cursor<'_>>) -> Read<Function> {
         cursor.object()?;
         let handler = cursor.optional("handler", Cursor::text)?.filter(|handler| !handler.is_empty());
-        let handler = handler.ok_or_else(|| cursor.refuse("HandlerMissing", "it has no `handler`: write `file.function`"))?;
+        let handler = handler
+            .ok_or_else(|| cursor.refuse("HandlerMissing", "it has no `handler`: write `file.function`"))?;
         Ok(Function {
             directory: self.name.to_owned(),
             service: String::new(),
             name: String::new(),
             lunchbadger_id: None,
-            runtime: match [Some(cursor), provider].into_iter().flatten().find_map(|cursor| cursor.get("runtime")) {
+            runtime: match [Some(cursor), provider]
+                .into_iter()
+                .flatten()
+                .find_map(|cursor| cursor.get("runtime"))
+            {
                 Some(runtime) => written_runtime(&runtime)?,
                 None => self.guessed_runtime(cursor, &handler)?,
             },
@@ -176,9 +190,11 @@ impl<'a> Directory<'a> {
     /// The runtime of the template whose handler the directory has.
     fn guessed_runtime(&self, cursor: &Cursor<'_>, handler: &str) -> Read<(String, String)> {
         let stem = handler.rsplit_once('.').map_or(handler, |(stem, _)| stem);
-        let template = TEMPLATES.iter().find(|(extension, _, _)| self.get(&format!("{stem}.{extension}")).is_some());
+        let template =
+            TEMPLATES.iter().find(|(extension, _, _)| self.get(&format!("{stem}.{extension}")).is_some());
         let Some((_, environment, version)) = template else {
-            return Err(cursor.refuse("RuntimeMissing", "it has no runtime: write `provider: {runtime: \"nodejs:8\"}`"));
+            return Err(cursor
+                .refuse("RuntimeMissing", "it has no runtime: write `provider: {runtime: \"nodejs:8\"}`"));
         };
         let message = format!(
             "it has no runtime, `{environment}:{version}` is taken after its handler: write `provider: {{runtime: ...}}`"
@@ -225,7 +241,9 @@ fn written_runtime(cursor: &Cursor<'_>) -> Read<(String, String)> {
         && version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
         && version.bytes().any(|byte| byte.is_ascii_digit());
     if !good {
-        return Err(cursor.refuse("RuntimeMalformed", "`runtime` must be a language and a version, as `nodejs:8`"));
+        return Err(
+            cursor.refuse("RuntimeMalformed", "`runtime` must be a language and a version, as `nodejs:8`")
+        );
     }
     Ok((environment.to_owned(), version.to_owned()))
 }
@@ -251,13 +269,19 @@ fn trigger(kind: &str, value: &Cursor<'_>) -> Read<Option<Trigger>> {
         "schedule" => {
             let cron = part(value, "rate")?;
             if cron.split_whitespace().count() != 5 || cron.contains(['(', ')']) {
-                return Err(value.refuse("ScheduleMalformed", "`schedule` must have the five fields of cron, as `0 * * * *`"));
+                return Err(value.refuse(
+                    "ScheduleMalformed",
+                    "`schedule` must have the five fields of cron, as `0 * * * *`",
+                ));
             }
             Ok(Some(Trigger::Schedule { cron }))
         }
         "trigger" | "kafka" | "topic" => Ok(Some(Trigger::Topic { name: part(value, "topic")? })),
         _ => {
-            value.warn("EventUnknown", format!("events of kind `{kind}` are not known here: it has no effect"));
+            value.warn(
+                "EventUnknown",
+                format!("events of kind `{kind}` are not known here: it has no effect"),
+            );
             Ok(None)
         }
     }
@@ -269,5 +293,9 @@ fn part(value: &Cursor<'_>, key: &str) -> Read<String> {
         Data::Map(_) => value.or_default(key, Cursor::text)?,
         Data::Null | Data::Flag(_) | Data::Number(_) | Data::Text(_) | Data::List(_) => value.text()?,
     };
-    if text.is_empty() { Err(value.refuse("EventIncomplete", format!("the event has no `{key}`"))) } else { Ok(text) }
+    if text.is_empty() {
+        Err(value.refuse("EventIncomplete", format!("the event has no `{key}`")))
+    } else {
+        Ok(text)
+    }
 }

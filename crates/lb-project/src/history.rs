@@ -21,16 +21,21 @@ pub fn entity_value(text: &str, producer: &Producer, kind: EntityKind, id: &str)
     let value = match kind {
         EntityKind::File | EntityKind::OpenApi => json::parse(text).ok(),
         EntityKind::Model => json::parse(text).ok().filter(|node| {
-            ["name", "lunchbadgerId"].into_iter().any(|key| node.get(key).and_then(Node::as_text).as_deref() == Some(id))
+            ["name", "lunchbadgerId"]
+                .into_iter()
+                .any(|key| node.get(key).and_then(Node::as_text).as_deref() == Some(id))
         }),
         EntityKind::DataSource => json::parse(text).ok().and_then(|node| node.get(id).cloned()),
         EntityKind::Function => yaml::parse(text).ok().filter(|node| {
             let ours = node.get("lunchbadger").and_then(|ours| ours.get("id")).and_then(Node::as_text);
-            ours.as_deref() == Some(id) || node.get("functions").is_some_and(|functions| functions.get(id).is_some())
+            ours.as_deref() == Some(id)
+                || node.get("functions").is_some_and(|functions| functions.get(id).is_some())
         }),
         EntityKind::Project => project(text, producer)?.get("disabled").cloned(),
         EntityKind::Gateway => find(&project(text, producer)?, &["gateways"], id),
-        EntityKind::Pipeline | EntityKind::Policy => find(&project(text, producer)?, &["pipelines", "pipelinesLunchbadger"], id),
+        EntityKind::Pipeline | EntityKind::Policy => {
+            find(&project(text, producer)?, &["pipelines", "pipelinesLunchbadger"], id)
+        }
         EntityKind::ServiceEndpoint => find(&project(text, producer)?, &["serviceEndpoints"], id),
         EntityKind::ApiEndpoint => find(&project(text, producer)?, &["apiEndpoints"], id),
         EntityKind::Connection => find(&project(text, producer)?, &["connections"], id),
@@ -50,7 +55,9 @@ fn project(text: &str, producer: &Producer) -> Option<Node> {
 fn find(project: &Node, lists: &[&str], id: &str) -> Option<Node> {
     let mut entities = Vec::new();
     collect(project, lists, &mut entities);
-    let has = |entity: &&(Option<&str>, &Node), key: &str| entity.1.get(key).and_then(Node::as_text).as_deref() == Some(id);
+    let has = |entity: &&(Option<&str>, &Node), key: &str| {
+        entity.1.get(key).and_then(Node::as_text).as_deref() == Some(id)
+    };
     let found = entities.iter().find(|entity| entity.0 == Some(id) || has(entity, "id"));
     found.or_else(|| entities.iter().find(|entity| has(entity, "name"))).map(|(_, node)| (*node).clone())
 }
@@ -58,7 +65,8 @@ fn find(project: &Node, lists: &[&str], id: &str) -> Option<Node> {
 fn collect<'n>(node: &'n Node, lists: &[&str], entities: &mut Vec<(Option<&'n str>, &'n Node)>) {
     for entry in node.fields() {
         if lists.contains(&entry.key.as_str()) {
-            let keyed = entry.value.fields().into_iter().map(|entry| (Some(entry.key.as_str()), &entry.value));
+            let keyed =
+                entry.value.fields().into_iter().map(|entry| (Some(entry.key.as_str()), &entry.value));
             let listed = match &entry.value.data {
                 Data::List(items) => items.as_slice(),
                 Data::Null | Data::Flag(_) | Data::Number(_) | Data::Text(_) | Data::Map(_) => &[],

@@ -27,8 +27,8 @@ mod yaml;
 
 pub use decode::decode;
 pub use entities::{
-    ApiEndpoint, Broken, Connection, DataSource, Entity, Function, Gateway, Model, OpenApi, OpenApiPath, Pair, Pipeline,
-    Policy, Project, ServiceEndpoint, Trigger,
+    ApiEndpoint, Broken, Connection, DataSource, Entity, Function, Gateway, Model, OpenApi, OpenApiPath,
+    Pair, Pipeline, Policy, Project, ServiceEndpoint, Trigger,
 };
 pub use history::entity_value;
 pub use project::{EditError, ProjectFile};

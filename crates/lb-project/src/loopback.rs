@@ -39,13 +39,17 @@ const BUILT_IN: [&str; 15] = [
 /// Models of the LoopBack project, in the order of `model-config.json`.
 pub(crate) fn models(dev: &Source<Tree>, limits: &Limits, findings: &Findings) -> Source<Vec<Entity<Model>>> {
     read_source(dev, findings, |tree| {
-        let Some((file, node)) = open(tree, "server/model-config.json", findings)? else { return Ok(Some(Vec::new())) };
+        let Some((file, node)) = open(tree, "server/model-config.json", findings)? else {
+            return Ok(Some(Vec::new()));
+        };
         let root = Cursor::root(&file, &node, EntityKind::File, &file.file);
         root.warn_of_repeated_keys();
         let definitions = Definitions::read(tree, &root, findings)?;
         let entries = root.fields()?.into_iter().filter(|(name, _)| !name.starts_with('_'));
         let configs = entries.map(|(name, config)| config.named(EntityKind::Model, name)).collect();
-        Ok(Some(first(configs, limits.models).iter().filter_map(|config| definitions.model(config)).collect()))
+        Ok(Some(
+            first(configs, limits.models).iter().filter_map(|config| definitions.model(config)).collect(),
+        ))
     })
 }
 
@@ -61,14 +65,18 @@ struct Definitions<'a> {
 impl<'a> Definitions<'a> {
     fn read(tree: &'a Tree, config: &Cursor<'_>, findings: &'a Findings) -> Read<Self> {
         let meta = config.get("_meta");
-        let sources = meta.as_ref().map(|meta| meta.optional("sources", Cursor::texts)).transpose()?.flatten();
+        let sources =
+            meta.as_ref().map(|meta| meta.optional("sources", Cursor::texts)).transpose()?.flatten();
         let sources = sources.unwrap_or_else(|| SOURCES.map(str::to_owned).to_vec());
         let directories: Vec<_> = sources.iter().filter_map(|source| directory(source)).collect();
-        let foreign = sources.iter().any(|source| directory(source).is_none() && !source.starts_with("loopback/"));
+        let foreign =
+            sources.iter().any(|source| directory(source).is_none() && !source.starts_with("loopback/"));
         let mut definitions = Self { by_name: HashMap::new(), unreadable: false, foreign };
         for directory in directories {
             let files = tree.files.keys().filter(|path| {
-                path.parent() == Some(directory) && path.file_name().ends_with(".json") && !path.file_name().starts_with('_')
+                path.parent() == Some(directory)
+                    && path.file_name().ends_with(".json")
+                    && !path.file_name().starts_with('_')
             });
             for path in files {
                 match open(tree, path.as_str(), findings) {
@@ -129,7 +137,10 @@ fn defined(definition: &Cursor<'_>, plain: Model) -> Read<Model> {
     let http = definition.get("http");
     let model = Model {
         plural: definition.optional("plural", segment)?,
-        http_path: http.map(|http| http.object().and_then(|()| http.optional("path", segment))).transpose()?.flatten(),
+        http_path: http
+            .map(|http| http.object().and_then(|()| http.optional("path", segment)))
+            .transpose()?
+            .flatten(),
         lunchbadger_id: definition.optional("lunchbadgerId", Cursor::id)?,
         place: definition.place(),
         ..plain
@@ -146,8 +157,12 @@ fn segment(cursor: &Cursor<'_>) -> Read<String> {
 /// Names and paths become part of an address in gateways: what would end it or leave it is refused.
 fn check_path(cursor: &Cursor<'_>, text: &str) -> Read<()> {
     let leaves = text.split('/').any(|part| part == "." || part == "..");
-    if leaves || text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#' | '\\')) {
-        return Err(cursor.refuse("PathMalformed", "its name or path has a blank, `?`, `#`, `\\` or `..`: leave these out"));
+    if leaves || text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#' | '\\'))
+    {
+        return Err(cursor.refuse(
+            "PathMalformed",
+            "its name or path has a blank, `?`, `#`, `\\` or `..`: leave these out",
+        ));
     }
     Ok(())
 }
@@ -162,7 +177,9 @@ pub(crate) struct DataSources {
 pub(crate) fn data_sources(dev: &Source<Tree>, findings: &Findings) -> Source<DataSources> {
     read_source(dev, findings, |tree| {
         let mut sources = DataSources { list: Vec::new(), ids: Vec::new() };
-        let Some((file, node)) = open(tree, "server/datasources.json", findings)? else { return Ok(Some(sources)) };
+        let Some((file, node)) = open(tree, "server/datasources.json", findings)? else {
+            return Ok(Some(sources));
+        };
         let root = Cursor::root(&file, &node, EntityKind::File, &file.file);
         root.warn_of_repeated_keys();
         for (name, cursor) in root.fields()? {
@@ -177,7 +194,8 @@ pub(crate) fn data_sources(dev: &Source<Tree>, findings: &Findings) -> Source<Da
 fn data_source(cursor: &Cursor<'_>, name: &str) -> Read<DataSource> {
     cursor.object()?;
     let connector = cursor.optional("connector", Cursor::text)?;
-    let connector = connector.ok_or_else(|| cursor.refuse("ConnectorMissing", "it has no `connector`: give it one"))?;
+    let connector =
+        connector.ok_or_else(|| cursor.refuse("ConnectorMissing", "it has no `connector`: give it one"))?;
     Ok(DataSource { name: name.to_owned(), connector, place: cursor.place() })
 }
 

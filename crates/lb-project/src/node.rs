@@ -49,7 +49,9 @@ impl Node {
     /// The value of a key; of a repeated key the last one, as JavaScript reads it.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         match &self.data {
-            Data::Map(entries) => entries.iter().rev().find(|entry| entry.key == key).map(|entry| &entry.value),
+            Data::Map(entries) => {
+                entries.iter().rev().find(|entry| entry.key == key).map(|entry| &entry.value)
+            }
             Data::Null | Data::Flag(_) | Data::Number(_) | Data::Text(_) | Data::List(_) => None,
         }
     }
@@ -97,7 +99,10 @@ impl Node {
             Data::Text(text) => Value::String(text.clone()),
             Data::List(items) => Value::Array(items.iter().map(Self::to_value).collect()),
             Data::Map(_) => Value::Object(
-                self.fields().into_iter().map(|entry| (entry.key.clone(), entry.value.to_value())).collect::<Map<_, _>>(),
+                self.fields()
+                    .into_iter()
+                    .map(|entry| (entry.key.clone(), entry.value.to_value()))
+                    .collect::<Map<_, _>>(),
             ),
         }
     }

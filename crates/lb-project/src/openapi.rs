@@ -24,7 +24,9 @@ const SCHEMAS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 /// Reads the document of a workspace.
 pub(crate) fn read(openapi: &Source<Tree>, findings: &Findings) -> Source<OpenApi> {
     read_source(openapi, findings, |tree| {
-        let Some(file) = document(tree.get("openapi.json"), FILE, MAX_BYTES, findings)? else { return Ok(None) };
+        let Some(file) = document(tree.get("openapi.json"), FILE, MAX_BYTES, findings)? else {
+            return Ok(None);
+        };
         let node = file.json(EntityKind::OpenApi, FILE)?;
         let root = Cursor::root(&file, &node, EntityKind::OpenApi, FILE);
         root.object()?;
@@ -36,7 +38,8 @@ fn paths(root: &Cursor<'_>) -> Read<IndexMap<String, OpenApiPath>> {
     let fields = root.get("paths").map(|paths| paths.fields()).transpose()?.unwrap_or_default();
     let fields: Vec<_> = fields.into_iter().filter(|(path, _)| !path.starts_with("x-")).collect();
     if fields.len() > MAX_PATHS {
-        let message = format!("it has {} paths, at most {MAX_PATHS} are read: make fewer models public", fields.len());
+        let message =
+            format!("it has {} paths, at most {MAX_PATHS} are read: make fewer models public", fields.len());
         return Err(root.refuse("TooManyPaths", message));
     }
     let mut paths = IndexMap::with_capacity(fields.len());
@@ -69,8 +72,9 @@ fn tags(path: &Cursor<'_>) -> Read<Vec<String>> {
 /// Whether a property of a definition is of type or format `byte` or `binary`. References are not followed: what they
 /// name is a definition itself, so that circles are harmless.
 fn has_binary_property(document: &Node) -> bool {
-    let definitions = [document.get("definitions"), document.get("components").and_then(|c| c.get("schemas"))];
-    definitions.into_iter().flatten().flat_map(Node::children).any(|definition| holds_binary(definition))
+    let definitions =
+        [document.get("definitions"), document.get("components").and_then(|c| c.get("schemas"))];
+    definitions.into_iter().flatten().flat_map(Node::children).any(holds_binary)
 }
 
 fn holds_binary(schema: &Node) -> bool {
@@ -85,7 +89,9 @@ fn holds_binary(schema: &Node) -> bool {
 fn is_binary(property: &Node) -> bool {
     let names = |key| match property.get(key).map(|node| &node.data) {
         Some(Data::Text(text)) => text == "byte" || text == "binary",
-        Some(Data::List(types)) => types.iter().any(|node| matches!(node.as_text().as_deref(), Some("byte" | "binary"))),
+        Some(Data::List(types)) => {
+            types.iter().any(|node| matches!(node.as_text().as_deref(), Some("byte" | "binary")))
+        }
         Some(Data::Null | Data::Flag(_) | Data::Number(_) | Data::Map(_)) | None => false,
     };
     names("type") || names("format") || property.get("items").is_some_and(is_binary)

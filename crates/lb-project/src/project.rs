@@ -25,7 +25,12 @@ pub(crate) struct Reading {
 }
 
 /// Reads the project of a producer.
-pub(crate) fn read(dev: &Source<Tree>, producer: &Producer, limits: &Limits, findings: &Findings) -> Source<Reading> {
+pub(crate) fn read(
+    dev: &Source<Tree>,
+    producer: &Producer,
+    limits: &Limits,
+    findings: &Findings,
+) -> Source<Reading> {
     read_source(dev, findings, |tree| {
         let file = document(tree.get("lunchbadger.json"), PROJECT_FILE, limits.project_file_bytes, findings)?;
         let Some(file) = file else { return Ok(None) };
@@ -66,7 +71,10 @@ fn project(root: &Cursor<'_>, key: &str, limits: &Limits) -> Read<Project> {
 /// The first of these entities; a finding on the first of those that are too many.
 pub(crate) fn first(mut all: Vec<Cursor<'_>>, limit: usize) -> Vec<Cursor<'_>> {
     if let Some(beyond) = all.get(limit) {
-        let message = format!("there are {}, at most {limit} are deployed: this one and those behind it are not", all.len());
+        let message = format!(
+            "there are {}, at most {limit} are deployed: this one and those behind it are not",
+            all.len()
+        );
         beyond.refuse("LimitExceeded", message);
         all.truncate(limit);
     }
@@ -107,7 +115,11 @@ pub(crate) fn id_or_name(cursor: &Cursor<'_>) -> Read<String> {
 }
 
 /// Keeps the first of those with the same key, and warns of the others.
-pub(crate) fn keep_first<T>(list: &mut Vec<T>, findings: &Findings, key: impl Fn(&T) -> Option<(String, &Place)>) {
+pub(crate) fn keep_first<T>(
+    list: &mut Vec<T>,
+    findings: &Findings,
+    key: impl Fn(&T) -> Option<(String, &Place)>,
+) {
     let mut seen = HashSet::new();
     list.retain(|item| {
         let Some((key, place)) = key(item) else { return true };

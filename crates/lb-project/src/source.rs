@@ -42,7 +42,11 @@ pub(crate) fn document<'a>(
         Some(Blob::File(bytes)) => bytes,
         Some(Blob::TooLarge { size }) => return too_large(*size),
         Some(Blob::Symlink) => {
-            return Err(findings.refuse_file("NotAFile", file, "it is a symbolic link: put the file itself there"));
+            return Err(findings.refuse_file(
+                "NotAFile",
+                file,
+                "it is a symbolic link: put the file itself there",
+            ));
         }
         Some(Blob::Submodule) => {
             return Err(findings.refuse_file("NotAFile", file, "it is a submodule: put a file there"));

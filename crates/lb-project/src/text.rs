@@ -161,7 +161,8 @@ fn unicode_escape(bytes: &[u8]) -> (char, usize) {
 /// The code unit of `\uXXXX` at the start of `bytes`.
 fn hex_unit(bytes: &[u8]) -> Option<u16> {
     let digits = bytes.strip_prefix(b"\\u")?.get(..4)?;
-    let digits = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    let digits =
+        std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()))?;
     u16::from_str_radix(digits, 16).ok()
 }
 
@@ -203,7 +204,9 @@ mod tests {
         let text = Text::of_file(file.as_bytes()).unwrap();
         let inner = text.unescaped(1..file.rfind('"').unwrap() + 1);
         assert_eq!(inner.as_str(), "a\"é😀\n\\z");
-        for (within, outside) in [("a", "a"), ("\"", "\\\""), ("é", "\\u00e9"), ("😀", "\\ud83d"), ("\\z", "\\\\z"), ("z", "z")] {
+        for (within, outside) in
+            [("a", "a"), ("\"", "\\\""), ("é", "\\u00e9"), ("😀", "\\ud83d"), ("\\z", "\\\\z"), ("z", "z")]
+        {
             let offset = inner.as_str().find(within).unwrap();
             assert_eq!(inner.file_offset(offset), file.find(outside).unwrap(), "{within}");
         }
@@ -214,7 +217,10 @@ mod tests {
     fn a_byte_order_mark_is_not_text_and_lone_surrogates_are_replaced() {
         let text = Text::of_file("\u{feff}{}".as_bytes()).unwrap();
         assert!(text.has_byte_order_mark() && text.as_str() == "{}" && text.position(0) == (1, 2));
-        assert_eq!(without_lone_surrogates(r"\ud800 \udc00\\ud800 \ud83d\ude00"), r"\uFFFD \uFFFD\\ud800 \ud83d\ude00");
+        assert_eq!(
+            without_lone_surrogates(r"\ud800 \udc00\\ud800 \ud83d\ude00"),
+            r"\uFFFD \uFFFD\\ud800 \ud83d\ude00"
+        );
         assert!(matches!(without_lone_surrogates(r"\n\u00e9\"), Cow::Borrowed(_)));
         let error = Text::of_file(b"a\n\xc3\xa9\xff").unwrap_err();
         assert_eq!((error.line, error.column), (2, 2));

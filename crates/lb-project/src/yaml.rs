@@ -180,11 +180,13 @@ mod tests {
         let mut aliases = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
             let before = level - 1;
-            aliases.push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 9].join(", ")));
+            aliases
+                .push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 9].join(", ")));
         }
         let deep = "[".repeat(100_000);
         let block: String = (0..5000).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
-        for bad in [&aliases, &deep, &block, "a: *missing", "a: [", "a: b: c", "--- 1\n--- 2\n", "a: &a [*a]"] {
+        for bad in [&aliases, &deep, &block, "a: *missing", "a: [", "a: b: c", "--- 1\n--- 2\n", "a: &a [*a]"]
+        {
             assert!(parse(bad).is_err(), "{}", &bad[..bad.len().min(40)]);
         }
     }

@@ -213,19 +213,26 @@ impl ProjectFile {
     }
 
     fn outer(&self) -> Result<Node, EditError> {
-        json::parse(self.body()).map_err(|error| EditError::Unreadable(format!("{PROJECT_FILE}: {}", error.problem)))
+        json::parse(self.body())
+            .map_err(|error| EditError::Unreadable(format!("{PROJECT_FILE}: {}", error.problem)))
     }
 
-    fn within<T>(&self, work: impl FnOnce(Option<Inside<'_>>) -> Result<T, EditError>) -> Result<T, EditError> {
+    fn within<T>(
+        &self,
+        work: impl FnOnce(Option<Inside<'_>>) -> Result<T, EditError>,
+    ) -> Result<T, EditError> {
         if self.text.is_empty() {
             return work(None);
         }
         let findings = Findings::default();
         let unreadable = |findings: &Findings| {
-            EditError::Unreadable(findings.last_error().map_or_else(String::new, |finding| finding.to_string()))
+            EditError::Unreadable(
+                findings.last_error().map_or_else(String::new, |finding| finding.to_string()),
+            )
         };
-        let text = Text::of_file(self.text.as_bytes())
-            .map_err(|bad| EditError::Unreadable(format!("{PROJECT_FILE}:{}:{}: not UTF-8", bad.line, bad.column)))?;
+        let text = Text::of_file(self.text.as_bytes()).map_err(|bad| {
+            EditError::Unreadable(format!("{PROJECT_FILE}:{}:{}: not UTF-8", bad.line, bad.column))
+        })?;
         let file = Document { file: PROJECT_FILE.to_owned(), text, findings: &findings };
         let inside = open(&file, &self.key).map_err(|_held| unreadable(&findings))?;
         work(inside)
@@ -236,7 +243,9 @@ fn segments(pointer: &str) -> Result<Vec<String>, EditError> {
     match pointer.strip_prefix('/') {
         None if pointer.is_empty() => Ok(Vec::new()),
         None => Err(EditError::PointerMalformed { pointer: pointer.to_owned() }),
-        Some(rest) => Ok(rest.split('/').map(|segment| segment.replace("~1", "/").replace("~0", "~")).collect()),
+        Some(rest) => {
+            Ok(rest.split('/').map(|segment| segment.replace("~1", "/").replace("~0", "~")).collect())
+        }
     }
 }
 
@@ -256,14 +265,17 @@ fn descend<'n>(node: &'n Node, segments: &[String]) -> Option<&'n Node> {
 fn splice(root: &Node, text: &str, path: &[String], edit: Edit<'_>) -> Option<Splice> {
     let Some((last, parents)) = path.split_last() else {
         return match edit {
-            Edit::Set(value) | Edit::Add(value) => Some(Splice { range: root.span.clone(), text: value.to_string() }),
+            Edit::Set(value) | Edit::Add(value) => {
+                Some(Splice { range: root.span.clone(), text: value.to_string() })
+            }
             Edit::Remove => None,
         };
     };
     let parent = descend(root, parents)?;
     match &parent.data {
         Data::Map(entries) => {
-            let spans: Vec<_> = entries.iter().map(|entry| entry.key_span.start..entry.value.span.end).collect();
+            let spans: Vec<_> =
+                entries.iter().map(|entry| entry.key_span.start..entry.value.span.end).collect();
             let found = entries.iter().rposition(|entry| entry.key == *last);
             match (edit, found) {
                 (Edit::Set(value) | Edit::Add(value), Some(found)) => {

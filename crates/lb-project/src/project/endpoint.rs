@@ -26,8 +26,16 @@ pub(crate) fn read(root: &Cursor<'_>, limits: &Limits) -> Read<Endpoints> {
     let end = end_of_limit(&service, &api, limits.endpoints);
     let within = |cursor: &&Cursor<'_>| cursor.node.span.start < end;
     let mut endpoints = Endpoints {
-        service: service.iter().filter(within).map(|c| c.clone().entity(EntityKind::ServiceEndpoint).read(service_endpoint)).collect(),
-        api: api.iter().filter(within).map(|c| c.clone().entity(EntityKind::ApiEndpoint).read(api_endpoint)).collect(),
+        service: service
+            .iter()
+            .filter(within)
+            .map(|c| c.clone().entity(EntityKind::ServiceEndpoint).read(service_endpoint))
+            .collect(),
+        api: api
+            .iter()
+            .filter(within)
+            .map(|c| c.clone().entity(EntityKind::ApiEndpoint).read(api_endpoint))
+            .collect(),
     };
     keep_first(&mut endpoints.service, root.findings(), |e| e.read().map(|e| (e.id.clone(), &e.place)));
     keep_first(&mut endpoints.api, root.findings(), |e| e.read().map(|e| (e.id.clone(), &e.place)));
@@ -48,7 +56,8 @@ fn nested<'a>(cursor: &Cursor<'a>, endpoints: &mut Vec<Cursor<'a>>) -> Read<()> 
 /// Where in the file the limit is reached; a finding on the first endpoint behind it.
 fn end_of_limit(service: &[Cursor<'_>], api: &[Cursor<'_>], limit: usize) -> usize {
     let kinds = [(service, EntityKind::ServiceEndpoint), (api, EntityKind::ApiEndpoint)];
-    let mut all: Vec<_> = kinds.into_iter().flat_map(|(list, kind)| list.iter().map(move |c| (c, kind))).collect();
+    let mut all: Vec<_> =
+        kinds.into_iter().flat_map(|(list, kind)| list.iter().map(move |c| (c, kind))).collect();
     all.sort_by_key(|(cursor, _)| cursor.node.span.start);
     let Some((beyond, kind)) = all.get(limit) else { return usize::MAX };
     let message = format!(
@@ -69,14 +78,18 @@ fn service_endpoint(cursor: &Cursor<'_>) -> Read<ServiceEndpoint> {
     // Express Gateway does not start on an address that is none.
     if let Some(bad) = urls.iter().find(|url| !is_address(url)) {
         let shown: String = bad.chars().take(80).collect();
-        return Err(cursor.refuse("UrlMalformed", format!("`{shown}` is no address: write it as `http://host:port/path`")));
+        return Err(cursor.refuse(
+            "UrlMalformed",
+            format!("`{shown}` is no address: write it as `http://host:port/path`"),
+        ));
     }
     Ok(ServiceEndpoint { name: name_or_id(cursor, &id)?, id, urls, place: cursor.place() })
 }
 
 fn is_address(text: &str) -> bool {
     !text.contains(char::is_whitespace)
-        && Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https" | "ws" | "wss") && url.has_host())
+        && Url::parse(text)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https" | "ws" | "wss") && url.has_host())
 }
 
 fn api_endpoint(cursor: &Cursor<'_>) -> Read<ApiEndpoint> {
@@ -84,7 +97,10 @@ fn api_endpoint(cursor: &Cursor<'_>) -> Read<ApiEndpoint> {
     let id = id_or_name(cursor)?;
     Ok(ApiEndpoint {
         name: name_or_id(cursor, &id)?,
-        host: cursor.optional("host", Cursor::text)?.filter(|host| !host.is_empty()).unwrap_or_else(|| "*".to_owned()),
+        host: cursor
+            .optional("host", Cursor::text)?
+            .filter(|host| !host.is_empty())
+            .unwrap_or_else(|| "*".to_owned()),
         paths: cursor.optional("paths", Cursor::texts)?,
         methods: cursor.optional("methods", Cursor::texts)?,
         scopes: cursor.optional("scopes", Cursor::texts)?,
@@ -94,5 +110,8 @@ fn api_endpoint(cursor: &Cursor<'_>) -> Read<ApiEndpoint> {
 }
 
 fn name_or_id(cursor: &Cursor<'_>, id: &str) -> Read<String> {
-    Ok(cursor.optional("name", Cursor::text)?.filter(|name| !name.is_empty()).unwrap_or_else(|| id.to_owned()))
+    Ok(cursor
+        .optional("name", Cursor::text)?
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| id.to_owned()))
 }

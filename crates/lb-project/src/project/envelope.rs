@@ -47,8 +47,9 @@ pub(crate) fn open<'a>(file: &Document<'a>, key: &str) -> Read<Option<Inside<'a>
 fn no_such_key<'a>(projects: &Cursor<'_>, key: &str) -> Read<Option<Inside<'a>>> {
     let others: Vec<&str> = projects.node.fields().into_iter().map(|entry| entry.key.as_str()).collect();
     let Some(other) = others.first() else { return Ok(None) };
-    let message =
-        format!("there is no project `{key}` in `models.Project`, but `{other}`: rename its key, or remove it");
+    let message = format!(
+        "there is no project `{key}` in `models.Project`, but `{other}`: rename its key, or remove it"
+    );
     Err(projects.clone().named(EntityKind::Project, key).refuse("ForeignProject", message))
 }
 
@@ -59,7 +60,9 @@ fn refuse_outer(file: &Document<'_>, key: &str, error: &SyntaxError) -> Held {
     let ended = json::string_before(text, error.offset);
     match ended.filter(|literal| text[literal.start + 1..].trim_start().starts_with('{')) {
         Some(literal) => {
-            let mut message = "this quote ends the text that holds the project; inside it every `\"` is written `\\\"`".to_owned();
+            let mut message =
+                "this quote ends the text that holds the project; inside it every `\"` is written `\\\"`"
+                    .to_owned();
             if let Some(mended) = mended(&text[literal.end..]) {
                 message.push_str(&format!(": write `{mended}`"));
             }
@@ -75,13 +78,16 @@ fn refuse_outer(file: &Document<'_>, key: &str, error: &SyntaxError) -> Held {
 /// What follows a quote that should have been escaped, as it should be: `disabled": true` becomes
 /// `\"disabled\": true`.
 fn mended(rest: &str) -> Option<String> {
-    let word = |text: &str| text.len() <= 40 && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-. ".contains(c));
+    let word = |text: &str| {
+        text.len() <= 40 && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-. ".contains(c))
+    };
     let (key, rest) = rest.split_once('"').filter(|(key, _)| word(key))?;
     let value = rest.trim_start().strip_prefix(':')?.trim_start();
     let value = if let Some(text) = value.strip_prefix('"') {
         text.split_once('"').filter(|(text, _)| word(text)).map(|(text, _)| format!("\\\"{text}\\\""))
     } else {
-        let end = value.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '.').unwrap_or(value.len());
+        let end =
+            value.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '.').unwrap_or(value.len());
         Some(value[..end].to_owned()).filter(|value| !value.is_empty() && value.len() <= 20)
     };
     Some(format!("\\\"{key}\\\": {}", value.unwrap_or_else(|| "...".to_owned())))

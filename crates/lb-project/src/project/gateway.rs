@@ -72,7 +72,8 @@ fn pipeline(cursor: &Cursor<'_>, id: String) -> Read<Pipeline> {
     for item in cursor.or_default("policies", Cursor::items)? {
         policies.extend(policies_of(&item)?);
     }
-    let name = cursor.optional("name", Cursor::text)?.filter(|name| !name.is_empty()).unwrap_or_else(|| id.clone());
+    let name =
+        cursor.optional("name", Cursor::text)?.filter(|name| !name.is_empty()).unwrap_or_else(|| id.clone());
     Ok(Pipeline { id, name, policies, place: cursor.place() })
 }
 
@@ -86,7 +87,10 @@ fn policies_of(item: &Cursor<'_>) -> Read<Vec<Policy>> {
     match policies.len() {
         0 => item.warn("PolicyMissing", "an entry of `policies` names no policy: remove it"),
         1 => {}
-        _ => item.warn("PoliciesTogether", "one entry of `policies` names several policies: give each its own entry"),
+        _ => item.warn(
+            "PoliciesTogether",
+            "one entry of `policies` names several policies: give each its own entry",
+        ),
     }
     Ok(policies)
 }
@@ -95,7 +99,9 @@ fn pairs(policy: &Cursor<'_>) -> Read<Vec<Pair>> {
     match policy.node.data {
         Data::Null => Ok(Vec::new()),
         Data::Map(_) => Ok(vec![pair(policy)?]),
-        Data::Flag(_) | Data::Number(_) | Data::Text(_) | Data::List(_) => policy.items()?.iter().map(pair).collect(),
+        Data::Flag(_) | Data::Number(_) | Data::Text(_) | Data::List(_) => {
+            policy.items()?.iter().map(pair).collect()
+        }
     }
 }
 

@@ -48,7 +48,9 @@ pub(crate) fn warn_of_dangling(
         let missing = [("fromId", from_id), ("toId", to_id)].into_iter().find(|(_, id)| !exists(id));
         if let Some((end, id)) = missing.filter(|_| certain) {
             let shown: String = id.chars().take(80).collect();
-            let message = format!("`{end}` is `{shown}`, which does not exist: remove the connection, or connect it anew");
+            let message = format!(
+                "`{end}` is `{shown}`, which does not exist: remove the connection, or connect it anew"
+            );
             findings.add(Finding::warning("DanglingConnection", place.clone(), message));
         }
     }

@@ -2,13 +2,13 @@
 //!
 //! `case.json` names the sentence of the contract that the case shows. `INSTA_UPDATE=always` writes expectations anew.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use lb_project::{Decoded, decode};
 use lb_vocab::Limits;
+
+use crate::common::{observe, producer};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,9 +31,11 @@ fn cases() -> Vec<PathBuf> {
 
 /// Findings first, as a producer sees them.
 fn render(decoded: &Decoded) -> String {
-    let findings: String = decoded.findings.iter().map(|finding| {
-        format!("{finding}\n    {} at \"{}\"\n", finding.code, finding.place.pointer)
-    }).collect();
+    let findings: String = decoded
+        .findings
+        .iter()
+        .map(|finding| format!("{finding}\n    {} at \"{}\"\n", finding.code, finding.place.pointer))
+        .collect();
     let Decoded { project, models, data_sources, functions, openapi, findings: _ } = decoded;
     format!(
         "{findings}\nproject: {project:#?}\nmodels: {models:#?}\ndata sources: {data_sources:#?}\nfunctions: {functions:#?}\nopenapi: {openapi:#?}"
@@ -44,7 +46,7 @@ fn render(decoded: &Decoded) -> String {
 fn every_case_decodes_as_expected() {
     for directory in cases() {
         let case: Case = serde_json::from_slice(&fs::read(directory.join("case.json")).unwrap()).unwrap();
-        let decoded = decode(common::observe(&directory), &common::producer(), &case.limits);
+        let decoded = decode(observe(&directory), &producer(), &case.limits);
         insta::with_settings!({
             snapshot_path => &directory,
             prepend_module_to_snapshot => false,
@@ -59,9 +61,15 @@ fn every_case_is_complete() {
     let cases = cases();
     assert!(cases.len() >= 60, "{}", cases.len());
     for directory in cases {
-        let names: Vec<_> = directories(&directory).iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+        let names: Vec<_> =
+            directories(&directory).iter().map(|path| path.file_name().unwrap().to_owned()).collect();
         for name in &names {
-            assert!(["case.json", "dev", "expected.snap", "functions", "openapi"].iter().any(|known| name == known), "{name:?} of {directory:?}");
+            assert!(
+                ["case.json", "dev", "expected.snap", "functions", "openapi"]
+                    .iter()
+                    .any(|known| name == known),
+                "{name:?} of {directory:?}"
+            );
         }
         assert!(names.iter().any(|name| name == "expected.snap") && names.len() > 2, "{directory:?}");
     }

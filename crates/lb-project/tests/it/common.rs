@@ -1,5 +1,4 @@
 //! What the tests of this crate share.
-#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of it")]
 
 use std::fs;
 use std::path::Path;

@@ -1,0 +1,4 @@
+//! Fuzzes `serverless.yml`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| lb_fuzz::functions(data));

@@ -1,0 +1,105 @@
+//! What the fuzz targets do with their input: nothing may panic, hang or exhaust memory, and what is promised of every
+//! answer holds.
+
+use lb_project::{Decoded, Observed, ProjectFile, decode, entity_value};
+use lb_vocab::{Blob, CommitId, EntityKind, Finding, Limits, Producer, Severity, Source, Tree};
+
+/// A target's function: takes any bytes.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name, which is that of its corpus.
+pub const TARGETS: [(&str, Target); 5] = [
+    ("edit", edit),
+    ("functions", functions),
+    ("loopback", loopback),
+    ("openapi", openapi),
+    ("project", project),
+];
+
+fn parsed<T: std::str::FromStr>(text: &str) -> T {
+    text.parse().unwrap_or_else(|_| unreachable!("`{text}` is written here, and good"))
+}
+
+fn producer() -> Producer {
+    parsed("al-dev")
+}
+
+fn known(files: &[(&str, &[u8])]) -> Source<Tree> {
+    let commit: CommitId = parsed(&"a".repeat(40));
+    let files = files.iter().map(|(path, bytes)| (parsed(path), Blob::File(bytes.to_vec()))).collect();
+    Source::Known(Tree { files }, commit)
+}
+
+fn check(dev: &[(&str, &[u8])], functions: &[(&str, &[u8])], openapi: &[(&str, &[u8])]) -> Decoded {
+    let observed = Observed { dev: known(dev), functions: known(functions), openapi: known(openapi) };
+    let decoded = decode(observed, &producer(), &Limits::default());
+    let error = |finding: &Finding| finding.severity == Severity::Error;
+    let unknown = [decoded.project.unknown(), decoded.models.unknown(), decoded.openapi.unknown()];
+    assert!(
+        unknown.iter().all(Option::is_none) || decoded.findings.iter().any(error),
+        "held without an error"
+    );
+    assert!(decoded.findings.is_sorted_by(|a, b| a.place <= b.place), "findings are sorted");
+    decoded
+}
+
+/// The input is `lunchbadger.json`, and the text inside one.
+pub fn project(data: &[u8]) {
+    check(&[("lunchbadger.json", data)], &[], &[]);
+    let text = String::from_utf8_lossy(data);
+    let file = serde_json::json!({ "models": { "Project": { "al-dev": text } } }).to_string();
+    let decoded = check(&[("lunchbadger.json", file.as_bytes())], &[], &[]);
+    for gateway in
+        decoded.project.known().iter().flat_map(|project| &project.gateways).filter_map(|g| g.read())
+    {
+        let named = [&gateway.id, &gateway.name].into_iter().find(|name| !name.is_empty());
+        let value = named.map(|name| entity_value(&file, &producer(), EntityKind::Gateway, name));
+        assert!(value.is_none_or(|value| value.is_some()), "a gateway that is read has a value");
+    }
+}
+
+/// The input is each file of the LoopBack project in turn.
+pub fn loopback(data: &[u8]) {
+    check(&[("server/model-config.json", data), ("common/models/car.json", b"{\"name\":\"Car\"}")], &[], &[]);
+    check(&[("server/model-config.json", b"{\"Car\":{}}"), ("common/models/car.json", data)], &[], &[]);
+    check(&[("server/datasources.json", data)], &[], &[]);
+}
+
+/// The input is `serverless.yml`.
+pub fn functions(data: &[u8]) {
+    check(&[], &[("hello/serverless.yml", data), ("hello/handler.js", data)], &[]);
+}
+
+/// The input is the OpenAPI document.
+pub fn openapi(data: &[u8]) {
+    check(&[], &[], &[("openapi.json", data)]);
+}
+
+/// The input is a pointer, a line with a value, and the file.
+pub fn edit(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.splitn(3, '\n');
+    let pointer = lines.next().unwrap_or_default();
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(lines.next().unwrap_or_default()) else {
+        return;
+    };
+    let file = ProjectFile::new(lines.next().unwrap_or_default(), &producer());
+    let mut set = file.clone();
+    if set.set(pointer, &value).is_ok() {
+        assert_eq!(set.get(pointer), Ok(Some(value.clone())), "what was set is there");
+    } else {
+        assert_eq!(set, file, "an edit that failed changed nothing");
+    }
+    let mut added = file.clone();
+    if added.add(pointer, &value).is_err() {
+        assert_eq!(added, file, "an edit that failed changed nothing");
+    }
+    let mut removed = file.clone();
+    if removed.remove(pointer).is_ok() {
+        assert!(removed.text().len() < file.text().len() && removed.project().is_ok(), "something is gone");
+    } else {
+        assert_eq!(removed, file, "an edit that failed changed nothing");
+    }
+    let mut created = file;
+    let _ = created.create();
+}
