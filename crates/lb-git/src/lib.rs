@@ -8,6 +8,7 @@ mod error;
 mod globs;
 mod host;
 mod names;
+pub mod process;
 mod types;
 
 pub use error::{HostError, Kind};

@@ -292,9 +292,10 @@ pub struct Advertisement {
 }
 
 /// One reference that a push moved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefUpdate {
     /// The reference.
+    #[serde(rename = "ref")]
     pub ref_name: RefName,
     /// Where it pointed; `None`: it is new.
     pub before: Option<CommitId>,

@@ -1,1 +1,253 @@
 //! The embedded host: bare repositories in a data directory, driven by the real `git`.
+//!
+//! Guarantees: what a push was told is accepted is on disk, and in the stream of changes at the latest when the
+//! directory is opened again. A crash at any moment leaves every record either old or new.
+//! Assumptions: the directory is on a local file system and this process's alone (a lock file sees to it).
+//! Caveats: webhooks are registered and never delivered, since the stream of changes does their work; there is no SSH,
+//! though keys are checked and kept.
+
+mod answer;
+mod files;
+mod host;
+mod journal;
+mod keys;
+mod known;
+mod maintenance;
+mod objects;
+mod pkt;
+mod receive;
+mod records;
+mod refs;
+mod repository;
+mod secrets;
+mod smart;
+mod spool;
+mod start;
+mod tree;
+mod history;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lb_vocab::{Clock, GitUser, Limits, RepoName};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::files::blocking;
+use self::journal::Journal;
+use self::known::What;
+use self::records::Store;
+use self::repository::{Live, Target};
+use crate::error::{HostError, Kind};
+use crate::names::Login;
+use crate::process::Git;
+use crate::types::RefUpdate;
+
+/// How an embedded host is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where everything is kept. Made if it does not exist.
+    pub directory: PathBuf,
+    /// The `git` program: a path, or a name that is looked for in the usual directories.
+    pub git: PathBuf,
+    /// Size of one push at most, bytes.
+    pub push_bytes: u64,
+    /// Size at which a repository takes no more pushes, bytes on disk.
+    pub repository_bytes: u64,
+    /// Contents of all files that one [`crate::GitHost::tree`] answers, bytes.
+    pub tree_bytes: u64,
+    /// Whether deleting `refs/heads/master` is refused, as Gitea refuses it for the default branch.
+    pub keep_master: bool,
+    /// Changes that can be asked for at least; older cursors start over.
+    pub keep_changes: usize,
+}
+
+impl Settings {
+    /// The defaults, with this data directory.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        let limits = Limits::default();
+        Self {
+            directory: directory.into(),
+            git: PathBuf::from("git"),
+            push_bytes: limits.push_bytes,
+            repository_bytes: limits.repository_bytes,
+            tree_bytes: 64 << 20,
+            keep_master: true,
+            keep_changes: 4096,
+        }
+    }
+}
+
+/// A git host in a data directory. Clones are the same host.
+#[derive(Clone)]
+pub struct Embedded(Arc<Inner>);
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Embedded({})", self.0.settings.directory.display())
+    }
+}
+
+/// How much happens at a time; the rest waits a little and is sent away then.
+#[derive(Debug)]
+struct Gates {
+    /// Pushes whose body is arriving or being taken in.
+    bodies: Arc<Semaphore>,
+    /// Processes that run shortly.
+    requests: Arc<Semaphore>,
+    /// Processes that live as long as their client listens.
+    fetches: Arc<Semaphore>,
+    /// Maintenance.
+    maintenance: Semaphore,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        let gate = |turns| Arc::new(Semaphore::new(turns));
+        Self { bodies: gate(32), requests: gate(16), fetches: gate(32), maintenance: Semaphore::new(1) }
+    }
+}
+
+/// What all clones share.
+struct Inner {
+    settings: Settings,
+    clock: Clock,
+    git: Git,
+    store: Store,
+    journal: Arc<Journal>,
+    live: Mutex<HashMap<(Login, RepoName), Arc<Live>>>,
+    /// What the journal could not be told of, because it could not be written.
+    lagging: Mutex<BTreeSet<(GitUser, Option<RepoName>)>>,
+    gates: Gates,
+    tasks: TaskTracker,
+    cancelled: CancellationToken,
+    /// Held as long as the directory is ours.
+    _lock: File,
+}
+
+impl Embedded {
+    /// Opens a data directory, or makes one; waits for what a crash made necessary.
+    ///
+    /// # Errors
+    /// `Refused` where another process has it open or git is too old; `Malformed` where a record is damaged or of a
+    /// later version.
+    pub async fn open(settings: Settings, clock: Clock) -> Result<Self, HostError> {
+        Ok(Self(Arc::new(Inner::open(settings, clock).await?)))
+    }
+
+    /// Waits until running pushes are done, and ends fetches and maintenance. Further requests still work, so stop
+    /// serving first.
+    pub async fn close(&self) {
+        self.0.cancelled.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    /// Packs a repository's loose objects now, which otherwise happens after pushes that make it necessary.
+    ///
+    /// # Errors
+    /// `NotFound`, or `Git` where it fails.
+    pub async fn maintain(&self, user: &GitUser, repo: &RepoName) -> Result<(), HostError> {
+        let target = self.0.target(user, repo)?;
+        self.0.maintain(&target).await
+    }
+}
+
+impl Inner {
+    /// A repository that exists.
+    fn target(&self, user: &GitUser, repo: &RepoName) -> Result<Target, HostError> {
+        let login = self.login(user)?;
+        self.store.repository(&login, repo, |_| ())?;
+        let live = {
+            let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(live.entry((login.clone(), repo.clone())).or_default())
+        };
+        let directory = self.store.git_directory(&login, repo);
+        Ok(Target { user: user.clone(), login, repo: repo.clone(), directory, live })
+    }
+
+    /// The login of a user that exists.
+    fn login(&self, user: &GitUser) -> Result<Login, HostError> {
+        let not_found = || HostError::not_found(Kind::User, user);
+        let login = Login::try_from(user).map_err(|_| not_found())?;
+        let same = self.store.owner(&login, |owner| owner.record.user == *user)?;
+        if same { Ok(login) } else { Err(not_found()) }
+    }
+
+    /// Where spooled bodies and things in the making are.
+    fn scratch(&self) -> PathBuf {
+        self.settings.directory.join("tmp")
+    }
+
+    /// Tells the journal where a repository's references point; answers what moved. The caller holds
+    /// [`Live::pushing`]: an older look at the references must not come after a newer one.
+    async fn observe(&self, target: &Target, actor: Option<&Login>) -> Result<Vec<RefUpdate>, HostError> {
+        let (journal, now, actor) = (Arc::clone(&self.journal), self.clock.now(), actor.cloned());
+        let (user, repo, directory) = (target.user.clone(), target.repo.clone(), target.directory.clone());
+        let observed = blocking(move || {
+            let doing = format!("read the references of {user}/{repo}");
+            let refs = refs::list(&directory).map_err(HostError::io(doing))?;
+            journal.observe(&user, &repo, &refs, actor.as_ref(), now)
+        })
+        .await;
+        if observed.is_err() {
+            self.lagging(|lagging| lagging.insert((target.user.clone(), Some(target.repo.clone()))));
+        }
+        observed
+    }
+
+    /// Tells the journal which repositories of a user exist, and whether the user does.
+    async fn settle(&self, user: &GitUser) -> Result<(), HostError> {
+        let events = self.unsettled(user);
+        let (journal, now) = (Arc::clone(&self.journal), self.clock.now());
+        let settled = blocking(move || journal.note(events, now)).await;
+        if settled.is_err() {
+            self.lagging(|lagging| lagging.insert((user.clone(), None)));
+        }
+        settled
+    }
+
+    /// What the journal does not know of a user yet.
+    fn unsettled(&self, user: &GitUser) -> Vec<(GitUser, Option<RepoName>, What)> {
+        let exist: Option<BTreeSet<RepoName>> = self.login(user).ok().and_then(|login| {
+            self.store.owner(&login, |owner| owner.repositories.keys().cloned().collect()).ok()
+        });
+        let known: Option<BTreeSet<RepoName>> =
+            self.journal.known(|known| known.user(user).map(|user| user.repos.keys().cloned().collect()));
+        let event = |repo: Option<&RepoName>, what| (user.clone(), repo.cloned(), what);
+        let (exist, known, first, last) = match (exist, known) {
+            (None, None) => return Vec::new(),
+            (Some(exist), None) => (exist, BTreeSet::new(), Some(What::Created), None),
+            (None, Some(known)) => (BTreeSet::new(), known, None, Some(What::Deleted)),
+            (Some(exist), Some(known)) => (exist, known, None, None),
+        };
+        let mut events: Vec<_> = first.map(|what| event(None, what)).into_iter().collect();
+        events.extend(exist.difference(&known).map(|repo| event(Some(repo), What::Created)));
+        events.extend(known.difference(&exist).map(|repo| event(Some(repo), What::Deleted)));
+        events.extend(last.map(|what| event(None, what)));
+        events
+    }
+
+    /// Tells the journal what it could not be told before. Nobody is answered from it as long as this fails: a change
+    /// that is left out would be taken for none.
+    async fn catch_up(&self) -> Result<(), HostError> {
+        for (user, repo) in self.lagging(|lagging| lagging.clone()) {
+            self.settle(&user).await?;
+            if let Some(target) = repo.as_ref().and_then(|repo| self.target(&user, repo).ok()) {
+                let _pushing = target.live.pushing.lock().await;
+                self.observe(&target, None).await?;
+            }
+            self.lagging(|lagging| lagging.remove(&(user, repo)));
+        }
+        Ok(())
+    }
+
+    fn lagging<T>(&self, work: impl FnOnce(&mut BTreeSet<(GitUser, Option<RepoName>)>) -> T) -> T {
+        work(&mut self.lagging.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

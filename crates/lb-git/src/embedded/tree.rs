@@ -1,0 +1,191 @@
+//! Many files at one commit.
+//!
+//! One process per call: git resolves the commit and hands over the trees on the way to what is wanted, and no
+//! others; sizes are known before anything is read.
+
+use std::collections::BTreeMap;
+
+use lb_vocab::{Blob, CommitId, SafePath, Tree};
+
+use super::objects::Objects;
+use crate::error::{HostError, Kind};
+use crate::globs::Globs;
+use crate::process::ProcessError;
+
+/// Directories that are read at most; a tree may name itself's subtrees over and over.
+const MAX_TREES: usize = 20_000;
+/// Directories' content that is read at most, bytes.
+const MAX_TREE_BYTES: u64 = 64 << 20;
+/// Files that are answered at most.
+const MAX_FILES: usize = 20_000;
+/// A path at most, bytes; as in `SafePath`.
+const MAX_PATH: usize = 1024;
+
+/// One entry of a directory.
+struct Entry {
+    mode: Mode,
+    path: String,
+    id: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Directory,
+    File,
+    Symlink,
+    Submodule,
+}
+
+/// What is wanted.
+pub(super) struct Wanted<'a> {
+    /// For messages: `read customer-al/dev`.
+    pub(super) doing: &'a str,
+    /// Which files.
+    pub(super) globs: &'a Globs,
+    /// Larger files are listed, not read.
+    pub(super) max_bytes: u64,
+    /// All contents together.
+    pub(super) max_total: u64,
+}
+
+/// The commit to which an id leads (an annotated tag leads to one), with its tree's id.
+pub(super) async fn commit(objects: &mut Objects, doing: &str, id: &CommitId) -> Result<(CommitId, String), HostError> {
+    let names = [format!("{id}^{{commit}}"), format!("{id}^{{tree}}")];
+    let mut found = objects.info(&names).await.map_err(|error| error.host(doing))?.into_iter().flatten();
+    match (found.next(), found.next()) {
+        (Some(commit), Some(tree)) => {
+            Ok((commit.id.parse().map_err(|error| HostError::malformed(doing, error))?, tree.id))
+        }
+        (None, _) | (_, None) => Err(HostError::not_found(Kind::Commit, id)),
+    }
+}
+
+/// All wanted files below a tree.
+pub(super) async fn read(objects: &mut Objects, root: String, wanted: &Wanted<'_>) -> Result<Tree, HostError> {
+    let entries = list(objects, root, wanted).await?;
+    let failed = |error: ProcessError| error.host(wanted.doing);
+    let ids: Vec<&str> = entries.iter().filter(|(_, entry)| entry.mode == Mode::File).map(|(_, entry)| &*entry.id).collect();
+    let mut infos = objects.info(&ids).await.map_err(failed)?.into_iter();
+    let mut files = BTreeMap::new();
+    let (mut total, mut small) = (0, Vec::new());
+    for (path, entry) in entries {
+        let blob = match entry.mode {
+            Mode::Symlink => Blob::Symlink,
+            Mode::Submodule => Blob::Submodule,
+            Mode::Directory => continue,
+            Mode::File => {
+                let info = infos.next().flatten().filter(|info| info.kind == "blob");
+                let size = info.ok_or_else(|| HostError::malformed(wanted.doing, format!("{path} is missing")))?.size;
+                if size > wanted.max_bytes {
+                    Blob::TooLarge { size }
+                } else {
+                    total += size;
+                    small.push((path, entry.id));
+                    continue;
+                }
+            }
+        };
+        files.insert(path, blob);
+    }
+    if total > wanted.max_total {
+        return Err(HostError::TooLarge { what: format!("{}: all files together", wanted.doing), limit: wanted.max_total });
+    }
+    let ids: Vec<&str> = small.iter().map(|(_, id)| &**id).collect();
+    let contents = objects.contents(&ids).await.map_err(failed)?;
+    files.extend(small.into_iter().map(|(path, _)| path).zip(contents.into_iter().map(Blob::File)));
+    Ok(Tree { files })
+}
+
+/// Every wanted entry, level by level.
+async fn list(
+    objects: &mut Objects,
+    root: String,
+    wanted: &Wanted<'_>,
+) -> Result<BTreeMap<SafePath, Entry>, HostError> {
+    let failed = |error: ProcessError| error.host(wanted.doing);
+    let too_large = |what: &str, limit| HostError::TooLarge { what: format!("{}: {what}", wanted.doing), limit };
+    let mut found = BTreeMap::new();
+    let mut level = vec![(String::new(), root)];
+    let (mut trees, mut bytes) = (0, 0);
+    while !level.is_empty() {
+        let ids: Vec<&str> = level.iter().map(|(_, id)| &**id).collect();
+        trees += ids.len();
+        bytes += objects.info(&ids).await.map_err(failed)?.iter().flatten().map(|info| info.size).sum::<u64>();
+        if trees > MAX_TREES || bytes > MAX_TREE_BYTES {
+            return Err(too_large("its directories", MAX_TREE_BYTES));
+        }
+        let contents = objects.contents(&ids).await.map_err(failed)?;
+        let mut next = Vec::new();
+        for ((path, id), content) in level.iter().zip(&contents) {
+            let entries = parse(content, path, id.len() / 2).ok_or_else(|| HostError::malformed(wanted.doing, format!("the tree {id} is damaged")))?;
+            for entry in entries {
+                if entry.mode == Mode::Directory {
+                    if wanted.globs.may_match_below(&entry.path) {
+                        next.push((entry.path, entry.id));
+                    }
+                } else if let Some(path) = entry.path.parse().ok().filter(|_| wanted.globs.matches(&entry.path)) {
+                    found.insert(path, entry);
+                }
+            }
+        }
+        if found.len() > MAX_FILES {
+            return Err(too_large("the number of matching files", MAX_FILES as u64));
+        }
+        level = next;
+    }
+    Ok(found)
+}
+
+/// The entries of a tree object: `<mode> <name>\0<id>`. Names that are not UTF-8 or lead to too long paths cannot be
+/// asked for and are left out.
+fn parse(mut content: &[u8], directory: &str, id_bytes: usize) -> Option<Vec<Entry>> {
+    let mut entries = Vec::new();
+    while !content.is_empty() {
+        let blank = content.iter().position(|byte| *byte == b' ')?;
+        let (mode, rest) = (&content[..blank], &content[blank + 1..]);
+        let end = rest.iter().position(|byte| *byte == 0)?;
+        let (name, rest) = (&rest[..end], &rest[end + 1..]);
+        let id = rest.get(..id_bytes)?;
+        content = &rest[id_bytes..];
+        let mode = match mode {
+            b"40000" | b"040000" => Mode::Directory,
+            b"120000" => Mode::Symlink,
+            b"160000" => Mode::Submodule,
+            // 100644, 100755, and 100664 of old.
+            mode if mode.starts_with(b"100") => Mode::File,
+            _unknown => return None,
+        };
+        let Ok(name) = std::str::from_utf8(name) else { continue };
+        let path = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
+        if path.len() <= MAX_PATH {
+            entries.push(Entry { mode, path, id: hex::encode(id) });
+        }
+    }
+    Some(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_or_refused(content in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&content, "a", 20);
+        }
+
+        #[test]
+        fn a_cut_off_tree_is_refused(names in proptest::collection::vec("[a-z]{1,9}", 1..5), cut in 1_usize..20) {
+            let mut content = Vec::new();
+            for name in &names {
+                content.extend_from_slice(format!("100644 {name}\0").as_bytes());
+                content.extend_from_slice(&[7; 20]);
+            }
+            prop_assert_eq!(parse(&content, "", 20).map(|entries| entries.len()), Some(names.len()));
+            content.truncate(content.len() - cut);
+            prop_assert!(parse(&content, "", 20).is_none());
+        }
+    }
+}
