@@ -79,7 +79,6 @@ pub struct Common {
 }
 
 mod own {
-    #![expect(clippy::needless_pass_by_value, reason = "handlers take extractors by value")]
     //! The routes that every service has.
 
     use super::{ApiError, CONTENT_TYPE, Common, IntoResponse, Response, State, StatusCode, header};

@@ -306,7 +306,9 @@ impl GitApi {
             None => call,
         };
         let events = self.0.events(call, LISTING_LIMIT).await?;
-        Ok(events.filter_map(|event| std::future::ready(event.and_then(change_event).transpose())).boxed())
+        Ok(events
+            .filter_map(|event| std::future::ready(event.and_then(|event| change_event(&event)).transpose()))
+            .boxed())
     }
 
     fn repo_call(
@@ -322,7 +324,7 @@ impl GitApi {
     }
 }
 
-fn change_event(event: super::SseEvent) -> Result<Option<ChangeEvent>, ClientError> {
+fn change_event(event: &super::SseEvent) -> Result<Option<ChangeEvent>, ClientError> {
     let malformed = |error: serde_json::Error| ClientError::Malformed {
         what: "stream of changes".into(),
         why: error.to_string(),

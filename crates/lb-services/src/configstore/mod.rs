@@ -1,0 +1,144 @@
+//! configstore: the facade over all producers. It keeps nothing: every answer is made from git-api's, over HTTP.
+
+mod external;
+mod follow;
+mod guard;
+mod hook;
+mod producers;
+mod routes;
+mod settings;
+mod stream;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http::StatusCode;
+use lb_http::contract::git_api::GitApi;
+use lb_http::contract::{ClientError, Timeouts};
+use lb_http::error::ApiError;
+use lb_http::metrics::Metrics;
+use lb_http::route::Seam;
+use lb_http::serve::Common;
+use lb_vocab::{Clock, Prefix, Secret};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use routes::ROUTES;
+pub use settings::{Settings, VARIABLES};
+
+use crate::ServeError;
+use follow::Followers;
+
+/// The audience of tokens for the configstore.
+pub const AUDIENCE: &str = "configstore";
+
+/// What handlers share.
+struct App {
+    git: GitApi,
+    prefix: Prefix,
+    hook_url: url::Url,
+    hook_secret: Option<Secret>,
+    followers: Followers,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+}
+
+type Shared = Arc<App>;
+
+/// The configstore on its address, not serving yet.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    routes: axum::Router,
+    app: Shared,
+}
+
+impl Server {
+    /// Takes the address, so that from now on clients can connect.
+    ///
+    /// # Errors
+    /// Where the address is taken, or keys and tokens cannot be read.
+    pub async fn bind(
+        settings: &Settings,
+        clock: &Clock,
+        shutdown: CancellationToken,
+    ) -> Result<Self, ServeError> {
+        let token = settings.token(clock)?;
+        let git = GitApi::new(settings.git_api_url.clone(), token, Timeouts::default())?;
+        let authenticator = settings.auth.authenticator(AUDIENCE, clock)?;
+        let seam =
+            Seam::new(authenticator, Arc::new(guard::ProducerGuard { prefix: settings.prefix.clone() }));
+        let metrics = Metrics::default();
+        let app = Arc::new(App {
+            git,
+            prefix: settings.prefix.clone(),
+            hook_url: settings.hook_url.clone(),
+            hook_secret: settings.hook_secret.clone(),
+            followers: Followers::default(),
+            metrics: metrics.clone(),
+            shutdown,
+        });
+        let routes = routes::all(&seam).with_state(Arc::clone(&app));
+        let waits = Arc::clone(&app);
+        let ready = Arc::new(move || {
+            let connected = waits.followers.connected.load(Ordering::Relaxed);
+            if connected { Vec::new() } else { vec!["git-api".to_owned()] }
+        });
+        let common = Common { seam, metrics, ready, origins: settings.origins.clone() };
+        let listen = |source| ServeError::Listen { address: settings.listen, source };
+        let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        Ok(Self { listener, address, routes: common.wrap(routes), app })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until shutdown.
+    ///
+    /// # Errors
+    /// Where the listener fails for good.
+    pub async fn run(self) -> Result<(), ServeError> {
+        tracing::info!(address = %self.address, "configstore serves");
+        let shutdown = self.app.shutdown.clone();
+        let serving = lb_http::serve::run(self.listener, self.routes, shutdown);
+        let (served, ()) = tokio::join!(serving, follow::run(&self.app));
+        served.map_err(ServeError::Serve)
+    }
+}
+
+/// Serves the configstore until shutdown.
+///
+/// # Errors
+/// Where it cannot start, or its listener fails.
+pub async fn serve(
+    settings: &Settings,
+    clock: &Clock,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    Server::bind(settings, clock, shutdown).await?.run().await
+}
+
+/// What a caller is told when git-api did not answer as it should: never a 404, never an empty list.
+fn upstream(error: &ClientError) -> ApiError {
+    tracing::warn!(%error, source = ?std::error::Error::source(error), "git-api failed");
+    let (status, retry) = match error {
+        ClientError::Unreachable { .. } => (StatusCode::SERVICE_UNAVAILABLE, Some(5)),
+        ClientError::Refused { status: 503, retry_after, .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, Some(retry_after.map_or(5, |after| after.as_secs())))
+        }
+        ClientError::Refused { .. }
+        | ClientError::NotFound { .. }
+        | ClientError::Malformed { .. }
+        | ClientError::TooLarge { .. } => (StatusCode::BAD_GATEWAY, None),
+    };
+    let answer = ApiError::new(status, "GIT_API_FAILED", format!("git-api failed ({})", error.name()));
+    match retry {
+        Some(seconds) => answer.retry_after(seconds),
+        None => answer,
+    }
+}

@@ -1,0 +1,69 @@
+//! The producers: listed, one, made.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use lb_http::contract::configstore::{Created, CreatedUser, Producer, ProducerEntry, TOTAL_HEADER};
+use lb_http::contract::git_api::UserWithRepos;
+use lb_http::error::{ApiError, code};
+use lb_http::extract::JsonBody;
+use lb_vocab::{GitUser, NameError, ProducerName, RepoName};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Shared, upstream};
+
+/// The repositories of every producer.
+const REPOSITORIES: [&str; 2] = ["dev", "functions"];
+
+pub(super) async fn list(State(app): State<Shared>) -> Result<Response, ApiError> {
+    let users = app.git.users(&app.prefix).await.map_err(|error| upstream(&error))?;
+    let prefix = &app.prefix;
+    let entry = |UserWithRepos { user, repos }| {
+        let name = GitUser::from_login(prefix, &user.login)?.name;
+        let finding = name.parse::<ProducerName>().err().map(|error| error.to_string());
+        Some(ProducerEntry { user, name, namespace: prefix.to_string(), repos, finding })
+    };
+    let producers: Vec<ProducerEntry> = users.into_iter().filter_map(entry).collect();
+    Ok(([(TOTAL_HEADER, producers.len().to_string())], Json(producers)).into_response())
+}
+
+pub(super) async fn get(
+    State(app): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<Json<Producer>, ApiError> {
+    let missing =
+        || ApiError::not_found(code::PRODUCER_NOT_FOUND, format!("producer `{name}` does not exist"));
+    let name: ProducerName = name.parse().map_err(|_: NameError| missing())?;
+    let git_user = GitUser::of(app.prefix.clone(), &name);
+    let failed = |error| upstream(&error);
+    let user = app.git.user(&git_user).await.map_err(failed)?.ok_or_else(missing)?;
+    let repos = app.git.repositories(&git_user).await.map_err(failed)?.ok_or_else(missing)?;
+    Ok(Json(Producer { id: name.to_string(), envs: serde_json::Map::new(), user, repos }))
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewProducer {
+    id: ProducerName,
+}
+
+pub(super) async fn create(
+    State(app): State<Shared>,
+    JsonBody(body): JsonBody<NewProducer>,
+) -> Result<Json<Created>, ApiError> {
+    let failed = |error| upstream(&error);
+    let git_user = GitUser::of(app.prefix.clone(), &body.id);
+    let user = app.git.create_user(&git_user).await.map_err(failed)?;
+    for repo in REPOSITORIES {
+        let repo: RepoName =
+            repo.parse().map_err(|error: NameError| ApiError::bad_request(error.to_string()))?;
+        app.git.ensure_repository(&git_user, &repo).await.map_err(failed)?;
+        app.git.ensure_hook(&git_user, &repo, &app.hook_url).await.map_err(failed)?;
+    }
+    let repos = app.git.repositories(&git_user).await.map_err(failed)?.unwrap_or_default();
+    Ok(Json(Created { id: body.id.to_string(), user: CreatedUser { user }, repos }))
+}
+
+pub(super) async fn access_key() -> Json<Value> {
+    Json(json!({"key": null, "message": "access keys are not in use: authenticate with a token"}))
+}

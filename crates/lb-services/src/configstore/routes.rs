@@ -1,0 +1,19 @@
+//! Every route of the configstore with its rule. All of them also answer under `/api`, for older clients.
+
+use axum::Router;
+use lb_http::route::Seam;
+
+use super::{Shared, hook, producers, stream};
+
+lb_http::routes! { Shared;
+    GET "/producers" System producers::list, "array of the prefix's git users with `name`, `namespace`, `repos`, and `finding` where it can be no producer; header `x-total-count`";
+    POST "/producers" System producers::create, "`{id,user:{user},repos}` of `{id}`; makes user, repositories `dev` and `functions`, and their webhooks";
+    GET "/producers/{name}" Owner producers::get, "`{id,envs:{},user,repos}`; 404 where unknown";
+    ANY "/producers/{name}/accesskey" Owner producers::access_key, "`{key:null,message}`";
+    POST "/hook" Public hook::hook, "`{ok:true}`: the git server's push webhook, signed";
+    GET "/change-stream/{name}" Owner stream::stream, "event stream of the producer's pushes: events `data`";
+}
+
+pub(super) fn all(seam: &Seam) -> Router<Shared> {
+    Router::new().merge(router(seam)).nest("/api", router(seam))
+}

@@ -1,0 +1,117 @@
+//! Settings of the configstore.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use lb_http::auth::{self, AuthError, AuthSettings, Identity};
+use lb_http::contract::TokenSource;
+use lb_http::serve::Origins;
+use lb_vocab::settings::{Reader, Variable};
+use lb_vocab::{Clock, Prefix, Secret};
+use url::Url;
+
+use crate::git_api;
+use crate::settings::{CORS_ORIGINS, one, origins, url};
+
+const CONFIGSTORE_LISTEN: Variable = Variable {
+    name: "CONFIGSTORE_LISTEN",
+    default: Some("0.0.0.0:3002"),
+    meaning: "address and port on which the configstore listens",
+};
+const REPO_PREFIX: Variable = Variable {
+    name: "REPO_PREFIX",
+    default: Some("customer"),
+    meaning: "prefix of git users: the configstore's name for CUSTOMER_NAMESPACE",
+};
+const GIT_API_URL: Variable =
+    Variable { name: "GIT_API_URL", default: Some("http://localhost:8080"), meaning: "git-api's base URL" };
+const CONFIGSTORE_HOOK_URL: Variable = Variable {
+    name: "CONFIGSTORE_HOOK_URL",
+    default: Some("http://configstore.default/hook"),
+    meaning: "the configstore's own /hook, as the git server reaches it: registered on a producer's repositories",
+};
+const HOOK_SECRET: Variable = Variable {
+    name: "HOOK_SECRET",
+    default: None,
+    meaning: "what the git server signs its webhooks with; without it /hook refuses everything",
+};
+const SYSTEM_TOKEN: Variable = Variable {
+    name: "SYSTEM_TOKEN",
+    default: None,
+    meaning: "token with which git-api is called; better given as SYSTEM_TOKEN_FILE",
+};
+const SYSTEM_TOKEN_FILE: Variable = Variable {
+    name: "SYSTEM_TOKEN_FILE",
+    default: None,
+    meaning: "path of a file with that token, read again for every call; without both, AUTH_SIGNING_KEY_FILE signs one",
+};
+
+/// Every variable that the configstore reads.
+pub const VARIABLES: &[Variable] = &[
+    CONFIGSTORE_LISTEN,
+    REPO_PREFIX,
+    GIT_API_URL,
+    CONFIGSTORE_HOOK_URL,
+    HOOK_SECRET,
+    SYSTEM_TOKEN,
+    SYSTEM_TOKEN_FILE,
+    CORS_ORIGINS,
+    auth::VARIABLES[0],
+    auth::VARIABLES[1],
+    auth::VARIABLES[2],
+    auth::VARIABLES[3],
+    auth::VARIABLES[4],
+];
+
+/// Settings of the configstore.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Prefix of the git users that are producers.
+    pub prefix: Prefix,
+    /// Where git-api is.
+    pub git_api_url: Url,
+    /// Its own `/hook`, as the git server reaches it.
+    pub hook_url: Url,
+    /// What webhooks are signed with.
+    pub hook_secret: Option<Secret>,
+    /// Token for git-api.
+    pub system_token: Option<Secret>,
+    /// File with the token for git-api.
+    pub system_token_file: Option<PathBuf>,
+    /// Who may call from a browser.
+    pub origins: Origins,
+    /// How callers are identified.
+    pub auth: AuthSettings,
+}
+
+impl Settings {
+    /// Reads the settings.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            listen: one(reader, &CONFIGSTORE_LISTEN),
+            prefix: one(reader, &REPO_PREFIX),
+            git_api_url: url(reader, &GIT_API_URL),
+            hook_url: url(reader, &CONFIGSTORE_HOOK_URL),
+            hook_secret: reader.secret(&HOOK_SECRET),
+            system_token: reader.secret(&SYSTEM_TOKEN),
+            system_token_file: reader.text(&SYSTEM_TOKEN_FILE).map(PathBuf::from),
+            origins: origins(reader),
+            auth: AuthSettings::read(reader),
+        }
+    }
+
+    /// How the configstore proves to git-api who it is.
+    pub(super) fn token(&self, clock: &Clock) -> Result<TokenSource, AuthError> {
+        if let Some(path) = &self.system_token_file {
+            return Ok(TokenSource::file(path.clone()));
+        }
+        if let Some(token) = &self.system_token {
+            return Ok(TokenSource::fixed(token.clone()));
+        }
+        let me = Identity::System { component: "configstore".to_owned() };
+        let signer = self.auth.signer(clock)?;
+        Ok(signer.map_or_else(TokenSource::none, |signer| signer.source(me, git_api::AUDIENCE)))
+    }
+}

@@ -1,0 +1,98 @@
+//! Who may do what with which user and repository.
+
+use std::sync::Arc;
+
+use axum::http::request::Parts;
+use futures::future::BoxFuture;
+use lb_git::{GitHost, Login, Permission, Service};
+use lb_http::auth::{Guard, Identity, Rule};
+use lb_http::error::ApiError;
+use lb_vocab::{GitUser, Prefix, RepoName};
+
+use super::errors;
+use super::target::Target;
+
+/// Decides by what the git host says about permissions.
+pub(super) struct HostGuard {
+    pub(super) host: Arc<dyn GitHost>,
+    pub(super) prefix: Prefix,
+}
+
+impl HostGuard {
+    async fn decide(
+        &self,
+        rule: Rule,
+        who: &Identity,
+        request: &Parts,
+        parameters: &[(String, String)],
+    ) -> Result<bool, ApiError> {
+        let Some(target) = Target::of(parameters, &self.prefix)? else { return Ok(rule == Rule::Public) };
+        let needs = match rule {
+            Rule::Public => return Ok(true),
+            Rule::System => return Ok(who.is_system()),
+            Rule::Owner => return Ok(who.belongs_to(&target.user, &self.prefix)),
+            Rule::User => return Ok(*who == Identity::User { login: target.user.to_string() }),
+            Rule::Read => Permission::Read,
+            Rule::Admin => Permission::Admin,
+            Rule::Git => service(request)?.needs(),
+        };
+        let Some(repo) = &target.repo else { return Ok(false) };
+        Ok(self.permission(who, &target.user, repo).await?.is_some_and(|has| has >= needs))
+    }
+
+    async fn permission(
+        &self,
+        who: &Identity,
+        user: &GitUser,
+        repo: &RepoName,
+    ) -> Result<Option<Permission>, ApiError> {
+        match who {
+            Identity::Anonymous => Ok(None),
+            Identity::System { .. } | Identity::Operator => Ok(Some(Permission::Admin)),
+            Identity::User { login } => {
+                let Ok(login) = login.parse::<Login>() else { return Ok(None) };
+                self.host.permission(&login, user, repo).await.map_err(errors::api)
+            }
+            Identity::Pod { producer: _, component } => {
+                let own = who.belongs_to(user, &self.prefix);
+                Ok(own.then(|| of_pod(component, repo)).flatten())
+            }
+        }
+    }
+}
+
+/// A pod writes the one repository that it edits, reads its producer's other one, and that is all. Gateways have no
+/// business with git.
+fn of_pod(component: &str, repo: &RepoName) -> Option<Permission> {
+    match (component, repo.as_str()) {
+        ("workspace", "dev") | ("sls-api", "functions") => Some(Permission::Write),
+        ("workspace", "functions") | ("sls-api", "dev") => Some(Permission::Read),
+        _ => None,
+    }
+}
+
+/// The service that a request of smart HTTP is about: in its query, or the end of its path.
+pub(super) fn service(request: &Parts) -> Result<Service, ApiError> {
+    let path = request.uri.path();
+    let named = if path.ends_with("/info/refs") {
+        let query = request.uri.query().unwrap_or_default();
+        query.split('&').find_map(|pair| pair.strip_prefix("service="))
+    } else {
+        path.rsplit('/').next()
+    };
+    let named =
+        named.ok_or_else(|| ApiError::bad_request("only smart HTTP is served: `?service=` is missing"))?;
+    named.parse().map_err(|error: lb_git::WordError| ApiError::bad_request(error.to_string()))
+}
+
+impl Guard for HostGuard {
+    fn allows<'a>(
+        &'a self,
+        rule: Rule,
+        who: &'a Identity,
+        request: &'a Parts,
+        parameters: &'a [(String, String)],
+    ) -> BoxFuture<'a, Result<bool, ApiError>> {
+        Box::pin(self.decide(rule, who, request, parameters))
+    }
+}

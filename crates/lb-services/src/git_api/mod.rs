@@ -1,0 +1,132 @@
+//! git-api: the git data plane, and a narrow facade over the git server. The rest of the system knows no other way
+//! to it, and nobody else holds a git host's credentials.
+
+mod changes;
+mod errors;
+mod files;
+mod guard;
+mod limits;
+mod routes;
+mod settings;
+mod smart_http;
+mod target;
+mod users;
+mod wire;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use lb_git::GitHost;
+use lb_http::auth::Passwords;
+use lb_http::error::ApiError;
+use lb_http::metrics::Metrics;
+use lb_http::route::Seam;
+use lb_http::serve::Common;
+use lb_vocab::{Clock, Prefix, Secret};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use routes::ROUTES;
+pub use settings::{Settings, VARIABLES};
+
+use crate::ServeError;
+
+/// The audience of tokens for git-api.
+pub const AUDIENCE: &str = "git-api";
+
+/// What handlers share.
+struct App {
+    host: Arc<dyn GitHost>,
+    prefix: Prefix,
+    hook_url: String,
+    limits: limits::Limits,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+}
+
+type Shared = Arc<App>;
+
+/// git-api on its address, not serving yet.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    app: axum::Router,
+    shutdown: CancellationToken,
+}
+
+impl Server {
+    /// Takes the address, so that from now on clients can connect.
+    ///
+    /// # Errors
+    /// Where the address is taken, or keys and tokens cannot be read.
+    pub async fn bind(
+        settings: &Settings,
+        host: Arc<dyn GitHost>,
+        clock: &Clock,
+        shutdown: CancellationToken,
+    ) -> Result<Self, ServeError> {
+        let authenticator =
+            settings.auth.authenticator(AUDIENCE, clock)?.passwords(Arc::new(HostPasswords(host.clone())));
+        let guard = guard::HostGuard { host: host.clone(), prefix: settings.prefix.clone() };
+        let seam = Seam::new(authenticator, Arc::new(guard));
+        let metrics = Metrics::default();
+        let app = Arc::new(App {
+            host,
+            prefix: settings.prefix.clone(),
+            hook_url: settings.hook_url.to_string(),
+            limits: limits::Limits::new(settings.user_rate_limit, settings.total_limit),
+            metrics: metrics.clone(),
+            shutdown: shutdown.clone(),
+        });
+        let routes = routes::all(&seam).with_state(app);
+        let common = Common { seam, metrics, ready: Arc::new(Vec::new), origins: settings.origins.clone() };
+        let listen = |source| ServeError::Listen { address: settings.listen, source };
+        let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        Ok(Self { listener, address, app: common.wrap(routes), shutdown })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until shutdown.
+    ///
+    /// # Errors
+    /// Where the listener fails for good.
+    pub async fn run(self) -> Result<(), ServeError> {
+        tracing::info!(address = %self.address, "git-api serves");
+        lb_http::serve::run(self.listener, self.app, self.shutdown).await.map_err(ServeError::Serve)
+    }
+}
+
+/// Serves git-api over a git host until shutdown.
+///
+/// # Errors
+/// Where it cannot start, or its listener fails.
+pub async fn serve(
+    settings: &Settings,
+    host: Arc<dyn GitHost>,
+    clock: &Clock,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    Server::bind(settings, host, clock, shutdown).await?.run().await
+}
+
+/// Git users with the host's tokens or passwords.
+struct HostPasswords(Arc<dyn GitHost>);
+
+impl Passwords for HostPasswords {
+    fn check<'a>(
+        &'a self,
+        login: &'a str,
+        password: &'a Secret,
+    ) -> futures::future::BoxFuture<'a, Result<bool, ApiError>> {
+        Box::pin(async move {
+            let Ok(login) = login.parse() else { return Ok(false) };
+            self.0.authenticate(&login, password).await.map_err(errors::api)
+        })
+    }
+}

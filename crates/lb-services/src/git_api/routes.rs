@@ -1,0 +1,36 @@
+//! Every route of git-api with its rule.
+
+use axum::Router;
+use lb_http::route::Seam;
+
+use super::{Shared, changes, files, smart_http, users};
+
+lb_http::routes! { Shared;
+    GET "/search/users" System users::search, "`{users:[user]}` of any prefix whose login contains `?q=`";
+    POST "/users" System users::create, "`{user}`; makes the git user of `{name,prefix}` where it is missing";
+    GET "/users/{prefix}" System users::list, "`{users:[user with repos],total}`: every user of the prefix";
+    GET "/users/{prefix}/{name}" Owner users::get, "`{user}`";
+    GET "/users/{prefix}/{name}/repos" Owner users::repositories, "`{repos:[repo]}`";
+    GET "/users/{prefix}/{name}/myrepos" User users::reachable, "`{repos}` that the user may reach, with `permissions`";
+    POST "/users/{prefix}/{name}/ssh" Owner users::add_key, "`{result: key}` of `{publicKey,type?,title?}`; 422 `{error}`; a pod may add a key of its own type";
+    GET "/users/{prefix}/{name}/ssh" User users::keys, "`{publicKeys}` without the platform's own";
+    DELETE "/users/{prefix}/{name}/ssh/{id}" User users::delete_key, "204; 400 `{result:\"UNKNOWN_ID\"}`";
+    POST "/users/{prefix}/{name}/tokens" System users::create_token, "`{token}` for the git client, shown this once, named `{name}`";
+    PUT "/users/{prefix}/{name}/repos/{repo}" System users::ensure_repository, "`{repo}`; makes it, private";
+    PUT "/users/{prefix}/{name}/repos/{repo}/hook" System users::hook, "`{ok:true}`; registers the push webhook `{callbackUrl}` once";
+    GET "/users/{prefix}/{name}/repos/{repo}/hook" Read files::file, "`{data}` of a file with this name";
+    GET "/users/{prefix}/{name}/repos/{repo}/collaborators" Admin users::collaborators, "`{collaborators:[{login,permission}]}`";
+    PUT "/users/{prefix}/{name}/repos/{repo}/collaborators/{collaborator}" Admin users::set_collaborator, "`{ok:true}`; `{permission}` is read, write or admin";
+    DELETE "/users/{prefix}/{name}/repos/{repo}/collaborators/{collaborator}" Admin users::remove_collaborator, "204";
+    GET "/users/{prefix}/{name}/repos/{repo}/{*path}" Read files::file, "`{data}`: the file on `master`, base64; null where it is missing";
+    POST "/trees/{prefix}/{name}/{repo}" Read files::trees, "`{commit,files}` of `{ref,globs,maxBytes}`, or `{commit:null,refs}`";
+    GET "/history/{prefix}/{name}/{repo}" Read files::history, "`{commits}` of `?ref=&path=&limit=`, newest first, along first parents";
+    GET "/changes" System changes::changes, "`{cursor,reset,changes}` after `?after=`; with `Accept: text/event-stream` events `change` and `reset` after `Last-Event-ID`";
+    GET "/{login}/{repository}/info/refs" Git smart_http::advertise, "smart HTTP: references for `?service=`";
+    POST "/{login}/{repository}/git-upload-pack" Git smart_http::rpc, "smart HTTP: fetch";
+    POST "/{login}/{repository}/git-receive-pack" Git smart_http::rpc, "smart HTTP: push";
+}
+
+pub(super) fn all(seam: &Seam) -> Router<Shared> {
+    router(seam)
+}

@@ -1,0 +1,108 @@
+//! Settings of git-api.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use lb_http::auth::{self, AuthSettings};
+use lb_http::serve::Origins;
+use lb_vocab::settings::{Reader, Variable};
+use lb_vocab::{Prefix, Secret};
+use url::Url;
+
+use crate::settings::{CORS_ORIGINS, count, one, origins, url};
+
+const GIT_API_LISTEN: Variable = Variable {
+    name: "GIT_API_LISTEN",
+    default: Some("0.0.0.0:8080"),
+    meaning: "address and port on which git-api listens",
+};
+const CUSTOMER_NAMESPACE: Variable =
+    Variable { name: "CUSTOMER_NAMESPACE", default: Some("customer"), meaning: "prefix of git users" };
+const GIT_API_USER_RATE_LIMIT: Variable = Variable {
+    name: "GIT_API_USER_RATE_LIMIT",
+    default: Some("5"),
+    meaning: "requests about one git user at once; more wait 10 s and are answered 503; the control plane's own do not count",
+};
+const GIT_API_TOTAL_LIMIT: Variable = Variable {
+    name: "GIT_API_TOTAL_LIMIT",
+    default: Some("200"),
+    meaning: "requests about git users at once, over all users; the control plane's own do not count",
+};
+const CONFIGSTORE_HOOK_URL: Variable = Variable {
+    name: "CONFIGSTORE_HOOK_URL",
+    default: Some("http://configstore.default/hook"),
+    meaning: "where pushes are told to when a webhook is registered without an address",
+};
+const GIT_DATA_DIR: Variable = Variable {
+    name: "GIT_DATA_DIR",
+    default: Some("/var/lib/lunchbadger/git"),
+    meaning: "directory of the embedded git host's repositories",
+};
+const GITEA_HOST: Variable = Variable {
+    name: "GITEA_HOST",
+    default: None,
+    meaning: "base URL of Gitea; without it the embedded git host serves",
+};
+const GITEA_TOKEN: Variable =
+    Variable { name: "GITEA_TOKEN", default: None, meaning: "an admin's token for Gitea" };
+
+/// Every variable that git-api reads.
+pub const VARIABLES: &[Variable] = &[
+    GIT_API_LISTEN,
+    CUSTOMER_NAMESPACE,
+    GIT_API_USER_RATE_LIMIT,
+    GIT_API_TOTAL_LIMIT,
+    CONFIGSTORE_HOOK_URL,
+    GIT_DATA_DIR,
+    GITEA_HOST,
+    GITEA_TOKEN,
+    CORS_ORIGINS,
+    auth::VARIABLES[0],
+    auth::VARIABLES[1],
+    auth::VARIABLES[2],
+    auth::VARIABLES[3],
+    auth::VARIABLES[4],
+];
+
+/// Settings of git-api.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Prefix of the git users that are producers.
+    pub prefix: Prefix,
+    /// Requests about one user at once.
+    pub user_rate_limit: usize,
+    /// Requests about all users at once.
+    pub total_limit: usize,
+    /// Default target of webhooks.
+    pub hook_url: Url,
+    /// Directory of the embedded host.
+    pub data_dir: PathBuf,
+    /// Base URL of Gitea, instead of the embedded host.
+    pub gitea_host: Option<String>,
+    /// Gitea's admin token.
+    pub gitea_token: Option<Secret>,
+    /// Who may call from a browser.
+    pub origins: Origins,
+    /// How callers are identified.
+    pub auth: AuthSettings,
+}
+
+impl Settings {
+    /// Reads the settings.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            listen: one(reader, &GIT_API_LISTEN),
+            prefix: one(reader, &CUSTOMER_NAMESPACE),
+            user_rate_limit: count(reader, &GIT_API_USER_RATE_LIMIT),
+            total_limit: count(reader, &GIT_API_TOTAL_LIMIT),
+            hook_url: url(reader, &CONFIGSTORE_HOOK_URL),
+            data_dir: PathBuf::from(reader.required(&GIT_DATA_DIR)),
+            gitea_host: reader.text(&GITEA_HOST),
+            gitea_token: reader.secret(&GITEA_TOKEN),
+            origins: origins(reader),
+            auth: AuthSettings::read(reader),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Users, repositories, hooks, keys, collaborators, tokens.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use futures::{StreamExt, TryStreamExt};
+use http::StatusCode;
+use lb_git::{HostError, Kind, Login};
+use lb_http::auth::Identity;
+use lb_http::contract::git_api as contract;
+use lb_http::error::{ApiError, code};
+use lb_http::extract::JsonBody;
+use lb_vocab::{GitUser, Prefix};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::target::{AtRepo, AtUser};
+use super::{Shared, errors, wire};
+
+/// Keys that the system's own pods registered; users do not see them.
+const INTERNAL: &str = "lunchbadger-internal-";
+/// Repository listings that are asked of the host at once.
+const AT_ONCE: usize = 8;
+
+type Answer = Result<Json<Value>, ApiError>;
+
+fn no_user(user: &GitUser) -> ApiError {
+    ApiError::not_found(code::USER_NOT_FOUND, format!("git user `{user}` does not exist"))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Search {
+    #[serde(default)]
+    q: String,
+}
+
+pub(super) async fn search(
+    State(app): State<Shared>,
+    query: Result<Query<Search>, axum::extract::rejection::QueryRejection>,
+) -> Answer {
+    let Query(Search { q }) = query.map_err(|error| ApiError::bad_request(error.body_text()))?;
+    let users = app.host.search_users(&q).await.map_err(errors::api)?;
+    let users: Vec<_> = users.into_iter().map(wire::user).collect();
+    Ok(Json(json!({"users": users})))
+}
+
+/// Every user of a prefix with all its repositories. A user that vanishes meanwhile is left out.
+pub(super) async fn list(State(app): State<Shared>, Path(prefix): Path<String>) -> Answer {
+    let prefix: Prefix =
+        prefix.parse().map_err(|error: lb_vocab::NameError| ApiError::bad_request(error.to_string()))?;
+    let users = app.host.users(&prefix).await.map_err(errors::api)?;
+    let (app, prefix) = (&app, &prefix);
+    let with_repos = |user: lb_git::User| async move {
+        let Some(git_user) = GitUser::from_login(prefix, user.login.as_str()) else { return Ok(None) };
+        let repos = app.host.repositories(&git_user).await.map_err(errors::api)?;
+        let repos = repos.map(|repos| repos.into_iter().map(wire::repository).collect());
+        Ok::<_, ApiError>(repos.map(|repos| contract::UserWithRepos { user: wire::user(user), repos }))
+    };
+    let users: Vec<Option<contract::UserWithRepos>> =
+        futures::stream::iter(users).map(with_repos).buffered(AT_ONCE).try_collect().await?;
+    let users: Vec<_> = users.into_iter().flatten().collect();
+    let total = users.len();
+    Ok(Json(json!({"users": users, "total": total})))
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewUser {
+    name: String,
+    prefix: Prefix,
+}
+
+pub(super) async fn create(State(app): State<Shared>, JsonBody(body): JsonBody<NewUser>) -> Answer {
+    let user = GitUser { prefix: body.prefix, name: body.name };
+    Login::try_from(&user).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let user = app.host.create_user(&user).await.map_err(errors::api)?;
+    Ok(Json(json!({"user": wire::user(user)})))
+}
+
+pub(super) async fn get(State(app): State<Shared>, at: AtUser) -> Answer {
+    let user = app.host.user(&at.user).await.map_err(errors::api)?.ok_or_else(|| no_user(&at.user))?;
+    Ok(Json(json!({"user": wire::user(user)})))
+}
+
+pub(super) async fn repositories(State(app): State<Shared>, at: AtUser) -> Answer {
+    let repos =
+        app.host.repositories(&at.user).await.map_err(errors::api)?.ok_or_else(|| no_user(&at.user))?;
+    let repos: Vec<_> = repos.into_iter().map(wire::repository).collect();
+    Ok(Json(json!({"repos": repos})))
+}
+
+pub(super) async fn reachable(State(app): State<Shared>, at: AtUser) -> Answer {
+    let repos = app.host.reachable(&at.login).await.map_err(errors::api)?;
+    let repos: Vec<_> = repos.into_iter().map(wire::reachable).collect();
+    Ok(Json(json!({"repos": repos})))
+}
+
+pub(super) async fn ensure_repository(State(app): State<Shared>, at: AtRepo) -> Answer {
+    let repo = app.host.ensure_repository(&at.user, &at.repo).await.map_err(errors::api)?;
+    Ok(Json(json!({"repo": wire::repository(repo)})))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NewHook {
+    callback_url: Option<String>,
+    url: Option<String>,
+}
+
+pub(super) async fn hook(State(app): State<Shared>, at: AtRepo, JsonBody(body): JsonBody<NewHook>) -> Answer {
+    let url = body.callback_url.or(body.url).unwrap_or_else(|| app.hook_url.clone());
+    let good =
+        url::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if !good {
+        return Err(ApiError::bad_request("`callbackUrl` must be an http or https URL"));
+    }
+    app.host.ensure_hook(&at.user, &at.repo, &url).await.map_err(errors::api)?;
+    Ok(Json(json!({"ok": true})))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NewKey {
+    public_key: String,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    title: Option<String>,
+}
+
+pub(super) async fn add_key(
+    State(app): State<Shared>,
+    at: AtUser,
+    JsonBody(body): JsonBody<NewKey>,
+) -> Result<Response, ApiError> {
+    let title = title(&at.who, body.kind.as_deref(), body.title)?;
+    match app.host.add_key(&at.user, &title, &body.public_key).await {
+        Ok(key) => Ok(Json(json!({"result": wire::key(key)})).into_response()),
+        // Clients of this route read a text, and repeat a 422.
+        Err(HostError::Refused { why }) => {
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, Json(json!({"error": why}))).into_response())
+        }
+        Err(error) => Err(errors::api(error)),
+    }
+}
+
+fn title(who: &Identity, kind: Option<&str>, title: Option<String>) -> Result<String, ApiError> {
+    if let Identity::Pod { producer: _, component } = who
+        && kind != Some(component)
+    {
+        return Err(ApiError::forbidden());
+    }
+    match (kind, title) {
+        (Some(kind @ ("workspace" | "sls-api")), _) => Ok(format!("{INTERNAL}{kind}")),
+        (Some(_), _) => Err(ApiError::bad_request("`type` is `workspace` or `sls-api`, or is left out")),
+        (None, Some(title)) if title.starts_with(INTERNAL) => {
+            Err(ApiError::bad_request(format!("titles that begin with `{INTERNAL}` are the platform's own")))
+        }
+        (None, Some(title)) if !title.trim().is_empty() => Ok(title),
+        (None, _) => Ok("key".to_owned()),
+    }
+}
+
+pub(super) async fn keys(State(app): State<Shared>, at: AtUser) -> Answer {
+    let keys = app.host.keys(&at.user).await.map_err(errors::api)?;
+    let keys: Vec<_> =
+        keys.into_iter().filter(|key| !key.title.starts_with(INTERNAL)).map(wire::key).collect();
+    Ok(Json(json!({"publicKeys": keys})))
+}
+
+pub(super) async fn delete_key(
+    State(app): State<Shared>,
+    Path(parameters): Path<Vec<(String, String)>>,
+    at: AtUser,
+) -> Result<Response, ApiError> {
+    let unknown = || (StatusCode::BAD_REQUEST, Json(json!({"result": "UNKNOWN_ID"}))).into_response();
+    let id = parameters.iter().find(|(key, _)| key == "id").and_then(|(_, id)| id.parse().ok());
+    let Some(id) = id else { return Ok(unknown()) };
+    match app.host.delete_key(&at.user, id).await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT.into_response()),
+        Err(HostError::NotFound { what: Kind::Key, name: _ }) => Ok(unknown()),
+        Err(error) => Err(errors::api(error)),
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewToken {
+    name: String,
+}
+
+pub(super) async fn create_token(
+    State(app): State<Shared>,
+    at: AtUser,
+    JsonBody(body): JsonBody<NewToken>,
+) -> Answer {
+    let message = "this git host gives tokens to their user alone: make it there";
+    let no_tokens = || ApiError::new(StatusCode::NOT_IMPLEMENTED, "NO_TOKENS", message);
+    let tokens = app.host.tokens().ok_or_else(no_tokens)?;
+    let (_, token) = tokens.create_token(&at.login, &body.name).await.map_err(errors::api)?;
+    Ok(Json(json!({"token": token.reveal()})))
+}
+
+pub(super) async fn collaborators(State(app): State<Shared>, at: AtRepo) -> Answer {
+    let collaborators = app.host.collaborators(&at.user, &at.repo).await.map_err(errors::api)?;
+    let collaborators: Vec<_> = collaborators.into_iter().map(wire::collaborator).collect();
+    Ok(Json(json!({"collaborators": collaborators})))
+}
+
+fn collaborator(parameters: &[(String, String)]) -> Result<Login, ApiError> {
+    let login = parameters.iter().find(|(key, _)| key == "collaborator").map_or("", |(_, login)| login);
+    login.parse().map_err(|error: lb_git::WordError| ApiError::bad_request(error.to_string()))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Allowed {
+    permission: contract::Permission,
+}
+
+pub(super) async fn set_collaborator(
+    State(app): State<Shared>,
+    Path(parameters): Path<Vec<(String, String)>>,
+    at: AtRepo,
+    JsonBody(body): JsonBody<Allowed>,
+) -> Answer {
+    let login = collaborator(&parameters)?;
+    let permission = wire::to_host(body.permission);
+    app.host.set_collaborator(&at.user, &at.repo, &login, permission).await.map_err(errors::api)?;
+    Ok(Json(json!({"ok": true})))
+}
+
+pub(super) async fn remove_collaborator(
+    State(app): State<Shared>,
+    Path(parameters): Path<Vec<(String, String)>>,
+    at: AtRepo,
+) -> Result<StatusCode, ApiError> {
+    let login = collaborator(&parameters)?;
+    app.host.remove_collaborator(&at.user, &at.repo, &login).await.map_err(errors::api)?;
+    Ok(StatusCode::NO_CONTENT)
+}
