@@ -1,6 +1,8 @@
 //! Cases of build: `fixtures/build/*.json`, each with the settings' variables, what is built, and the sentence of the
 //! contract that it shows.
 
+pub(crate) mod cluster;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
