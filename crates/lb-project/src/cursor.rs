@@ -292,7 +292,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn id(&self) -> Read<String> {
         let id = self.text()?;
         if PROTOTYPE_KEYS.contains(&id.as_str()) {
-            return Err(self.refuse("ReservedId", format!("`{id}` cannot be an id: choose another one")));
+            return Err(self.refuse("IdRefused", format!("`{id}` cannot be an id: choose another one")));
         }
         Ok(id)
     }

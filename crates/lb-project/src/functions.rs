@@ -3,6 +3,7 @@
 //! Of what the file says only `service`, names, handlers, runtimes, events and our own id count. Labels, images and
 //! the provider's namespace choose nothing.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use lb_vocab::{Blob, Digest, EntityKind, Limits, Producer, SafePath, Source, Tree};
@@ -68,7 +69,7 @@ fn cut(list: &mut Vec<Entity<Function>>, limit: usize, findings: &Findings) {
         let count = list.len();
         let message =
             format!("there are {count}, at most {limit} are deployed: this one and those behind it are not");
-        findings.add(lb_vocab::Finding::error("LimitExceeded", place.clone(), message));
+        findings.add(lb_vocab::Finding::error("OverLimit", place.clone(), message));
         list.truncate(limit);
     }
 }
@@ -81,8 +82,8 @@ struct Directory<'a> {
 
 impl<'a> Directory<'a> {
     fn get(&self, file: &str) -> Option<&'a Blob> {
-        let wanted = |path: &SafePath| path.as_str().strip_prefix(self.name) == Some(&format!("/{file}"));
-        self.files.iter().find(|(path, _)| wanted(path)).map(|(_, blob)| *blob)
+        let wanted = format!("{}/{file}", self.name);
+        self.files.iter().find(|(path, _)| path.as_str() == wanted).map(|(_, blob)| *blob)
     }
 
     /// The functions of the directory: one for each key of `functions`, or one that is broken.
@@ -205,18 +206,18 @@ impl<'a> Directory<'a> {
 
     /// Every file with its path, and what it is.
     fn digest(&self) -> Digest {
-        let mut parts: Vec<Vec<u8>> = Vec::with_capacity(2 * self.files.len());
+        let mut parts: Vec<Cow<'_, [u8]>> = Vec::with_capacity(2 * self.files.len());
         for (path, blob) in &self.files {
             let (kind, content) = match blob {
-                Blob::File(content) => ("file", content.clone()),
-                Blob::Symlink => ("symlink", Vec::new()),
-                Blob::Submodule => ("submodule", Vec::new()),
-                Blob::TooLarge { size } => ("large", size.to_string().into_bytes()),
+                Blob::File(content) => ("file", Cow::Borrowed(content.as_slice())),
+                Blob::Symlink => ("symlink", Cow::Borrowed(&[][..])),
+                Blob::Submodule => ("submodule", Cow::Borrowed(&[][..])),
+                Blob::TooLarge { size } => ("large", Cow::Owned(size.to_be_bytes().to_vec())),
             };
-            parts.push(format!("{kind} {path}").into_bytes());
+            parts.push(Cow::Owned(format!("{kind} {path}").into_bytes()));
             parts.push(content);
         }
-        Digest::of_parts(parts.iter().map(Vec::as_slice))
+        Digest::of_parts(parts.iter().map(AsRef::as_ref))
     }
 }
 

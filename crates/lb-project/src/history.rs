@@ -38,7 +38,7 @@ pub fn entity_value(text: &str, producer: &Producer, kind: EntityKind, id: &str)
         }
         EntityKind::ServiceEndpoint => find(&project(text, producer)?, &["serviceEndpoints"], id),
         EntityKind::ApiEndpoint => find(&project(text, producer)?, &["apiEndpoints"], id),
-        EntityKind::Connection => find(&project(text, producer)?, &["connections"], id),
+        EntityKind::Connection => connection(&project(text, producer)?, id),
         EntityKind::Api => find(&project(text, producer)?, &["apis", "portals"], id),
     };
     value.map(|node| node.to_value().to_string())
@@ -49,6 +49,16 @@ fn project(text: &str, producer: &Producer) -> Option<Node> {
     let text = Text::of_file(text.as_bytes()).ok()?;
     let file = Document { file: PROJECT_FILE.to_owned(), text, findings: &findings };
     open(&file, &producer.to_string()).ok().flatten().map(|inside| inside.node)
+}
+
+/// A connection without an id goes by its ends, as its place names it.
+fn connection(project: &Node, id: &str) -> Option<Node> {
+    let has_ends = |connection: &&&Node| {
+        let end = |key| connection.get(key).and_then(Node::as_text).unwrap_or_else(|| "?".to_owned());
+        id == format!("{} -> {}", end("fromId"), end("toId"))
+    };
+    let by_ends = || project.get("connections")?.children().iter().find(has_ends).map(|node| (*node).clone());
+    find(project, &["connections"], id).or_else(by_ends)
 }
 
 /// The first entity of one of these lists, here or below, with this id; without any, the first with this name.

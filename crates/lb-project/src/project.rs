@@ -75,7 +75,7 @@ pub(crate) fn first(mut all: Vec<Cursor<'_>>, limit: usize) -> Vec<Cursor<'_>> {
             "there are {}, at most {limit} are deployed: this one and those behind it are not",
             all.len()
         );
-        beyond.refuse("LimitExceeded", message);
+        beyond.refuse("OverLimit", message);
         all.truncate(limit);
     }
     all
@@ -100,18 +100,15 @@ fn connection(cursor: &Cursor<'_>) -> Read<Connection> {
     Ok(Connection { from_id: end("fromId")?, to_id: end("toId")?, place: cursor.place() })
 }
 
-/// Where an entity has no id, its name stands for it: nothing else could refer to it.
-pub(crate) fn id_or_name(cursor: &Cursor<'_>) -> Read<String> {
-    if let Some(id) = cursor.optional("id", Cursor::id)?.filter(|id| !id.is_empty()) {
-        return Ok(id);
+/// Where an entity has no id, its name stands for it: nothing else could refer to it. `None` where it has neither.
+pub(crate) fn id_or_name(cursor: &Cursor<'_>) -> Read<Option<String>> {
+    let id = cursor.optional("id", Cursor::id)?.filter(|id| !id.is_empty());
+    let name = cursor.optional("name", Cursor::text)?.filter(|name| !name.is_empty());
+    if id.is_none() && name.is_some() {
+        cursor.warn("IdMissing", "it has no `id`, its name is taken for it: give it one");
+        return cursor.optional("name", Cursor::id);
     }
-    match cursor.optional("name", Cursor::id)?.filter(|name| !name.is_empty()) {
-        Some(name) => {
-            cursor.warn("IdMissing", "it has no `id`, its name is taken for it: give it one");
-            Ok(name)
-        }
-        None => Err(cursor.refuse("IdMissing", "it has neither `id` nor `name`: give it both")),
-    }
+    Ok(id)
 }
 
 /// Keeps the first of those with the same key, and warns of the others.
@@ -126,7 +123,7 @@ pub(crate) fn keep_first<T>(
         let first = seen.insert(key);
         if !first {
             let message = "another one has the same `id`, this one is left out: give it its own";
-            findings.add(Finding::warning("RepeatedId", place.clone(), message));
+            findings.add(Finding::warning("IdTwice", place.clone(), message));
         }
         first
     });

@@ -17,11 +17,15 @@ pub(crate) struct Endpoints {
 pub(crate) fn read(root: &Cursor<'_>, limits: &Limits) -> Read<Endpoints> {
     let service = root.or_default("serviceEndpoints", Cursor::items)?;
     let mut api = root.or_default("apiEndpoints", Cursor::items)?;
-    for api_object in root.or_default("apis", Cursor::items)? {
-        nested(&api_object, &mut api)?;
-    }
-    for portal in root.or_default("portals", Cursor::items)? {
-        nested(&portal, &mut api)?;
+    // An api that cannot be read may hide any endpoint, so it counts as one that is broken.
+    let mut unreadable = Vec::new();
+    for list in ["apis", "portals"] {
+        for api_or_portal in root.or_default(list, Cursor::items)? {
+            let cursor = api_or_portal.entity(EntityKind::Api);
+            if nested(&cursor, &mut api).is_err() {
+                unreadable.push(cursor.broken(None));
+            }
+        }
     }
     let end = end_of_limit(&service, &api, limits.endpoints);
     let within = |cursor: &&Cursor<'_>| cursor.node.span.start < end;
@@ -37,6 +41,7 @@ pub(crate) fn read(root: &Cursor<'_>, limits: &Limits) -> Read<Endpoints> {
             .map(|c| c.clone().entity(EntityKind::ApiEndpoint).read(api_endpoint))
             .collect(),
     };
+    endpoints.api.extend(unreadable);
     keep_first(&mut endpoints.service, root.findings(), |e| e.read().map(|e| (e.id.clone(), &e.place)));
     keep_first(&mut endpoints.api, root.findings(), |e| e.read().map(|e| (e.id.clone(), &e.place)));
     Ok(endpoints)
@@ -44,11 +49,10 @@ pub(crate) fn read(root: &Cursor<'_>, limits: &Limits) -> Read<Endpoints> {
 
 /// API endpoints of an api or a portal, and of the apis in it.
 fn nested<'a>(cursor: &Cursor<'a>, endpoints: &mut Vec<Cursor<'a>>) -> Read<()> {
-    let cursor = cursor.clone().entity(EntityKind::Api);
     cursor.object()?;
     endpoints.extend(cursor.or_default("apiEndpoints", Cursor::items)?);
     for api in cursor.or_default("apis", Cursor::items)? {
-        nested(&api, endpoints)?;
+        nested(&api.entity(EntityKind::Api), endpoints)?;
     }
     Ok(())
 }
@@ -64,13 +68,18 @@ fn end_of_limit(service: &[Cursor<'_>], api: &[Cursor<'_>], limit: usize) -> usi
         "there are {} endpoints, at most {limit} are deployed: this one and those behind it are not",
         all.len()
     );
-    (*beyond).clone().entity(*kind).refuse("LimitExceeded", message);
+    (*beyond).clone().entity(*kind).refuse("OverLimit", message);
     beyond.node.span.start
+}
+
+fn id(cursor: &Cursor<'_>) -> Read<String> {
+    id_or_name(cursor)?
+        .ok_or_else(|| cursor.refuse("IdMissing", "it has neither `id` nor `name`: give it both"))
 }
 
 fn service_endpoint(cursor: &Cursor<'_>) -> Read<ServiceEndpoint> {
     cursor.object()?;
-    let id = id_or_name(cursor)?;
+    let id = id(cursor)?;
     let urls = cursor.or_default("urls", Cursor::texts)?;
     if urls.is_empty() {
         return Err(cursor.refuse("UrlMissing", "it has no `urls`: give it one"));
@@ -78,10 +87,8 @@ fn service_endpoint(cursor: &Cursor<'_>) -> Read<ServiceEndpoint> {
     // Express Gateway does not start on an address that is none.
     if let Some(bad) = urls.iter().find(|url| !is_address(url)) {
         let shown: String = bad.chars().take(80).collect();
-        return Err(cursor.refuse(
-            "UrlMalformed",
-            format!("`{shown}` is no address: write it as `http://host:port/path`"),
-        ));
+        return Err(cursor
+            .refuse("UrlRefused", format!("`{shown}` is no address: write it as `http://host:port/path`")));
     }
     Ok(ServiceEndpoint { name: name_or_id(cursor, &id)?, id, urls, place: cursor.place() })
 }
@@ -94,7 +101,7 @@ fn is_address(text: &str) -> bool {
 
 fn api_endpoint(cursor: &Cursor<'_>) -> Read<ApiEndpoint> {
     cursor.object()?;
-    let id = id_or_name(cursor)?;
+    let id = id(cursor)?;
     Ok(ApiEndpoint {
         name: name_or_id(cursor, &id)?,
         host: cursor

@@ -22,10 +22,13 @@ pub(crate) fn open<'a>(file: &Document<'a>, key: &str) -> Read<Option<Inside<'a>
     let root = Cursor::root(file, &outer, EntityKind::File, PROJECT_FILE);
     root.warn_of_repeated_keys();
     root.object()?;
+    warn_of_misplaced_switch(&root);
     let Some(models) = root.get("models") else { return Ok(None) };
     models.object()?;
+    warn_of_misplaced_switch(&models);
     let Some(projects) = models.get("Project") else { return Ok(None) };
     projects.object()?;
+    warn_of_misplaced_switch(&projects);
     let Some(project) = projects.get(key) else { return no_such_key(&projects, key) };
     let project = project.named(EntityKind::Project, key);
     if !matches!(project.node.data, Data::Text(_)) {
@@ -44,9 +47,21 @@ pub(crate) fn open<'a>(file: &Document<'a>, key: &str) -> Read<Option<Inside<'a>
     Ok(Some(Inside { document, node }))
 }
 
+/// `disabled` beside the text that holds the project, where LoopBack does not look for it.
+fn warn_of_misplaced_switch(cursor: &Cursor<'_>) {
+    if let Some(switch) = cursor.get("disabled") {
+        switch.warn(
+            "DisabledMisplaced",
+            "`disabled` has no effect here: write `\\\"disabled\\\": true` into the text that holds the project",
+        );
+    }
+}
+
 fn no_such_key<'a>(projects: &Cursor<'_>, key: &str) -> Read<Option<Inside<'a>>> {
-    let others: Vec<&str> = projects.node.fields().into_iter().map(|entry| entry.key.as_str()).collect();
-    let Some(other) = others.first() else { return Ok(None) };
+    let fields = projects.node.fields();
+    let Some(other) = fields.first().map(|entry| entry.key.chars().take(80).collect::<String>()) else {
+        return Ok(None);
+    };
     let message = format!(
         "there is no project `{key}` in `models.Project`, but `{other}`: rename its key, or remove it"
     );

@@ -58,8 +58,13 @@ fn pipeline_list(list: &Cursor<'_>) -> Read<Vec<Pipeline>> {
         for cursor in list.items()? {
             let cursor = cursor.entity(EntityKind::Pipeline);
             cursor.object()?;
-            let id = id_or_name(&cursor)?;
-            pipelines.push(pipeline(&cursor, id)?);
+            match id_or_name(&cursor)? {
+                Some(id) => pipelines.push(pipeline(&cursor, id)?),
+                None => cursor.warn(
+                    "IdMissing",
+                    "it has neither `id` nor `name`, so nothing leads to it: it is left out",
+                ),
+            }
         }
     }
     keep_first(&mut pipelines, list.findings(), |pipeline| Some((pipeline.id.clone(), &pipeline.place)));

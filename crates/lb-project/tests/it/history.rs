@@ -25,6 +25,7 @@ fn each_kind_is_found_where_it_may_stand() {
         (EntityKind::ServiceEndpoint, "s", r#"{"id":"s","urls":["u"]}"#),
         (EntityKind::ApiEndpoint, "e2", r#"{"id":"e2","paths":["/x"]}"#),
         (EntityKind::Connection, "c", r#"{"id":"c","fromId":"p1","toId":"e2"}"#),
+        (EntityKind::Connection, "p1 -> e2", r#"{"id":"c","fromId":"p1","toId":"e2"}"#),
         (EntityKind::Api, "o", r#"{"id":"o","name":"e1"}"#),
     ] {
         assert_eq!(value(PROJECT, kind, id).as_deref(), Some(expected), "{kind:?} {id}");
