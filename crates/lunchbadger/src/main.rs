@@ -1,2 +1,91 @@
-//! (in the making)
-fn main() {}
+//! `lunchbadger`: the control plane and its command line.
+//!
+//! Here arguments are parsed, roles wired and signals heard; what is done is in the crates of the roles.
+
+mod cli;
+mod commands;
+mod connect;
+mod environment;
+mod exit;
+mod logging;
+mod objects;
+mod screen;
+mod yaml;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use crate::cli::{Cli, Command, CrdsCommand};
+use crate::connect::Connect;
+use crate::environment::Variables;
+use crate::exit::{Exit, NOT_DONE};
+use crate::screen::Screen;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let variables = environment::copy();
+    logging::start(cli.global.log_format, &variables, default_filter(&cli.command));
+    let mut screen = Screen::new(cli.global.output);
+    let done = run(&cli, &variables, &mut screen).and_then(|exit| screen.flush().map(|()| exit));
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) if screen::nobody_reads(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where standard error is gone, too, the exit status has to do.
+            let _ = screen.note(format!("error: {error:#}"));
+            ExitCode::from(NOT_DONE)
+        }
+    }
+}
+
+/// What is logged where nobody says: roles tell what they do, commands what went wrong.
+fn default_filter(command: &Command) -> &'static str {
+    match command {
+        Command::Up(_) | Command::Actualizer | Command::Configstore | Command::GitApi => "info",
+        Command::Plan(_)
+        | Command::Producers(_)
+        | Command::Status(_)
+        | Command::Reconcile(_)
+        | Command::Diff(_)
+        | Command::Why(_)
+        | Command::Brake(_)
+        | Command::Crds(_)
+        | Command::Completion { .. } => "warn",
+    }
+}
+
+fn run(cli: &Cli, variables: &Variables, screen: &mut Screen) -> Result<Exit> {
+    match &cli.command {
+        Command::Plan(arguments) => commands::plan::run(arguments, variables, screen),
+        Command::Completion { shell } => commands::completion::run(*shell, screen),
+        Command::Crds(CrdsCommand::Print) => commands::crds::print(screen),
+        Command::Producers(_)
+        | Command::Status(_)
+        | Command::Reconcile(_)
+        | Command::Diff(_)
+        | Command::Why(_)
+        | Command::Brake(_)
+        | Command::Crds(CrdsCommand::Apply)
+        | Command::Up(_)
+        | Command::Actualizer
+        | Command::Configstore
+        | Command::GitApi => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+            runtime.block_on(reach(cli, variables, screen))
+        }
+    }
+}
+
+/// The commands that reach something outside.
+async fn reach(cli: &Cli, variables: &Variables, screen: &mut Screen) -> Result<Exit> {
+    let connect = Connect::new(&cli.global, variables);
+    match &cli.command {
+        Command::Producers(command) => commands::producers::run(command, &connect, screen).await,
+        Command::Status(arguments) => commands::status::run(arguments, &connect, screen).await,
+        Command::Crds(command) => commands::crds::run(command, &connect, screen).await,
+        Command::Why(arguments) => commands::why::run(arguments, &connect, screen).await,
+        _ => anyhow::bail!("not yet"),
+    }
+}

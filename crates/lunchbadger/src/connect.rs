@@ -1,0 +1,103 @@
+//! How commands reach the cluster, the configstore and git-api.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow};
+use lb_cluster::{Cluster, Options, Target};
+use lb_http::contract::configstore::Configstore;
+use lb_http::contract::git_api::GitApi;
+use lb_http::contract::{Timeouts, TokenSource};
+use lb_vocab::{GitUser, Prefix, ProducerName};
+
+use crate::cli::Global;
+use crate::environment::Variables;
+
+/// Where everything is, from the options and the environment.
+pub(crate) struct Connect<'a> {
+    global: &'a Global,
+    variables: &'a Variables,
+}
+
+impl<'a> Connect<'a> {
+    /// Reads options first, the environment where they say nothing.
+    pub(crate) fn new(global: &'a Global, variables: &'a Variables) -> Self {
+        Self { global, variables }
+    }
+
+    /// Whether a cluster is named, or this runs inside one.
+    pub(crate) fn has_cluster(&self) -> bool {
+        self.global.kubeconfig.is_some() || self.set("KUBERNETES_SERVICE_HOST").is_some()
+    }
+
+    /// A connection to the cluster.
+    ///
+    /// # Errors
+    /// Where none is named, or its kubeconfig does not do. The cluster itself is not asked yet.
+    pub(crate) async fn cluster(&self) -> Result<Cluster> {
+        self.cluster_as("lunchbadger-cli").await
+    }
+
+    /// A connection whose requests carry this name.
+    pub(crate) async fn cluster_as(&self, who: &str) -> Result<Cluster> {
+        let mut target = Target::choose(self.global.kubeconfig.as_deref(), self.variables)?;
+        if let Target::Kubeconfig { context, .. } = &mut target {
+            context.clone_from(&self.global.context);
+        }
+        let options =
+            Options { user_agent: format!("{who}/{}", env!("CARGO_PKG_VERSION")), ..Options::default() };
+        Ok(Cluster::connect(&target, &options).await?)
+    }
+
+    /// A client of the cluster.
+    pub(crate) async fn client(&self) -> Result<kube::Client> {
+        Ok(self.cluster().await?.client().clone())
+    }
+
+    /// A client of the configstore.
+    pub(crate) fn configstore(&self) -> Result<Configstore> {
+        let url = self.url(self.global.configstore_url.as_deref(), "CONFIGSTORE_URL", "http://localhost:3002")?;
+        Ok(Configstore::new(url, self.token()?, Timeouts::default())?)
+    }
+
+    /// A client of git-api.
+    pub(crate) fn git_api(&self) -> Result<GitApi> {
+        Ok(GitApi::new(self.git_api_url()?, self.token()?, Timeouts::default())?)
+    }
+
+    /// Base URL of git-api: people clone from it.
+    pub(crate) fn git_api_url(&self) -> Result<url::Url> {
+        self.url(self.global.git_api_url.as_deref(), "GIT_API_URL", "http://localhost:8080")
+    }
+
+    /// The git user of a producer.
+    pub(crate) fn git_user(&self, producer: &ProducerName) -> Result<GitUser> {
+        let prefix: Prefix =
+            self.set("CUSTOMER_NAMESPACE").unwrap_or("customer").parse().context("CUSTOMER_NAMESPACE")?;
+        Ok(GitUser::of(prefix, producer))
+    }
+
+    /// Namespace of the control plane.
+    pub(crate) fn control_namespace(&self) -> &str {
+        self.set("CONTROL_PLANE_NAMESPACE").unwrap_or("default")
+    }
+
+    fn set(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    fn url(&self, option: Option<&str>, variable: &str, default: &str) -> Result<url::Url> {
+        let text = option.or_else(|| self.set(variable)).unwrap_or(default);
+        let url: url::Url = text.parse().with_context(|| format!("`{text}` is no URL: {default} is one"))?;
+        match url.scheme() {
+            "http" | "https" => Ok(url),
+            other => Err(anyhow!("`{text}`: `{other}` is not http or https: {default} would do")),
+        }
+    }
+
+    fn token(&self) -> Result<TokenSource> {
+        let file = self.global.token_file.clone().or_else(|| self.set("LUNCHBADGER_TOKEN_FILE").map(PathBuf::from));
+        let Some(file) = file else { return Ok(TokenSource::none()) };
+        std::fs::File::open(&file).with_context(|| format!("open the token file {}", file.display()))?;
+        Ok(TokenSource::file(file))
+    }
+}

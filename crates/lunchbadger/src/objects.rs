@@ -1,0 +1,127 @@
+//! The objects of a plan, as manifests: children, their leaves, rendered configurations.
+
+use anyhow::{Context, Result};
+use kube::{Resource, ResourceExt};
+use lb_desired::build;
+use lb_desired::crd::{LBFunction, LBGateway, LBWorkspace};
+use lb_desired::plan::{Component, Decision, Plan};
+use lb_desired::settings::Settings;
+use lb_vocab::{Digest, Producer};
+use serde::Serialize;
+use serde_json::Value;
+
+/// One object as it should stand, without owner references: they need the owner's uid.
+#[derive(Clone, Debug)]
+pub(crate) struct Object {
+    /// The whole manifest.
+    pub(crate) manifest: Value,
+}
+
+impl Object {
+    /// A text field of the manifest.
+    pub(crate) fn text(&self, pointer: &str) -> &str {
+        self.manifest.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The manifest with each value of a Secret replaced by its digest.
+    pub(crate) fn redacted(&self) -> Value {
+        redacted(&self.manifest)
+    }
+}
+
+/// A manifest with each value of a Secret replaced by its digest; anything else as it is.
+pub(crate) fn redacted(manifest: &Value) -> Value {
+    let mut manifest = manifest.clone();
+    if manifest.get("kind").and_then(Value::as_str) == Some("Secret") {
+        for field in ["data", "stringData"] {
+            for value in manifest.get_mut(field).and_then(Value::as_object_mut).into_iter().flat_map(|map| map.values_mut()) {
+                let text = value.as_str().unwrap_or_default();
+                *value = Value::String(format!("sha256:{}", Digest::of(&plain(text, field == "data"))));
+            }
+        }
+    }
+    manifest
+}
+
+/// What a Secret's value is made of: two ways of writing it have one digest.
+fn plain(text: &str, encoded: bool) -> Vec<u8> {
+    let decoded = || serde_json::from_value::<k8s_openapi::ByteString>(Value::String(text.to_owned())).ok();
+    match encoded.then(decoded).flatten() {
+        Some(bytes) => bytes.0,
+        None => text.as_bytes().to_vec(),
+    }
+}
+
+/// Everything that the plan deploys: each child with its leaves, a gateway's configuration before the gateway.
+///
+/// # Errors
+/// Where a planned spec cannot be built: a plan of ours never has one.
+pub(crate) fn of_plan(plan: &Plan, producer: &Producer, settings: &Settings) -> Result<Vec<Object>> {
+    let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
+    let namespace = settings.namespace(producer.name());
+    let mut objects = Objects { producer, namespace, list: Vec::new() };
+    for (name, spec) in deployed(workspace) {
+        let input = build::Workspace::try_from(spec).with_context(|| format!("build workspace {name}"))?;
+        objects.child(LBWorkspace::new(name, spec.clone()))?;
+        objects.leaves(build::workspace(&input, settings));
+    }
+    for (name, gateway) in deployed(gateways) {
+        let input = build::Gateway::try_from(&gateway.spec).with_context(|| format!("build gateway {name}"))?;
+        objects.leaves(vec![build::gateway_config(&input, &gateway.config, settings)]);
+        objects.child(LBGateway::new(name, gateway.spec.clone()))?;
+        objects.leaves(build::gateway(&input, settings));
+    }
+    for (name, spec) in deployed(functions) {
+        objects.child(LBFunction::new(name, spec.clone()))?;
+    }
+    Ok(objects.list)
+}
+
+fn deployed<T>(component: &Component<T>) -> impl Iterator<Item = (&str, &T)> {
+    component.children.iter().filter_map(|(name, decision)| match decision {
+        Decision::Deploy(child) => Some((name.as_str(), child)),
+        Decision::Withdraw(_) | Decision::Hold(_) => None,
+    })
+}
+
+struct Objects<'a> {
+    producer: &'a Producer,
+    namespace: String,
+    list: Vec<Object>,
+}
+
+impl Objects<'_> {
+    fn child<K: Resource<DynamicType = ()> + Serialize>(&mut self, mut child: K) -> Result<()> {
+        child.meta_mut().namespace = Some(self.namespace.clone());
+        let labels = child.labels_mut();
+        labels.insert("producer".to_owned(), self.producer.name().to_string());
+        labels.insert("environment".to_owned(), self.producer.environment().to_string());
+        let mut manifest = serde_json::to_value(&child).with_context(|| format!("write {} as JSON", K::kind(&())))?;
+        if let Some(fields) = manifest.as_object_mut() {
+            fields.shift_remove("status");
+        }
+        self.list.push(Object { manifest });
+        Ok(())
+    }
+
+    fn leaves(&mut self, leaves: Vec<build::Leaf>) {
+        self.list.extend(leaves.into_iter().map(|leaf| Object { manifest: leaf.manifest }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::redacted;
+
+    #[test]
+    fn a_value_has_one_digest_however_it_is_written() {
+        let encoded = redacted(&json!({"kind": "Secret", "data": {"a": "aHVudGVyMg=="}}));
+        let plain = redacted(&json!({"kind": "Secret", "stringData": {"a": "hunter2"}}));
+        assert_eq!(encoded["data"]["a"], plain["stringData"]["a"]);
+        assert!(encoded["data"]["a"].as_str().unwrap().starts_with("sha256:f52fbd32"));
+        let other = json!({"kind": "ConfigMap", "data": {"a": "aHVudGVyMg=="}});
+        assert_eq!(redacted(&other), other);
+    }
+}
