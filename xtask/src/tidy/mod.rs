@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: the rules that no compiler knows.
 
+mod documented;
 mod modules;
 mod repository;
 mod rings;
@@ -79,10 +80,17 @@ fn check(root: &Path) -> Result<Vec<Breach>> {
         }
     }
     breaches.extend(repository::dead_links(root, &files));
+    breaches.extend(documented::check(&files));
     breaches.extend(modules::orphans(&files));
     breaches.extend(rings::check(root, &files)?);
-    for file in generate::stale(root, &generate::all()?) {
-        breaches.push(Breach::new(&file.path, 0, "is not what the code says: run `cargo xtask generate`"));
+    match generate::all() {
+        Ok(files) => {
+            breaches.extend(generate::stale(root, &files).into_iter().map(|file| {
+                Breach::new(&file.path, 0, "is not what the code says: run `cargo xtask generate`")
+            }))
+        }
+        // The other breaches are worth knowing all the same.
+        Err(error) => breaches.push(Breach::new("docs", 0, format!("cannot be generated: {error:#}"))),
     }
     breaches.sort();
     Ok(breaches)

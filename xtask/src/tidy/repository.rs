@@ -45,9 +45,11 @@ fn machine_path(line: &str, path: &str) -> bool {
     })
 }
 
-/// A crate that does not take the workspace's lints has none.
+/// A crate that does not take the workspace's lints has none. One outside the workspace (fuzz targets) cannot.
 fn lints(file: &TextFile) -> Option<Breach> {
-    let package = file.path.ends_with("Cargo.toml") && file.text.contains("[package]");
+    let package = file.path.ends_with("Cargo.toml")
+        && file.text.contains("[package]")
+        && !file.text.contains("[workspace]");
     let takes = file.text.contains("[lints]\nworkspace = true");
     (package && !takes).then(|| Breach::new(&file.path, 0, "does not take the workspace's lints"))
 }

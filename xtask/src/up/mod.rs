@@ -28,6 +28,13 @@ pub(crate) struct UpArguments {
     place: Place,
 }
 
+impl UpArguments {
+    /// A system of our own in `directory` that ends once the second push is applied.
+    pub(crate) fn once(directory: PathBuf) -> Self {
+        Self { once: true, place: Place { kubeconfig: None, data_dir: Some(directory) } }
+    }
+}
+
 /// Where the system is.
 #[derive(clap::Args)]
 pub(crate) struct Place {
