@@ -1,0 +1,121 @@
+//! The configstore over a real git-api.
+
+use lb_http::contract::configstore::Configstore;
+use lb_http::contract::{ClientError, Timeouts, TokenSource};
+use serde_json::json;
+
+use crate::world::{HOOK_SECRET, World, answer, token, user};
+
+async fn get(world: &World, path: &str) -> (u16, serde_json::Value) {
+    answer(
+        world.http.get(format!("http://{}{path}", world.configstore)).bearer_auth(token("operator").reveal()),
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn producers_are_made_once_listed_and_found() {
+    let world = World::new().await;
+    let configstore = world.configstore();
+    let name = "big-corp".parse().unwrap();
+    assert_eq!(configstore.producer(&name).await.unwrap(), None);
+    for _ in 0..2 {
+        let made = configstore.create(&name).await.unwrap();
+        assert_eq!((made.id.as_str(), made.user.user.login.as_str()), ("big-corp", "customer-big-corp"));
+        let repos: Vec<_> = made.repos.iter().map(|repo| repo.name.as_str()).collect();
+        assert_eq!(repos, ["dev", "functions"]);
+    }
+    let found = configstore.producer(&name).await.unwrap().unwrap();
+    assert_eq!((found.id.as_str(), found.repos.len(), found.envs.len()), ("big-corp", 2, 0));
+    world.git("operator").create_user(&user("sls-x")).await.unwrap();
+    let all = configstore.producers().await.unwrap();
+    let names: Vec<_> = all.iter().map(|entry| (entry.name.as_str(), entry.finding.is_some())).collect();
+    assert_eq!(
+        names,
+        [("big-corp", false), ("sls-x", true)],
+        "a name with a dash is whole; one outside the grammar is a finding"
+    );
+    assert_eq!(all[0].namespace, "customer");
+    for prefix in ["", "/api"] {
+        let (status, body) = get(&world, &format!("{prefix}/producers")).await;
+        assert_eq!((status, body.as_array().unwrap().len()), (200, 2));
+        let (status, body) = get(&world, &format!("{prefix}/producers/nobody")).await;
+        assert_eq!((status, body["error"]["code"].as_str()), (404, Some("PRODUCER_NOT_FOUND")));
+        let (status, body) = get(&world, &format!("{prefix}/producers/big-corp/accesskey")).await;
+        assert_eq!((status, &body["key"]), (200, &json!(null)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_outside_the_grammar_are_not_made() {
+    let world = World::new().await;
+    for bad in [
+        json!({"id": "sls-x"}),
+        json!({"id": "a--b"}),
+        json!({"id": "A"}),
+        json!({"id": "../x"}),
+        json!({"id": 7}),
+        json!({}),
+        json!([]),
+    ] {
+        let request = world
+            .http
+            .post(format!("http://{}/producers", world.configstore))
+            .bearer_auth(token("system").reveal());
+        let (status, body) = answer(request.json(&bad)).await;
+        assert_eq!(status, 400, "{bad}: {body}");
+    }
+    assert_eq!(world.configstore().producers().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_git_api_is_an_error_and_never_an_empty_list() {
+    let nobody = format!("http://127.0.0.1:{}", lb_testkit::free_port());
+    let world = World::with(&[("GIT_API_URL", &nobody)]).await;
+    let error = world.configstore().producers().await.unwrap_err();
+    assert!(matches!(error, ClientError::Refused { status: 503, .. }), "{error}");
+    let error = world.configstore().producer(&"al".parse().unwrap()).await.unwrap_err();
+    assert!(matches!(error, ClientError::Refused { status: 503, .. }), "{error}");
+    let (status, body) = get(&world, "/ready").await;
+    assert_eq!((status, body["error"]["message"].as_str()), (503, Some("waiting for git-api")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_need_their_signature() {
+    let world = World::new().await;
+    let post = |signature: Option<&str>| {
+        let mut request = world.http.post(format!("http://{}/api/hook", world.configstore)).body("{}");
+        if let Some(signature) = signature {
+            request = request.header("x-gitea-signature", signature);
+        }
+        answer(request)
+    };
+    assert_eq!(post(None).await.0, 401);
+    assert_eq!(post(Some("00")).await.0, 401);
+    assert_ne!(HOOK_SECRET, "");
+    let without = World::with(&[("HOOK_SECRET", "")]).await;
+    let request =
+        without.http.post(format!("http://{}/hook", without.configstore)).header("x-gitea-signature", "00");
+    assert_eq!(answer(request.body("{}")).await.0, 403, "without a secret nothing is believed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_for_one_audience() {
+    let world = World::populated().await;
+    let signer = lb_http::auth::Signer::load_or_create(
+        &world.directory.path().join("key.pem"),
+        "lunchbadger",
+        world.clock.clone(),
+    )
+    .unwrap();
+    let me = lb_http::auth::Identity::System { component: "actualizer".into() };
+    let client = |audience: &str| {
+        let base = format!("http://{}", world.configstore).parse().unwrap();
+        Configstore::new(base, signer.source(me.clone(), audience), Timeouts::default()).unwrap()
+    };
+    assert_eq!(client("configstore").producers().await.unwrap().len(), 4);
+    assert!(matches!(client("git-api").producers().await, Err(ClientError::Refused { status: 401, .. })));
+    let base = format!("http://{}", world.configstore).parse().unwrap();
+    let nobody = Configstore::new(base, TokenSource::none(), Timeouts::default()).unwrap();
+    assert!(matches!(nobody.producers().await, Err(ClientError::Refused { status: 401, .. })));
+}

@@ -1,0 +1,138 @@
+//! The real `git` client against smart HTTP.
+
+use lb_git::GitHost;
+use lb_http::contract::git_api::Permission;
+
+use crate::world::{World, repo, user};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clone_push_and_what_others_may() {
+    let world = World::populated().await;
+    let al = world.person("al").await;
+    let clone = al.init(&world.url("al", "dev")).await;
+    clone.write("lunchbadger.json", "{}").write("a/b.txt", "b");
+    let (commit, _) = clone.commit_and_push("first").await;
+
+    let carl = world.person("carl").await;
+    let copy = carl.clone_of(&world.url("al", "dev")).await;
+    assert_eq!(copy.read("a/b.txt"), "b");
+    copy.write("x", "x");
+    copy.commit("not mine").await;
+    let push = copy.push().await;
+    assert!(!push.accepted && push.output.contains("403"), "a reader pushed: {}", push.output);
+
+    let dora = world.person("dora").await;
+    let writable = dora.clone_of(&world.url("al", "dev")).await;
+    writable.write("x", "x");
+    writable.commit_and_push("a collaborator's").await;
+
+    let bob = world.person("bob").await;
+    let refused = bob.try_run(world.directory.path(), &["clone", &world.url("al", "dev"), "stolen"]).await;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("403"), "{said}");
+
+    world.git("operator").remove_collaborator(&user("al"), &repo("dev"), "customer-dora").await.unwrap();
+    writable.write("y", "y");
+    writable.commit("no longer").await;
+    assert!(!writable.push().await.accepted);
+
+    let heads = world.host.heads().await.unwrap();
+    let dev = heads.iter().find(|heads| heads.user == user("al") && heads.repo == repo("dev")).unwrap();
+    let master = &dev.refs[&lb_git::RefName::master()];
+    assert_ne!(master.as_str(), commit, "dora's push stands");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_are_missing_or_wrong() {
+    let world = World::populated().await;
+    let url = world.url("al", "dev");
+    let nobody = lb_testkit::git::Git::new();
+    for person in [nobody, lb_testkit::git::Git::new().with_token("customer-al", "not-the-token")] {
+        let output = person.try_run(world.directory.path(), &["ls-remote", &url]).await;
+        assert!(!output.status.success());
+    }
+    let response = world.http.get(format!("{url}/info/refs?service=git-upload-pack")).send().await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert!(response.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic "));
+    // A token in place of the password says who it is, whatever the name.
+    let system = crate::world::token("system");
+    let pod = lb_testkit::git::Git::new().with_token("x", system.reveal());
+    assert!(pod.try_run(world.directory.path(), &["ls-remote", &url]).await.status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_push_and_clone_stream_through() {
+    let world = World::populated().await;
+    let al = world.person("al").await;
+    let clone = al.init(&world.url("al", "dev")).await;
+    // Not compressible, and over git's postBuffer of 1 MiB: chunked, with a probe before.
+    let mut state = 1_u32;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(5 << 20)
+    .collect();
+    clone.write("noise", &noise);
+    clone.commit_and_push("large").await;
+    let copy = al.clone_of(&world.url("al", "dev")).await;
+    assert_eq!(std::fs::read(copy.path().join("noise")).unwrap(), noise);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_references_are_negotiated_with_a_compressed_body() {
+    let world = World::populated().await;
+    let al = world.person("al").await;
+    let clone = al.init(&world.url("al", "dev")).await;
+    for n in 0..40 {
+        clone.write("n", n.to_string());
+        clone.commit("n").await;
+        clone.run(&["branch", &format!("b{n}")]).await;
+    }
+    clone.run(&["push", "--quiet", "origin", "--all"]).await;
+    let copy = al.clone_of(&world.url("al", "dev")).await;
+    clone.write("n", "last").commit_and_push("last").await;
+    // Fetching sends dozens of `have` lines, which git compresses above 1 KiB.
+    copy.run(&["fetch", "--quiet", "origin"]).await;
+    assert_eq!(copy.run(&["show", "FETCH_HEAD:n"]).await, "last");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_of_the_wrong_type_or_coding_are_refused() {
+    let world = World::populated().await;
+    let post = |kind: &str, coding: &str| {
+        world
+            .request("operator", "POST", "/customer-al/dev.git/git-upload-pack")
+            .header("content-type", kind)
+            .header("content-encoding", coding)
+            .body("0000")
+            .send()
+    };
+    let kind = "application/x-git-upload-pack-request";
+    assert_eq!(post(kind, "identity").await.unwrap().status(), 200);
+    assert_eq!(post("text/plain", "identity").await.unwrap().status(), 415);
+    assert_eq!(post("application/x-git-receive-pack-request", "identity").await.unwrap().status(), 415);
+    assert_eq!(post(kind, "br").await.unwrap().status(), 415);
+    let dumb = world.get("/customer-al/dev.git/info/refs").await;
+    assert_eq!(dumb.0, 400, "the dumb protocol is not served");
+    assert_eq!(world.get("/customer-al/dev.git/info/refs?service=git-evil").await.0, 400);
+    assert_eq!(world.get("/customer-al/dev.git/HEAD").await.1["error"]["code"], "ROUTE_NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_push_their_own_repository_alone() {
+    let world = World::populated().await;
+    let pod = |role: &str| lb_testkit::git::Git::new().with_token("pod", crate::world::token(role).reveal());
+    let own = pod("pod-al").init(&world.url("al", "dev")).await;
+    own.write("a", "a").commit_and_push("as the workspace").await;
+    let functions = pod("pod-al").init(&world.url("al", "functions")).await;
+    functions.write("a", "a");
+    functions.commit("not the workspace's").await;
+    assert!(!functions.push().await.accepted);
+    let foreign = pod("pod-bob").init(&world.url("al", "dev")).await;
+    foreign.write("a", "b");
+    foreign.commit("not bob's").await;
+    assert!(!foreign.push().await.accepted);
+    let collaborators = world.git("operator").collaborators(&user("al"), &repo("dev")).await.unwrap();
+    assert!(collaborators.iter().any(|c| c.login == "customer-carl" && c.permission == Permission::Read));
+}

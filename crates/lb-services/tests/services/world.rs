@@ -1,0 +1,188 @@
+//! A world of its own for each test: an embedded host, git-api and configstore on free ports.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use lb_git::GitHost;
+use lb_git::embedded::{Embedded, Settings as HostSettings};
+use lb_http::contract::configstore::Configstore;
+use lb_http::contract::git_api::{GitApi, Permission};
+use lb_http::contract::{Timeouts, TokenSource};
+use lb_services::{configstore, git_api};
+use lb_vocab::settings::Reader;
+use lb_vocab::{Clock, GitUser, RepoName, Secret};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// Static tokens; the roles' names in `roles.txt` are their ends.
+pub const TOKENS: &str = "\
+0123456789abcdef-other,customer-bob,user
+0123456789abcdef-reader,customer-carl,user
+0123456789abcdef-writer,customer-dora,user
+0123456789abcdef-owner,customer-al,user
+0123456789abcdef-pod-al,workspace,pod,al-dev
+0123456789abcdef-pod-bob,workspace,pod,bob-dev
+0123456789abcdef-system,actualizer,system
+0123456789abcdef-operator,root,operator
+";
+
+/// The secret of webhooks.
+pub const HOOK_SECRET: &str = "hook-secret";
+
+/// The token of a role.
+pub fn token(role: &str) -> Secret {
+    Secret::new(format!("0123456789abcdef-{role}"))
+}
+
+/// The git user of the producer with this name.
+pub fn user(name: &str) -> GitUser {
+    GitUser { prefix: "customer".parse().unwrap(), name: name.into() }
+}
+
+/// A repository's name.
+pub fn repo(name: &str) -> RepoName {
+    name.parse().unwrap()
+}
+
+/// Services that run until they are dropped.
+pub struct World {
+    pub host: Embedded,
+    pub git_api: SocketAddr,
+    pub configstore: SocketAddr,
+    pub http: reqwest::Client,
+    pub shutdown: CancellationToken,
+    pub clock: Clock,
+    pub directory: TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl World {
+    /// Services over an empty host.
+    pub async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Services with more variables set.
+    pub async fn with(variables: &[(&str, &str)]) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let directory = tempfile::tempdir().unwrap();
+        let clock = lb_testkit::clock::system();
+        let host =
+            Embedded::open(HostSettings::new(directory.path().join("git")), clock.clone()).await.unwrap();
+        let tokens = directory.path().join("tokens");
+        std::fs::write(&tokens, TOKENS).unwrap();
+        let key = directory.path().join("key.pem");
+        let mut environment: BTreeMap<String, String> = BTreeMap::from([
+            ("GIT_API_LISTEN".into(), "127.0.0.1:0".into()),
+            ("CONFIGSTORE_LISTEN".into(), "127.0.0.1:0".into()),
+            ("AUTH_TOKENS_FILE".into(), tokens.display().to_string()),
+            ("AUTH_SIGNING_KEY_FILE".into(), key.display().to_string()),
+            ("CORS_ORIGINS".into(), "https://ui.example.com".into()),
+            ("HOOK_SECRET".into(), HOOK_SECRET.into()),
+        ]);
+        environment.extend(variables.iter().map(|(k, v)| ((*k).into(), (*v).into())));
+        let shutdown = CancellationToken::new();
+        let git_api = start_git_api(&environment, Arc::new(host.clone()), &clock, &shutdown).await;
+        environment.entry("GIT_API_URL".into()).or_insert_with(|| format!("http://{git_api}"));
+        let configstore = start_configstore(&environment, &clock, &shutdown).await;
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        Self { host, git_api, configstore, http, shutdown, clock, directory }
+    }
+
+    /// The producers al and bob, with al's `dev` readable for carl and writable for dora.
+    pub async fn populated() -> Self {
+        let world = Self::new().await;
+        for name in ["al", "bob"] {
+            world.configstore().create(&name.parse().unwrap()).await.unwrap();
+        }
+        let git = world.git("operator");
+        for name in ["carl", "dora"] {
+            git.create_user(&user(name)).await.unwrap();
+        }
+        git.set_collaborator(&user("al"), &repo("dev"), "customer-carl", Permission::Read).await.unwrap();
+        git.set_collaborator(&user("al"), &repo("dev"), "customer-dora", Permission::Write).await.unwrap();
+        world
+    }
+
+    /// A client of git-api in a role.
+    pub fn git(&self, role: &str) -> GitApi {
+        let base = format!("http://{}", self.git_api).parse().unwrap();
+        GitApi::new(base, TokenSource::fixed(token(role)), Timeouts::default()).unwrap()
+    }
+
+    /// A client of the configstore as the system.
+    pub fn configstore(&self) -> Configstore {
+        let base = format!("http://{}", self.configstore).parse().unwrap();
+        Configstore::new(base, TokenSource::fixed(token("system")), Timeouts::default()).unwrap()
+    }
+
+    /// A user of the `git` client with a token of the host.
+    pub async fn person(&self, name: &str) -> lb_testkit::git::Git {
+        let token = self.git("system").create_token(&user(name), "test").await.unwrap();
+        lb_testkit::git::Git::new().with_token(&user(name).to_string(), token.reveal())
+    }
+
+    /// The URL of a repository for the `git` client.
+    pub fn url(&self, name: &str, repo: &str) -> String {
+        format!("http://{}/customer-{name}/{repo}.git", self.git_api)
+    }
+
+    /// A request to git-api in a role.
+    pub fn request(&self, role: &str, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("http://{}{path}", self.git_api);
+        self.http.request(method.parse().unwrap(), url).bearer_auth(token(role).reveal())
+    }
+
+    /// What git-api answers to a GET as the operator: status and JSON.
+    pub async fn get(&self, path: &str) -> (u16, serde_json::Value) {
+        answer(self.request("operator", "GET", path)).await
+    }
+}
+
+/// Status and JSON of an answer; null where it is no JSON.
+pub async fn answer(request: reqwest::RequestBuilder) -> (u16, serde_json::Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default())
+}
+
+/// Starts git-api over a host; answers where.
+pub async fn start_git_api(
+    environment: &BTreeMap<String, String>,
+    host: Arc<dyn GitHost>,
+    clock: &Clock,
+    shutdown: &CancellationToken,
+) -> SocketAddr {
+    let mut reader = Reader::new(environment);
+    let settings = git_api::Settings::read(&mut reader);
+    let (settings, _) = reader.finish(settings).unwrap();
+    let server = git_api::Server::bind(&settings, host, clock, shutdown.clone()).await.unwrap();
+    let address = server.address();
+    tokio::spawn(server.run());
+    address
+}
+
+/// Starts a configstore; answers where.
+pub async fn start_configstore(
+    environment: &BTreeMap<String, String>,
+    clock: &Clock,
+    shutdown: &CancellationToken,
+) -> SocketAddr {
+    let mut reader = Reader::new(environment);
+    let settings = configstore::Settings::read(&mut reader);
+    let (settings, _) = reader.finish(settings).unwrap();
+    let server = configstore::Server::bind(&settings, clock, shutdown.clone()).await.unwrap();
+    let address = server.address();
+    tokio::spawn(server.run());
+    address
+}
