@@ -39,7 +39,7 @@ pub(crate) fn read(
         let mut list = Vec::new();
         for (name, files) in directories(tree) {
             let directory = Directory { name, files, producer };
-            if let Some(blob) = directory.get("serverless.yml") {
+            if let Some(blob) = directory.get("serverless.yml").filter(|_| list.len() <= limits.functions) {
                 list.extend(directory.read(blob, findings));
             }
         }

@@ -32,7 +32,8 @@ pub(crate) struct SyntaxError {
 pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
     check_size(text)?;
     let text = &*without_lone_surrogates(text);
-    serde_json::from_str::<IgnoredAny>(text).map_err(|error| syntax_error(text, &error))?;
+    serde_json::from_str::<IgnoredAny>(text)
+        .map_err(|error| merge_conflict(text).unwrap_or_else(|| syntax_error(text, &error)))?;
     let parsed = jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &strict())
         .map_err(|error| SyntaxError { offset: error.range().start, problem: error.kind().to_string() })?;
     let value = parsed.value.ok_or(SyntaxError { offset: 0, problem: "there is no value".into() })?;
@@ -109,6 +110,24 @@ pub(crate) fn string_before(text: &str, end: usize) -> Option<Range<usize>> {
         }
     }
     None
+}
+
+/// What a merge leaves in a file that it could not put together.
+const CONFLICT: &str = "<<<<<<< ";
+
+/// The first conflict of a text that is no JSON or YAML.
+pub(crate) fn merge_conflict(text: &str) -> Option<SyntaxError> {
+    let offset = if text.starts_with(CONFLICT) { 0 } else { text.find(&format!("\n{CONFLICT}"))? + 1 };
+    let problem = "a merge left its conflict here: keep one side, and remove the lines with `<<<<<<<`, `=======` and \
+                   `>>>>>>>`";
+    Some(SyntaxError { offset, problem: problem.to_owned() })
+}
+
+impl SyntaxError {
+    /// Whether it is a conflict that a merge left.
+    pub(crate) fn is_conflict(&self, text: &str) -> bool {
+        text[self.offset..].starts_with(CONFLICT)
+    }
 }
 
 fn syntax_error(text: &str, error: &serde_json::Error) -> SyntaxError {

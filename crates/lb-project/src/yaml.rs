@@ -7,7 +7,7 @@ use serde_json::Number;
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Options, Spanned};
 
-use crate::json::SyntaxError;
+use crate::json::{SyntaxError, merge_conflict};
 use crate::node::{Data, Entry, Node};
 
 /// Levels of nesting: `serverless.yml` needs six. The deserializer takes some 40 KiB of stack for each where it is not
@@ -18,6 +18,9 @@ const MAX_DEPTH: usize = 16;
 pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let parsed: Result<Spanned<Unplaced>, _> = serde_saphyr::from_str_with_options(text, options());
     parsed.map(|parsed| node(text, parsed)).map_err(|error| {
+        if let Some(conflict) = merge_conflict(text) {
+            return conflict;
+        }
         let offset = error.location().map_or(0, |location| offset(text, location));
         let problem = error.without_snippet().to_string();
         let problem = problem.lines().next().unwrap_or_default();

@@ -72,7 +72,7 @@ fn no_such_key<'a>(projects: &Cursor<'_>, key: &str) -> Read<Option<Inside<'a>>>
 /// project, with quotes that end that string.
 fn refuse_outer(file: &Document<'_>, key: &str, error: &SyntaxError) -> Held {
     let text = file.text.as_str();
-    let ended = json::string_before(text, error.offset);
+    let ended = json::string_before(text, error.offset).filter(|_| !error.is_conflict(text));
     match ended.filter(|literal| text[literal.start + 1..].trim_start().starts_with('{')) {
         Some(literal) => {
             let mut message =
