@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{
     PodSpec, PodTemplateSpec, Service, ServiceAccount, ServicePort, ServiceSpec,
 };
 use k8s_openapi::api::networking::v1::{
-    HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend, IngressSpec,
-    IngressTLS, ServiceBackendPort,
+    HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend,
+    IngressSpec, IngressTLS, ServiceBackendPort,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -134,9 +134,11 @@ impl Component<'_> {
     /// controller's annotations. Where the operator has a certificate it is named for the hosts below the domain.
     pub(super) fn ingress(&self, rules: Vec<(String, Vec<(&str, i32)>)>) -> Leaf {
         let below = format!(".{}", self.settings.domain);
-        let hosts: Vec<String> = rules.iter().map(|(host, _)| host.clone()).filter(|host| host.ends_with(&below)).collect();
+        let hosts: Vec<String> =
+            rules.iter().map(|(host, _)| host.clone()).filter(|host| host.ends_with(&below)).collect();
         let tls = self.settings.ingress.tls_secret.as_ref().filter(|_| !hosts.is_empty());
-        let tls = tls.map(|secret| vec![IngressTLS { hosts: Some(hosts), secret_name: Some(secret.to_string()) }]);
+        let tls =
+            tls.map(|secret| vec![IngressTLS { hosts: Some(hosts), secret_name: Some(secret.to_string()) }]);
         let rules = rules.into_iter().map(|(host, paths)| {
             let paths = paths.into_iter().map(|(path, port)| self.ingress_path(path, port)).collect();
             IngressRule { host: Some(host), http: Some(HTTPIngressRuleValue { paths }) }

@@ -76,7 +76,10 @@ pub fn function(function: &Function, settings: &Settings) -> Vec<Value> {
 fn trigger_spec(trigger: &FunctionTrigger, function: &str) -> Option<(&'static str, Value)> {
     let FunctionTrigger { http, schedule, topic } = trigger;
     if let Some(path) = http {
-        return Some(("HTTPTrigger", json!({ "function-name": function, "path": path.trim_start_matches('/') })));
+        return Some((
+            "HTTPTrigger",
+            json!({ "function-name": function, "path": path.trim_start_matches('/') }),
+        ));
     }
     if let Some(schedule) = schedule {
         return Some(("CronJobTrigger", json!({ "function-name": function, "schedule": schedule })));

@@ -16,9 +16,12 @@ use lb_vocab::Secret;
 use super::component::{App, Component, Pods, Port, leaf};
 use super::names::{credentials_name, redis_namespace};
 use super::pod::{
-    ContainerParts, User, container_ports, empty_dir, env, mount, pod, read_only, ready_by_tcp, secret_env, tmp,
+    ContainerParts, User, container_ports, empty_dir, env, mount, pod, read_only, ready_by_tcp, secret_env,
+    tmp,
 };
-use super::{CIPHER_KEY_KEY, Gateway, Leaf, LeafKind, REDIS_PASSWORD_KEY, SESSION_SECRET_KEY, network_policy};
+use super::{
+    CIPHER_KEY_KEY, Gateway, Leaf, LeafKind, REDIS_PASSWORD_KEY, SESSION_SECRET_KEY, network_policy,
+};
 use crate::settings::Settings;
 
 const GATEWAY: Port = Port { name: "gateway", service: 8080, container: 8080 };
@@ -41,7 +44,11 @@ const FILES: [(&str, &str); 5] = [
 /// that, because no content of it stands in the child.
 pub(super) fn leaves(gateway: &Gateway, settings: &Settings) -> Vec<Leaf> {
     let component = component(gateway, settings);
-    let pods = Pods { replicas: gateway.replicas, annotations: BTreeMap::new(), spec: pod_spec(&component, gateway) };
+    let pods = Pods {
+        replicas: gateway.replicas,
+        annotations: BTreeMap::new(),
+        spec: pod_spec(&component, gateway),
+    };
     let scrape = BTreeMap::from([
         ("prometheus.io/port".to_owned(), ADMIN.service.to_string()),
         ("prometheus.io/scrape".to_owned(), "true".to_owned()),
@@ -59,7 +66,8 @@ pub(super) fn leaves(gateway: &Gateway, settings: &Settings) -> Vec<Leaf> {
 /// The Secret of a rendered configuration.
 pub(super) fn config(gateway: &Gateway, files: &BTreeMap<String, Secret>, settings: &Settings) -> Leaf {
     let component = component(gateway, settings);
-    let data = files.iter().map(|(key, content)| (key.clone(), ByteString(content.reveal().clone().into_bytes())));
+    let data =
+        files.iter().map(|(key, content)| (key.clone(), ByteString(content.reveal().clone().into_bytes())));
     let object = SecretObject {
         metadata: ObjectMeta { name: Some(gateway.config.name.clone()), ..component.metadata() },
         data: Some(data.collect()),
@@ -75,7 +83,11 @@ fn component<'a>(gateway: &'a Gateway, settings: &'a Settings) -> Component<'a> 
 }
 
 fn pod_spec(component: &Component<'_>, gateway: &Gateway) -> PodSpec {
-    let item = |(key, path): (&str, &str)| KeyToPath { key: key.to_owned(), path: path.to_owned(), ..KeyToPath::default() };
+    let item = |(key, path): (&str, &str)| KeyToPath {
+        key: key.to_owned(),
+        path: path.to_owned(),
+        ..KeyToPath::default()
+    };
     let source = SecretVolumeSource {
         secret_name: Some(gateway.config.name.clone()),
         items: Some(FILES.map(item).to_vec()),

@@ -28,8 +28,8 @@ use crate::settings::Settings;
 
 pub use function::{Function, function};
 pub use names::{
-    Host, LabelValue, ServiceName, TextError, config_reference, credentials_name, gateway_name, redis_namespace,
-    sls_api_name, workspace_name,
+    Host, LabelValue, ServiceName, TextError, config_reference, credentials_name, gateway_name,
+    redis_namespace, sls_api_name, workspace_name,
 };
 pub use pod::{TOKEN_AUDIENCE, TOKEN_PATH};
 pub use spec::{Gateway, SpecError, Workspace};
@@ -66,8 +66,14 @@ pub enum LeafKind {
 
 impl LeafKind {
     /// Every kind, in the order of application.
-    pub const ALL: [Self; 6] =
-        [Self::ServiceAccount, Self::NetworkPolicy, Self::Secret, Self::Service, Self::Deployment, Self::Ingress];
+    pub const ALL: [Self; 6] = [
+        Self::ServiceAccount,
+        Self::NetworkPolicy,
+        Self::Secret,
+        Self::Service,
+        Self::Deployment,
+        Self::Ingress,
+    ];
 
     /// The kind's name in manifests.
     #[must_use]

@@ -199,7 +199,11 @@ mod tests {
         let producer: Producer = "al-dev".parse().unwrap();
         let instance: InstanceName = "main".parse().unwrap();
         let reference = |content: &str| {
-            config_reference(&producer, &instance, &BTreeMap::from([("a".to_owned(), Secret::new(content.to_owned()))]))
+            config_reference(
+                &producer,
+                &instance,
+                &BTreeMap::from([("a".to_owned(), Secret::new(content.to_owned()))]),
+            )
         };
         let one = reference("1");
         assert_eq!(one.name, format!("gateway-al-dev-main-{}", &one.digest[..10]));
@@ -211,7 +215,9 @@ mod tests {
         for good in ["a.b", "*.example.com", "x-1.y.z"] {
             assert!(good.parse::<Host>().is_ok(), "{good}");
         }
-        for bad in ["", "a", "*", "*.", "*a.b", "a.*.b", "A.b", "a..b", "a.b/c", "a.b:80", "-a.b", &"a.".repeat(127)] {
+        for bad in
+            ["", "a", "*", "*.", "*a.b", "a.*.b", "A.b", "a..b", "a.b/c", "a.b:80", "-a.b", &"a.".repeat(127)]
+        {
             assert!(bad.parse::<Host>().is_err(), "{bad}");
         }
         assert!("aB_9.".parse::<LabelValue>().is_err() && "aB_9".parse::<LabelValue>().is_ok());

@@ -9,8 +9,8 @@
 //! * Probes come from the node itself, which no policy stops.
 
 use k8s_openapi::api::networking::v1::{
-    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
-    NetworkPolicySpec,
+    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+    NetworkPolicyPort, NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -50,9 +50,8 @@ pub(super) fn sls_api(component: &Component<'_>, published: &[Port]) -> Leaf {
 /// the producer's own workspace and functions, Redis and the internet. It has no business with the control plane.
 pub(super) fn gateway(component: &Component<'_>, published: Port, admin: Port) -> Leaf {
     let settings = component.settings;
-    let monitoring = namespaces(&settings.network.monitoring_namespaces).map(|peer| NetworkPolicyIngressRule {
-        from: Some(vec![peer]),
-        ports: Some(vec![tcp(admin.container)]),
+    let monitoring = namespaces(&settings.network.monitoring_namespaces).map(|peer| {
+        NetworkPolicyIngressRule { from: Some(vec![peer]), ports: Some(vec![tcp(admin.container)]) }
     });
     let ingress = from_ingress_controller(settings, &[published]).into_iter().chain(monitoring).collect();
     let mut egress = common_egress(settings);
@@ -70,7 +69,8 @@ fn policy(
     let spec = NetworkPolicySpec {
         pod_selector: Some(labels(&component.selector())),
         policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-        ingress: Some(ingress),
+        // An empty list would be dropped by the API server, and written again by every apply.
+        ingress: Some(ingress).filter(|rules| !rules.is_empty()),
         egress: Some(egress),
     };
     leaf(LeafKind::NetworkPolicy, &NetworkPolicy { metadata: component.metadata(), spec: Some(spec) })
@@ -86,7 +86,8 @@ fn function_labels(producer: &Producer) -> Labels {
 
 /// `None` where nobody is let in: a rule without peers would let everybody in.
 fn from_ingress_controller(settings: &Settings, ports: &[Port]) -> Option<NetworkPolicyIngressRule> {
-    let from: Vec<_> = namespaces(&settings.ingress.namespaces).into_iter().chain(outside(settings)).collect();
+    let from: Vec<_> =
+        namespaces(&settings.ingress.namespaces).into_iter().chain(outside(settings)).collect();
     let ports = ports.iter().map(|port| tcp(port.container)).collect();
     (!from.is_empty()).then_some(NetworkPolicyIngressRule { from: Some(from), ports: Some(ports) })
 }
@@ -100,7 +101,8 @@ fn common_egress(settings: &Settings) -> Vec<NetworkPolicyEgressRule> {
     };
     let resolvers = [kube_dns].into_iter().chain(outside(settings)).collect();
     let mut rules = vec![to(resolvers, vec![port("UDP", DNS_PORT.into()), tcp(DNS_PORT.into())])];
-    let internet: Vec<_> = settings.network.egress.iter().map(|cidr| block(cidr, &settings.network.except)).collect();
+    let internet: Vec<_> =
+        settings.network.egress.iter().map(|cidr| block(cidr, &settings.network.except)).collect();
     if !internet.is_empty() {
         rules.push(NetworkPolicyEgressRule { to: Some(internet), ports: None });
     }
@@ -194,5 +196,9 @@ fn tcp(number: i32) -> NetworkPolicyPort {
 }
 
 fn port(protocol: &str, number: i32) -> NetworkPolicyPort {
-    NetworkPolicyPort { port: Some(IntOrString::Int(number)), protocol: Some(protocol.to_owned()), end_port: None }
+    NetworkPolicyPort {
+        port: Some(IntOrString::Int(number)),
+        protocol: Some(protocol.to_owned()),
+        end_port: None,
+    }
 }

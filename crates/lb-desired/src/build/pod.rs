@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction,
     LocalObjectReference, PodSecurityContext, PodSpec, Probe, ProjectedVolumeSource, ResourceRequirements,
-    SeccompProfile, SecretKeySelector, SecurityContext, ServiceAccountTokenProjection, TCPSocketAction, Volume,
-    VolumeMount, VolumeProjection,
+    SeccompProfile, SecretKeySelector, SecurityContext, ServiceAccountTokenProjection, TCPSocketAction,
+    Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -95,7 +95,13 @@ fn requirements(resources: &settings::Resources) -> ResourceRequirements {
 }
 
 /// A pod of a component.
-pub(super) fn pod(component: &Component<'_>, account: String, init: Vec<Container>, container: Container, volumes: Vec<Volume>) -> PodSpec {
+pub(super) fn pod(
+    component: &Component<'_>,
+    account: String,
+    init: Vec<Container>,
+    container: Container,
+    volumes: Vec<Volume>,
+) -> PodSpec {
     let pull_secret = component.settings.images.pull_secret.as_ref();
     PodSpec {
         automount_service_account_token: Some(false),
@@ -105,7 +111,10 @@ pub(super) fn pod(component: &Component<'_>, account: String, init: Vec<Containe
         containers: vec![container],
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
-            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".to_owned(),
+                localhost_profile: None,
+            }),
             ..PodSecurityContext::default()
         }),
         service_account_name: Some(account),
@@ -139,7 +148,11 @@ pub(super) fn container_ports(ports: &[Port]) -> Option<Vec<ContainerPort>> {
 const PROBE_SECONDS: i32 = 2;
 
 pub(super) fn ready_by_http(path: &str, port: i32) -> Option<Probe> {
-    let get = HTTPGetAction { path: Some(path.to_owned()), port: IntOrString::Int(port), ..HTTPGetAction::default() };
+    let get = HTTPGetAction {
+        path: Some(path.to_owned()),
+        port: IntOrString::Int(port),
+        ..HTTPGetAction::default()
+    };
     Some(Probe { http_get: Some(get), period_seconds: Some(PROBE_SECONDS), ..Probe::default() })
 }
 
@@ -158,7 +171,10 @@ pub(super) fn read_only(volume: &str, path: &str) -> VolumeMount {
 
 /// An empty directory that lives as long as the pod.
 pub(super) fn empty_dir(name: &str, size: &str) -> Volume {
-    let source = EmptyDirVolumeSource { size_limit: Some(Quantity(size.to_owned())), ..EmptyDirVolumeSource::default() };
+    let source = EmptyDirVolumeSource {
+        size_limit: Some(Quantity(size.to_owned())),
+        ..EmptyDirVolumeSource::default()
+    };
     Volume { name: name.to_owned(), empty_dir: Some(source), ..Volume::default() }
 }
 
@@ -175,7 +191,8 @@ pub(super) fn identity() -> Volume {
         path: "token".to_owned(),
         ..ServiceAccountTokenProjection::default()
     };
-    let sources = vec![VolumeProjection { service_account_token: Some(token), ..VolumeProjection::default() }];
+    let sources =
+        vec![VolumeProjection { service_account_token: Some(token), ..VolumeProjection::default() }];
     let projected = ProjectedVolumeSource { sources: Some(sources), ..ProjectedVolumeSource::default() };
     Volume { name: TOKEN_VOLUME.to_owned(), projected: Some(projected), ..Volume::default() }
 }

@@ -1,12 +1,13 @@
 //! Drift: whether what stands is what we set.
 //!
-//! Rules, each with a row in `tests/build_projection.rs`:
+//! Rules, each with a row in `tests/build/projection.rs`:
 //! * A field that we set must be there and equal. A field that we do not set may be anything: the API server's
 //!   default, or somebody else's. What would hurt is therefore set, even where it is the default (`type: ClusterIP`).
 //! * An empty text, list or object and `null` equal a field that is missing: the API server drops them.
 //! * Quantities are compared by amount (`0.5` is `500m`) below `requests`, `limits` and at `sizeLimit`.
 //! * Lists and maps that we own whole have nothing beside what we set: ports, `env`, `imagePullSecrets`, Ingress rules
-//!   and TLS, NetworkPolicy rules, `command` and `args`, volume items; a Secret's data; selectors; capabilities.
+//!   and TLS, all of a NetworkPolicy's spec, `command` and `args`, volume items; a Secret's data; selectors;
+//!   capabilities.
 //!   Lists that Kubernetes keys (ports, `env`) may stand in any order, others in ours. Defaults that the API server
 //!   adds to an item are tolerated, but not in Ingress and NetworkPolicy rules, to which it adds none.
 //! * Containers, init containers, volumes (by `name`), mounts (by `mountPath`) and owners (by `uid`) tolerate
@@ -19,7 +20,7 @@
 
 use k8s_openapi::ByteString;
 use lb_vocab::Digest;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::quantity;
 
@@ -60,9 +61,11 @@ fn rule_of_ports(first: Option<&Value>) -> Rule {
     }
 }
 
-/// Maps in which a foreign key changes what ours mean.
-fn is_whole_map(field: &str) -> bool {
-    matches!(field, "data" | "selector" | "podSelector" | "namespaceSelector" | "matchLabels" | "capabilities")
+/// Maps in which a foreign key changes what ours mean; a NetworkPolicy's `spec` is one, because rules that we do not
+/// set let nobody in.
+fn is_whole_map(field: &str, desired: &Map<String, Value>) -> bool {
+    matches!(field, "data" | "selector" | "podSelector" | "matchLabels" | "capabilities")
+        || desired.contains_key("policyTypes")
 }
 
 /// Whether what stands has everything that we set, and nothing that we own whole beside it. See the module for the
@@ -90,6 +93,42 @@ pub fn foreign_extras(desired: &Value, live: &Value) -> Vec<String> {
     let mut found = Vec::new();
     extras("", "", &comparable(desired), live, &mut found);
     found
+}
+
+/// JSON patch operations that write every keyed list that we own whole, and that is not as it should be, as we set
+/// it. For the case that server-side apply is refused because another manager's item and ours cannot stand together:
+/// a port of our port's name, a variable's `value` beside our `valueFrom`. Apply again afterwards.
+#[must_use]
+pub fn overwrites(desired: &Value, live: &Value) -> Vec<Value> {
+    let mut found = Vec::new();
+    lists_to_overwrite("", "", &comparable(desired), live, &mut found);
+    found
+}
+
+fn lists_to_overwrite(path: &str, field: &str, desired: &Value, live: &Value, found: &mut Vec<Value>) {
+    match (desired, live) {
+        (Value::Object(desired), Value::Object(live)) => {
+            for (key, ours) in desired {
+                if let Some(theirs) = live.get(key) {
+                    lists_to_overwrite(&format!("{path}/{}", escaped(key)), key, ours, theirs, found);
+                }
+            }
+        }
+        (Value::Array(ours), Value::Array(theirs)) => match list_rule(field, ours.first()) {
+            Rule::Whole(_) if !same_list(field, ours, theirs) => {
+                found.push(json!({ "op": "replace", "path": path, "value": ours }));
+            }
+            Rule::Shared(keys) => {
+                for (at, theirs) in theirs.iter().enumerate() {
+                    if let Some(ours) = ours.iter().find(|ours| same_key(keys, ours, theirs)) {
+                        lists_to_overwrite(&format!("{path}/{at}"), "", ours, theirs, found);
+                    }
+                }
+            }
+            Rule::Whole(_) | Rule::Ordered | Rule::Exact => {}
+        },
+        _ => {}
+    }
 }
 
 /// Whether an autoscaler owns `spec.replicas` of what stands: it must then be left out of what is applied, which
@@ -184,7 +223,7 @@ fn same_value(field: &str, desired: &Value, live: &Value) -> bool {
 
 fn same_map(field: &str, desired: &Map<String, Value>, live: &Map<String, Value>) -> bool {
     let amounts = matches!(field, "requests" | "limits");
-    let whole = is_whole_map(field);
+    let whole = is_whole_map(field, desired);
     let ours = desired.iter().all(|(key, value)| {
         let standing = live.get(key).unwrap_or(&Value::Null);
         let same = if amounts || key == "sizeLimit" { same_amount(value, standing) } else { false };
@@ -206,7 +245,8 @@ fn same_amount(desired: &Value, live: &Value) -> bool {
 fn same_list(field: &str, desired: &[Value], live: &[Value]) -> bool {
     match list_rule(field, desired.first()) {
         Rule::Ordered => {
-            desired.len() == live.len() && desired.iter().zip(live).all(|(ours, theirs)| same_value("", ours, theirs))
+            desired.len() == live.len()
+                && desired.iter().zip(live).all(|(ours, theirs)| same_value("", ours, theirs))
         }
         Rule::Exact => desired.len() == live.len() && desired.iter().map(pruned).eq(live.iter().map(pruned)),
         Rule::Whole(keys) => desired.len() == live.len() && all_found(keys, desired, live),
@@ -215,7 +255,9 @@ fn same_list(field: &str, desired: &[Value], live: &[Value]) -> bool {
 }
 
 fn all_found(keys: &[&str], desired: &[Value], live: &[Value]) -> bool {
-    desired.iter().all(|ours| live.iter().any(|theirs| same_key(keys, ours, theirs) && same_value("", ours, theirs)))
+    desired
+        .iter()
+        .all(|ours| live.iter().any(|theirs| same_key(keys, ours, theirs) && same_value("", ours, theirs)))
 }
 
 /// Whether two items of a keyed list are about the same thing. A missing `protocol` is TCP.
@@ -232,11 +274,12 @@ fn same_key(keys: &[&str], ours: &Value, theirs: &Value) -> bool {
 fn extras(path: &str, field: &str, desired: &Value, live: &Value, found: &mut Vec<String>) {
     match (desired, live) {
         (Value::Object(desired), Value::Object(live)) => {
+            let whole = is_whole_map(field, desired);
             for (key, value) in live {
                 let path = format!("{path}/{}", escaped(key));
                 match desired.get(key) {
                     Some(ours) => extras(&path, key, ours, value, found),
-                    None if is_whole_map(field) && !is_empty(value) => found.push(path),
+                    None if whole && !is_empty(value) => found.push(path),
                     None => {}
                 }
             }
@@ -254,12 +297,22 @@ fn extras(path: &str, field: &str, desired: &Value, live: &Value, found: &mut Ve
 }
 
 /// Extras of a keyed list, from its end. Of two live items with the key of ours the one that equals ours stays.
-fn extras_of_list(path: &str, (keys, whole): (&[&str], bool), desired: &[Value], live: &[Value], found: &mut Vec<String>) {
+fn extras_of_list(
+    path: &str,
+    (keys, whole): (&[&str], bool),
+    desired: &[Value],
+    live: &[Value],
+    found: &mut Vec<String>,
+) {
     let counterpart = |ours: &Value| {
         let candidates = || live.iter().enumerate().filter(|(_, theirs)| same_key(keys, ours, theirs));
-        candidates().find(|(_, theirs)| same_value("", ours, theirs)).or_else(|| candidates().next()).map(|(at, _)| at)
+        candidates()
+            .find(|(_, theirs)| same_value("", ours, theirs))
+            .or_else(|| candidates().next())
+            .map(|(at, _)| at)
     };
-    let kept: Vec<(usize, &Value)> = desired.iter().filter_map(|ours| Some((counterpart(ours)?, ours))).collect();
+    let kept: Vec<(usize, &Value)> =
+        desired.iter().filter_map(|ours| Some((counterpart(ours)?, ours))).collect();
     for (at, theirs) in live.iter().enumerate().rev() {
         let path = format!("{path}/{at}");
         match kept.iter().find(|(kept, _)| *kept == at) {

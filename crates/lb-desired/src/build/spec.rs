@@ -53,7 +53,9 @@ pub enum SpecError {
     #[error("gateway `{0}` asks for {1} pods; it can have 0 or more")]
     Replicas(String, i32),
     /// A configuration that is not the gateway's own.
-    #[error("gateway `{0}` names configuration `{1}`, which is not its own; delete the child, and the plan makes it anew")]
+    #[error(
+        "gateway `{0}` names configuration `{1}`, which is not its own; delete the child, and the plan makes it anew"
+    )]
     ForeignConfig(String, String),
     /// A runtime without a version.
     #[error("function `{0}` has runtime `{1}`; it is written `<language>:<version>`")]
@@ -93,7 +95,9 @@ impl TryFrom<&LBGatewaySpec> for Gateway {
             return Err(SpecError::Replicas(own, *replicas));
         }
         let digits = config.digest.get(..10).unwrap_or_default();
-        if config.name.strip_prefix(&own).and_then(|rest| rest.strip_prefix('-')) != Some(digits) || digits.is_empty() {
+        if config.name.strip_prefix(&own).and_then(|rest| rest.strip_prefix('-')) != Some(digits)
+            || digits.is_empty()
+        {
             return Err(SpecError::ForeignConfig(own, config.name.clone()));
         }
         let hosts = hosts.iter().map(|host| host.parse()).collect::<Result<_, _>>()?;
@@ -118,8 +122,9 @@ impl TryFrom<&LBFunctionSpec> for Function {
             triggers,
         } = spec;
         let service: ServiceName = service.parse()?;
-        let (language, version) =
-            runtime.split_once(':').ok_or_else(|| SpecError::Runtime(service.to_string(), runtime.clone()))?;
+        let (language, version) = runtime
+            .split_once(':')
+            .ok_or_else(|| SpecError::Runtime(service.to_string(), runtime.clone()))?;
         Ok(Self {
             producer: producer(name, environment)?,
             id: (!id.is_empty()).then(|| id.parse()).transpose()?,

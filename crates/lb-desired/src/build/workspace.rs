@@ -11,7 +11,8 @@ use super::component::{App, Component, Pods, Port};
 use super::git::{CLONE, TMP, init, our_mounts, repository_env};
 use super::names::{internal_host, workspace_host};
 use super::pod::{
-    ContainerParts, User, container_ports, empty_dir, env, identity, mount, pod, read_only, ready_by_http, tmp,
+    ContainerParts, User, container_ports, empty_dir, env, identity, mount, pod, read_only, ready_by_http,
+    tmp,
 };
 use super::{Leaf, Workspace, network_policy, revision_annotation};
 use crate::settings::{AuthMode, Settings};
@@ -66,13 +67,8 @@ fn hosts(component: &Component<'_>) -> Vec<(String, Vec<(&'static str, i32)>)> {
 fn pod_spec(component: &Component<'_>) -> PodSpec {
     let settings = component.settings;
     let storage = settings.workspace.storage.as_str();
-    let mut volumes = vec![
-        empty_dir(CLONE, storage),
-        tmp(TMP),
-        empty_dir("app", storage),
-        tmp("app-tmp"),
-        identity(),
-    ];
+    let mut volumes =
+        vec![empty_dir(CLONE, storage), tmp(TMP), empty_dir("app", storage), tmp("app-tmp"), identity()];
     let mut app = app_container(component);
     if settings.workspace.triton {
         volumes.push(triton());
@@ -84,7 +80,10 @@ fn pod_spec(component: &Component<'_>) -> PodSpec {
 /// The Triton object store's key pair. It is the same for every producer and lies where its code can read it: the
 /// contract's, for closed set-ups; off by default.
 fn triton() -> Volume {
-    let source = SecretVolumeSource { secret_name: Some("triton-keypair".to_owned()), ..SecretVolumeSource::default() };
+    let source = SecretVolumeSource {
+        secret_name: Some("triton-keypair".to_owned()),
+        ..SecretVolumeSource::default()
+    };
     Volume { name: "triton-keypair".to_owned(), secret: Some(source), ..Volume::default() }
 }
 
@@ -92,7 +91,8 @@ fn api_container(component: &Component<'_>) -> Container {
     let settings = component.settings;
     let mut variables = repository_env(component, "dev");
     variables.extend(settings.workspace.push_interval.map(|ms| env("LB_PUSH_INTERVAL", ms.to_string())));
-    variables.extend(settings.workspace.url_prefix.as_ref().map(|prefix| env("WORKSPACE_URL_PREFIX", prefix)));
+    variables
+        .extend(settings.workspace.url_prefix.as_ref().map(|prefix| env("WORKSPACE_URL_PREFIX", prefix)));
     let parts = ContainerParts {
         name: "api",
         image: settings.images.of(&settings.images.workspace, component.producer.name()),
@@ -118,7 +118,10 @@ fn app_container(component: &Component<'_>) -> Container {
         image: settings.images.of(&settings.images.workspace, producer.name()),
         user: User::App,
         resources: &settings.resources.app,
-        env: vec![env("LB_ENV", producer.environment().as_str()), env("LB_PRODUCER", producer.name().as_str())],
+        env: vec![
+            env("LB_ENV", producer.environment().as_str()),
+            env("LB_PRODUCER", producer.name().as_str()),
+        ],
         mounts: vec![mount("app", "/app"), mount("app-tmp", "/tmp")],
     };
     Container { args: Some(vec!["app".to_owned()]), ports: container_ports(&[APP]), ..parts.container() }

@@ -88,7 +88,8 @@ pub fn set_condition(conditions: &mut Vec<Condition>, mut new: Condition, now: T
     match conditions.binary_search_by(|old| old.type_.cmp(&new.type_)) {
         Ok(at) => {
             let changed = conditions[at].status != new.status;
-            new.last_transition_time = if changed { now } else { conditions[at].last_transition_time.clone() };
+            new.last_transition_time =
+                if changed { now } else { conditions[at].last_transition_time.clone() };
             conditions[at] = new;
             changed
         }

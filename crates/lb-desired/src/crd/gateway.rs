@@ -61,7 +61,10 @@ pub struct LBGatewaySpec {
     pub id: String,
     /// Public hosts, without the admin host. The first is the gateway's own.
     #[schemars(length(min = 1, max = 1000))]
-    #[schemars(inner(length(max = 253), regex(pattern = r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$")))]
+    #[schemars(inner(
+        length(max = 253),
+        regex(pattern = r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$")
+    ))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub hosts: Vec<String>,
     /// Number of pods. Default: 1.

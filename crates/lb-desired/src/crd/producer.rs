@@ -114,7 +114,8 @@ impl LimitOverrides {
     /// The limits that hold: `base` with what is overridden.
     #[must_use]
     pub fn over(&self, base: &Limits) -> Limits {
-        let or = |own: Option<u32>, base: usize| own.map_or(base, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        let or =
+            |own: Option<u32>, base: usize| own.map_or(base, |n| usize::try_from(n).unwrap_or(usize::MAX));
         Limits {
             gateways: or(self.gateways, base.gateways),
             functions: or(self.functions, base.functions),
@@ -197,10 +198,22 @@ pub struct RevisionStatus {
     pub openapi: Option<String>,
 }
 
+impl From<&RevisionStatus> for Revision {
+    /// Text that is no commit id (somebody edited the status) counts as absent: it is then read anew.
+    fn from(status: &RevisionStatus) -> Self {
+        let id = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
+        Self { dev: id(&status.dev), functions: id(&status.functions), openapi: id(&status.openapi) }
+    }
+}
+
 impl From<&Revision> for RevisionStatus {
     fn from(revision: &Revision) -> Self {
         let text = |id: &Option<lb_vocab::CommitId>| id.as_ref().map(ToString::to_string);
-        Self { dev: text(&revision.dev), functions: text(&revision.functions), openapi: text(&revision.openapi) }
+        Self {
+            dev: text(&revision.dev),
+            functions: text(&revision.functions),
+            openapi: text(&revision.openapi),
+        }
     }
 }
 

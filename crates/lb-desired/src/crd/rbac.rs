@@ -9,7 +9,9 @@
 //! * Leases, the brake's ConfigMap and Events in the control plane's namespace.
 //! * Deleting a producer is an operator's right, not the actualizer's.
 
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::{
+    ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::Value;
@@ -81,10 +83,19 @@ fn cluster_rules() -> Vec<PolicyRule> {
     vec![
         rule(GROUP, &["lbproducers"], &["get", "list", "watch", "create", "patch"]),
         rule(GROUP, &children, WRITE),
-        rule(GROUP, &["lbproducers/status", "lbworkspaces/status", "lbgateways/status", "lbfunctions/status"], &["patch"]),
         rule(
             GROUP,
-            &["lbproducers/finalizers", "lbworkspaces/finalizers", "lbgateways/finalizers", "lbfunctions/finalizers"],
+            &["lbproducers/status", "lbworkspaces/status", "lbgateways/status", "lbfunctions/status"],
+            &["patch"],
+        ),
+        rule(
+            GROUP,
+            &[
+                "lbproducers/finalizers",
+                "lbworkspaces/finalizers",
+                "lbgateways/finalizers",
+                "lbfunctions/finalizers",
+            ],
             &["update"],
         ),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
@@ -129,7 +140,11 @@ fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
 }
 
 fn named(name: &str, namespace: Option<&str>) -> ObjectMeta {
-    ObjectMeta { name: Some(name.to_owned()), namespace: namespace.map(str::to_owned), ..ObjectMeta::default() }
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: namespace.map(str::to_owned),
+        ..ObjectMeta::default()
+    }
 }
 
 fn role(kind: &str, name: &str) -> RoleRef {

@@ -21,8 +21,8 @@ use lb_vocab::settings::{Reader, Variable};
 use lb_vocab::{Prefix, ProducerName, Secret};
 
 pub use values::{
-    AuthMode, Cidr, Domain, Endpoint, ImageVersion, Namespace, NamespaceTemplate, ObjectName, Quantity, RedisAcl,
-    Repository, Resources, ValueError,
+    AuthMode, Cidr, Domain, Endpoint, ImageVersion, Namespace, NamespaceTemplate, ObjectName, Quantity,
+    RedisAcl, Repository, Resources, ValueError,
 };
 pub use variables::{RETIRED, VARIABLES};
 
@@ -242,7 +242,8 @@ impl Images {
     fn read(reader: &mut Reader<'_>) -> Self {
         let mut image = |repository, version, debug: Option<&Variable>| {
             let (repository, version) = (one(reader, repository), one::<ImageVersion>(reader, version));
-            let debug_version = debug.and_then(|debug| optional(reader, debug)).unwrap_or_else(|| version.clone());
+            let debug_version =
+                debug.and_then(|debug| optional(reader, debug)).unwrap_or_else(|| version.clone());
             Image { repository, version, debug_version }
         };
         Self {
@@ -374,12 +375,18 @@ mod tests {
         assert!(warnings.is_empty());
         assert_eq!(settings.domain.as_str(), "lunchbadger.io");
         assert_eq!(settings.namespace(&"al".parse().unwrap()), "customer");
-        assert_eq!((settings.redis.host.host.as_str(), settings.redis.port), ("eg-identity-redis.default", 6379));
+        assert_eq!(
+            (settings.redis.host.host.as_str(), settings.redis.port),
+            ("eg-identity-redis.default", 6379)
+        );
         assert_eq!((settings.auth_mode, settings.redis.acl), (AuthMode::Tokens, RedisAcl::On));
         assert!(!settings.auto_gateway && !settings.rolling_update && !settings.workspace.triton);
         assert_eq!(settings.sls_service_account, None);
         let al = "al".parse().unwrap();
-        assert_eq!(settings.images.of(&settings.images.gateway, &al), "expressgateway/express-gateway:latest");
+        assert_eq!(
+            settings.images.of(&settings.images.gateway, &al),
+            "expressgateway/express-gateway:latest"
+        );
         assert_eq!(
             settings.images.of(&settings.images.workspace, &al),
             format!("lunchbadger/workspace:{}", env!("CARGO_PKG_VERSION"))

@@ -132,7 +132,9 @@ impl FromStr for NamespaceTemplate {
         if text.matches('$').count() <= 1 && good("a") && good(&"a".repeat(37)) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(ValueError("a namespace has at most 63 characters of a-z, 0-9 and `-`, and `$PRODUCER` at most once"))
+            Err(ValueError(
+                "a namespace has at most 63 characters of a-z, 0-9 and `-`, and `$PRODUCER` at most once",
+            ))
         }
     }
 }
@@ -194,7 +196,11 @@ impl FromStr for Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') { write!(f, "[{}]", self.host)? } else { f.write_str(&self.host)? }
+        if self.host.contains(':') {
+            write!(f, "[{}]", self.host)?;
+        } else {
+            f.write_str(&self.host)?;
+        }
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
@@ -243,7 +249,8 @@ impl FromStr for Cidr {
         let (address, prefix) = text.split_once('/').ok_or_else(|| error.clone())?;
         let address: IpAddr = address.parse().map_err(|_| error.clone())?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.parse::<u8>().ok().filter(|prefix| *prefix <= longest).ok_or_else(|| error.clone())?;
+        let prefix =
+            prefix.parse::<u8>().ok().filter(|prefix| *prefix <= longest).ok_or_else(|| error.clone())?;
         if masked(address, prefix) == address { Ok(Self { address, prefix }) } else { Err(error) }
     }
 }
@@ -392,7 +399,14 @@ mod tests {
         let resources: Resources = "memory=64Mi/0.25Gi, cpu=50m/1".parse().unwrap();
         assert_eq!(resources.cpu.1.as_str(), "1");
         assert_eq!(resources.memory.1.as_str(), "0.25Gi");
-        for bad in ["", "cpu=1/1", "cpu=1,memory=1/1", "cpu=2/1,memory=1/1", "cpu=1/1,memory=1/x", "cpu=1/1,disk=1/1"] {
+        for bad in [
+            "",
+            "cpu=1/1",
+            "cpu=1,memory=1/1",
+            "cpu=2/1,memory=1/1",
+            "cpu=1/1,memory=1/x",
+            "cpu=1/1,disk=1/1",
+        ] {
             assert!(!good::<Resources>(bad), "{bad}");
         }
     }

@@ -78,5 +78,8 @@ pub const RETIRED: &[Retired] = &[
         name: "OPEN_API_URL_TEMPLATE",
         why: "the OpenAPI document is read from git (refs/lunchbadger/openapi/<env>)",
     },
-    Retired { name: "SLS_API_URL_TEMPLATE", why: "functions are read from git, no sls-api is asked for them" },
+    Retired {
+        name: "SLS_API_URL_TEMPLATE",
+        why: "functions are read from git, no sls-api is asked for them",
+    },
 ];

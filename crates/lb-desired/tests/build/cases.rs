@@ -1,8 +1,6 @@
 //! Cases of build: `fixtures/build/*.json`, each with the settings' variables, what is built, and the sentence of the
 //! contract that it shows.
 
-pub(crate) mod cluster;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -57,7 +55,8 @@ pub(crate) fn cases() -> BTreeMap<String, Case> {
     cases
         .map(|path| {
             let text = std::fs::read_to_string(&path).unwrap();
-            let case = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let case =
+                serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             (path.file_stem().unwrap().to_str().unwrap().to_owned(), case)
         })
         .collect()
@@ -101,7 +100,10 @@ impl Case {
         match &self.build {
             Input::Function(spec) => build::function(&Function::try_from(spec).unwrap(), settings),
             Input::Namespace { producer } => vec![build::namespace(&producer.parse().unwrap(), settings)],
-            Input::Workspace(_) | Input::Gateway(_) | Input::GatewayConfig { .. } | Input::Credentials { .. } => {
+            Input::Workspace(_)
+            | Input::Gateway(_)
+            | Input::GatewayConfig { .. }
+            | Input::Credentials { .. } => {
                 self.leaves(settings).into_iter().map(|leaf| leaf.manifest).collect()
             }
         }

@@ -2,13 +2,10 @@
 //!
 //! A change of a pod template restarts every producer's pods: accept a new snapshot only together with a line in
 //! CHANGELOG.md.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a broken case fails the test")]
-
-mod build_support;
 
 use std::collections::BTreeSet;
 
-use build_support::{cases, directory};
+use crate::cases::{cases, directory};
 use lb_desired::build::{APPS, LeafKind};
 use serde_json::{Value, json};
 
