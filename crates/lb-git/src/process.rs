@@ -55,7 +55,9 @@ impl ProcessError {
     pub(crate) fn host(self, doing: impl Into<String>) -> HostError {
         match self {
             Self::Io(source) => HostError::Io { doing: format!("{}: run git", doing.into()), source },
-            Self::Verbose(limit) => HostError::TooLarge { what: format!("{}: the answer", doing.into()), limit: limit as u64 },
+            Self::Verbose(limit) => {
+                HostError::TooLarge { what: format!("{}: the answer", doing.into()), limit: limit as u64 }
+            }
             Self::Slow(_) | Self::Failed(..) => HostError::Git { doing: doing.into(), why: self.to_string() },
         }
     }
@@ -209,7 +211,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let mut command = git(home.path()).command(home.path());
         command.args(["-c", "alias.env=!env", "env"]);
-        let output = String::from_utf8(run(command, 100_000, Duration::from_secs(10)).await.unwrap()).unwrap();
+        let output =
+            String::from_utf8(run(command, 100_000, Duration::from_secs(10)).await.unwrap()).unwrap();
         let mut names: Vec<&str> = output.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
         names.retain(|name| !name.starts_with("GIT_") && !["_", "PWD", "OLDPWD", "SHLVL"].contains(name));
         names.sort_unstable();

@@ -15,7 +15,9 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, HostError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(error) => Err(HostError::Io { doing: "work on the data directory".to_owned(), source: error.into() }),
+        Err(error) => {
+            Err(HostError::Io { doing: "work on the data directory".to_owned(), source: error.into() })
+        }
     }
 }
 

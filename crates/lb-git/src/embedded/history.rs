@@ -29,9 +29,20 @@ pub(super) async fn read(
     limit: usize,
 ) -> Result<Vec<CommitInfo>, HostError> {
     let mut command = git.in_repository(repository);
-    command.args(["--literal-pathspecs", "log", "-z", "--first-parent", "--encoding=UTF-8", "--no-show-signature", FORMAT]);
+    command.args([
+        "--literal-pathspecs",
+        "log",
+        "-z",
+        "--first-parent",
+        "--encoding=UTF-8",
+        "--no-show-signature",
+        FORMAT,
+    ]);
     command.arg(format!("--max-count={}", limit.min(MAX_COMMITS)));
-    command.args(["--end-of-options", start.as_str(), "--"]).args(path.map(SafePath::as_str)).stdin(Stdio::null());
+    command
+        .args(["--end-of-options", start.as_str(), "--"])
+        .args(path.map(SafePath::as_str))
+        .stdin(Stdio::null());
     let output = run(command, MAX_OUTPUT, PATIENCE).await.map_err(|error| error.host(doing))?;
     parse(&output).ok_or_else(|| HostError::malformed(doing, "git log printed what was not asked for"))
 }
@@ -41,7 +52,9 @@ fn parse(output: &[u8]) -> Option<Vec<CommitInfo>> {
     let Some(text) = text.strip_suffix('\0') else { return text.is_empty().then(Vec::new) };
     let fields: Vec<&str> = text.split('\0').collect();
     let commits = fields.chunks(FIELDS).map(|fields| {
-        let [id, parents, author_name, author_email, committer_email, time, subject] = fields else { return None };
+        let [id, parents, author_name, author_email, committer_email, time, subject] = fields else {
+            return None;
+        };
         // A time before 1970 is nonsense that some commits have.
         let seconds = time.parse::<i64>().ok()?.max(0).unsigned_abs();
         Some(CommitInfo {

@@ -18,8 +18,8 @@ use crate::host::{GitHost, Tokens};
 use crate::names::{Cursor, Login, RefName};
 use crate::process::run;
 use crate::types::{
-    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, Permission, PublicKey, Repository,
-    RepositoryHeads, Rpc, Service, TokenInfo, TreeAnswer, User,
+    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, Permission, PublicKey,
+    Repository, RepositoryHeads, Rpc, Service, TokenInfo, TreeAnswer, User,
 };
 
 /// Tokens and keys of one user at most.
@@ -57,13 +57,16 @@ impl GitHost for Embedded {
         }
         self.0.settle(user).await?;
         let found = self.user(user).await?;
-        found.ok_or_else(|| HostError::refused(format!("the login `{login}` belongs to a user of another prefix")))
+        found.ok_or_else(|| {
+            HostError::refused(format!("the login `{login}` belongs to a user of another prefix"))
+        })
     }
 
     async fn delete_user(&self, user: &GitUser) -> Result<(), HostError> {
         let login = self.0.login(user)?;
         for (repository, _) in self.0.reachable(&login) {
-            let forget = |record: &mut RepositoryRecord| Ok(edited(record.collaborators.remove(&login).is_some()));
+            let forget =
+                |record: &mut RepositoryRecord| Ok(edited(record.collaborators.remove(&login).is_some()));
             self.0.store.edit_repository(&repository.owner, &repository.name, forget).await?;
         }
         self.0.store.remove_user(&login).await?;
@@ -123,7 +126,8 @@ impl GitHost for Embedded {
             return Ok(TreeAnswer::NoSuchRef { refs });
         };
         let _turn = smart::turn(&self.0.gates.requests).await?;
-        let mut objects = Objects::open(&self.0.git, &target.directory).map_err(|error| error.host(&doing))?;
+        let mut objects =
+            Objects::open(&self.0.git, &target.directory).map_err(|error| error.host(&doing))?;
         let (commit, root) = tree::commit(&mut objects, &doing, &id).await?;
         let wanted = tree::Wanted { doing: &doing, globs, max_bytes, max_total: self.0.settings.tree_bytes };
         Ok(TreeAnswer::Known { commit, tree: tree::read(&mut objects, root, &wanted).await? })
@@ -146,17 +150,24 @@ impl GitHost for Embedded {
         let id = self.0.resolve(&target, at).await?.ok_or_else(not_found)?;
         let _turn = smart::turn(&self.0.gates.requests).await?;
         // git log takes a missing commit for a mistake of ours.
-        let mut objects = Objects::open(&self.0.git, &target.directory).map_err(|error| error.host(&doing))?;
+        let mut objects =
+            Objects::open(&self.0.git, &target.directory).map_err(|error| error.host(&doing))?;
         let (commit, _) = tree::commit(&mut objects, &doing, &id).await?;
         history::read(&self.0.git, &target.directory, &doing, &commit, path, limit).await
     }
 
     async fn ensure_hook(&self, user: &GitUser, repo: &RepoName, url: &str) -> Result<Hook, HostError> {
         let target = self.0.target(user, repo)?;
-        if !(url.starts_with("http://") || url.starts_with("https://")) || url.len() > 2000 || url.chars().any(char::is_control) {
-            return Err(HostError::refused("a webhook's address starts with `http://` or `https://` and has at most 2000 characters"));
+        if !(url.starts_with("http://") || url.starts_with("https://"))
+            || url.len() > 2000
+            || url.chars().any(char::is_control)
+        {
+            return Err(HostError::refused(
+                "a webhook's address starts with `http://` or `https://` and has at most 2000 characters",
+            ));
         }
-        let new = HookRecord { id: self.0.store.number().await?, url: url.to_owned(), created: self.0.clock.now() };
+        let new =
+            HookRecord { id: self.0.store.number().await?, url: url.to_owned(), created: self.0.clock.now() };
         let hook = |hook: &HookRecord| Hook { id: hook.id, url: hook.url.clone(), created: hook.created };
         let ensure = |record: &mut RepositoryRecord| {
             if let Some(known) = record.hooks.iter().find(|known| known.url == new.url) {
@@ -185,8 +196,11 @@ impl GitHost for Embedded {
         let new = KeyRecord { id, title: title.to_owned(), fingerprint, key: line, created };
         let add = |record: &mut UserRecord, owners: &super::records::Owners| {
             let replaces = |known: &KeyRecord| title.starts_with(keys::INTERNAL) && known.title == title;
-            let mut known = owners.values().flat_map(|owner| owner.record.keys.iter().map(move |key| (owner, key)));
-            if known.any(|(owner, key)| key.fingerprint == new.fingerprint && (owner.record.id != record.id || !replaces(key))) {
+            let mut known =
+                owners.values().flat_map(|owner| owner.record.keys.iter().map(move |key| (owner, key)));
+            if known.any(|(owner, key)| {
+                key.fingerprint == new.fingerprint && (owner.record.id != record.id || !replaces(key))
+            }) {
                 return Err(HostError::refused("Key content has been used as non-deploy key"));
             }
             record.keys.retain(|known| !replaces(known));
@@ -207,7 +221,11 @@ impl GitHost for Embedded {
         let remove = |record: &mut UserRecord, _: &super::records::Owners| {
             let before = record.keys.len();
             record.keys.retain(|key| key.id != id);
-            if record.keys.len() == before { Err(HostError::not_found(Kind::Key, id)) } else { Ok(Edit::Write(())) }
+            if record.keys.len() == before {
+                Err(HostError::not_found(Kind::Key, id))
+            } else {
+                Ok(Edit::Write(()))
+            }
         };
         self.0.store.edit_user(&login, remove).await
     }
@@ -215,7 +233,10 @@ impl GitHost for Embedded {
     async fn collaborators(&self, user: &GitUser, repo: &RepoName) -> Result<Vec<Collaborator>, HostError> {
         let login = self.0.login(user)?;
         let list = |record: &RepositoryRecord| {
-            let of = |(login, permission): (&Login, &Permission)| Collaborator { login: login.clone(), permission: *permission };
+            let of = |(login, permission): (&Login, &Permission)| Collaborator {
+                login: login.clone(),
+                permission: *permission,
+            };
             record.collaborators.iter().map(of).collect()
         };
         self.0.store.repository(&login, repo, list)
@@ -239,7 +260,12 @@ impl GitHost for Embedded {
         self.0.store.edit_repository(&owner, repo, set).await
     }
 
-    async fn remove_collaborator(&self, user: &GitUser, repo: &RepoName, login: &Login) -> Result<(), HostError> {
+    async fn remove_collaborator(
+        &self,
+        user: &GitUser,
+        repo: &RepoName,
+        login: &Login,
+    ) -> Result<(), HostError> {
         let owner = self.0.login(user)?;
         let remove = |record: &mut RepositoryRecord| Ok(edited(record.collaborators.remove(login).is_some()));
         self.0.store.edit_repository(&owner, repo, remove).await
@@ -262,9 +288,14 @@ impl GitHost for Embedded {
     }
 
     async fn authenticate(&self, login: &Login, password: &Secret) -> Result<bool, HostError> {
-        let matches = |owner: &Owner| secrets::matches(password, owner.record.tokens.iter().map(|token| &*token.hash));
+        let matches =
+            |owner: &Owner| secrets::matches(password, owner.record.tokens.iter().map(|token| &*token.hash));
         // A login that does not exist takes as long as one that does.
-        Ok(self.0.store.owner(login, matches).unwrap_or_else(|_| secrets::matches(password, std::iter::once(""))))
+        Ok(self
+            .0
+            .store
+            .owner(login, matches)
+            .unwrap_or_else(|_| secrets::matches(password, std::iter::once(""))))
     }
 
     async fn heads(&self) -> Result<Vec<RepositoryHeads>, HostError> {
@@ -313,7 +344,9 @@ impl GitHost for Embedded {
 impl Tokens for Embedded {
     async fn create_token(&self, login: &Login, name: &str) -> Result<(TokenInfo, Secret), HostError> {
         if name.trim().is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-            return Err(HostError::refused("a token's name has 1 to 100 characters, none of them control characters"));
+            return Err(HostError::refused(
+                "a token's name has 1 to 100 characters, none of them control characters",
+            ));
         }
         self.0.store.owner(login, |_| ())?;
         let secret = secrets::token()?;
@@ -321,7 +354,9 @@ impl Tokens for Embedded {
         let new = TokenRecord { id, name: name.to_owned(), created, hash: secrets::hash(&secret) };
         let add = |record: &mut UserRecord, _: &super::records::Owners| {
             if record.tokens.len() >= MAX_OF_A_KIND {
-                return Err(HostError::refused(format!("a user has at most {MAX_OF_A_KIND} tokens: revoke one")));
+                return Err(HostError::refused(format!(
+                    "a user has at most {MAX_OF_A_KIND} tokens: revoke one"
+                )));
             }
             let made = token_info(&new);
             record.tokens.push(new);
@@ -338,7 +373,11 @@ impl Tokens for Embedded {
         let revoke = |record: &mut UserRecord, _: &super::records::Owners| {
             let before = record.tokens.len();
             record.tokens.retain(|token| token.id != id);
-            if record.tokens.len() == before { Err(HostError::not_found(Kind::Token, id)) } else { Ok(Edit::Write(())) }
+            if record.tokens.len() == before {
+                Err(HostError::not_found(Kind::Token, id))
+            } else {
+                Ok(Edit::Write(()))
+            }
         };
         self.0.store.edit_user(login, revoke).await
     }
@@ -361,18 +400,33 @@ impl Inner {
         });
         let (empty, updated): (bool, Timestamp) = known.unwrap_or((true, record.created));
         let (id, owner, default_branch) = (record.id, login.clone(), "master".to_owned());
-        Repository { id, owner, name: record.name.clone(), default_branch, empty, created: record.created, updated }
+        Repository {
+            id,
+            owner,
+            name: record.name.clone(),
+            default_branch,
+            empty,
+            created: record.created,
+            updated,
+        }
     }
 
     fn reachable(&self, login: &Login) -> Vec<(Repository, Permission)> {
         self.store.read(|owners| {
             let all = owners.iter().flat_map(|(name, owner)| {
                 owner.repositories.values().map(move |record| {
-                    let granted = if name == login { Some(Permission::Admin) } else { record.collaborators.get(login).copied() };
+                    let granted = if name == login {
+                        Some(Permission::Admin)
+                    } else {
+                        record.collaborators.get(login).copied()
+                    };
                     (name, &owner.record.user, record, granted)
                 })
             });
-            all.filter_map(|(name, user, record, granted)| Some((self.describe(name, user, record), granted?))).collect()
+            all.filter_map(|(name, user, record, granted)| {
+                Some((self.describe(name, user, record), granted?))
+            })
+            .collect()
         })
     }
 
@@ -388,17 +442,26 @@ impl Inner {
     }
 
     async fn new_repository(&self, login: &Login, repo: &RepoName) -> Result<(), HostError> {
-        let names: Vec<RepoName> = self.store.owner(login, |owner| owner.repositories.keys().cloned().collect())?;
+        let names: Vec<RepoName> =
+            self.store.owner(login, |owner| owner.repositories.keys().cloned().collect())?;
         if names.len() >= MAX_REPOSITORIES {
             return Err(HostError::refused(format!("a user has at most {MAX_REPOSITORIES} repositories")));
         }
-        if let Some(other) = names.iter().find(|other| *other != repo && other.as_str().eq_ignore_ascii_case(repo.as_str())) {
-            return Err(HostError::refused(format!("`{repo}` and `{other}` differ in case alone, which other git hosts do not tell apart")));
+        if let Some(other) =
+            names.iter().find(|other| *other != repo && other.as_str().eq_ignore_ascii_case(repo.as_str()))
+        {
+            return Err(HostError::refused(format!(
+                "`{repo}` and `{other}` differ in case alone, which other git hosts do not tell apart"
+            )));
         }
         let scratch = self.store.scratch()?;
         let mut command = self.git.command(&self.scratch());
-        command.args(["init", "--quiet", "--bare", "--template=", "--object-format=sha1"]).arg(scratch.join("git"));
-        run(command, 4096, Duration::from_secs(30)).await.map_err(|error| error.host(format!("make {login}/{repo}")))?;
+        command
+            .args(["init", "--quiet", "--bare", "--template=", "--object-format=sha1"])
+            .arg(scratch.join("git"));
+        run(command, 4096, Duration::from_secs(30))
+            .await
+            .map_err(|error| error.host(format!("make {login}/{repo}")))?;
         let record = RepositoryRecord {
             id: self.store.number().await?,
             name: repo.clone(),

@@ -102,15 +102,21 @@ impl Journal {
         now: Timestamp,
     ) -> Result<Vec<RefUpdate>, HostError> {
         let mut tail = self.tail();
-        let updates = self.known(|known| known.repository(user, repo).map_or_else(Vec::new, |known| known.moved(refs)));
-        let events = updates.iter().map(|update| What::Push { update: update.clone(), actor: actor.cloned() });
+        let updates =
+            self.known(|known| known.repository(user, repo).map_or_else(Vec::new, |known| known.moved(refs)));
+        let events =
+            updates.iter().map(|update| What::Push { update: update.clone(), actor: actor.cloned() });
         let entries = events.map(|what| (user.clone(), Some(repo.clone()), what)).collect();
         self.append(&mut tail, entries, now)?;
         Ok(updates)
     }
 
     /// Notes that users or repositories (`Some`) came or went. Blocks for the disk.
-    pub(super) fn note(&self, events: Vec<(GitUser, Option<RepoName>, What)>, now: Timestamp) -> Result<(), HostError> {
+    pub(super) fn note(
+        &self,
+        events: Vec<(GitUser, Option<RepoName>, What)>,
+        now: Timestamp,
+    ) -> Result<(), HostError> {
         let mut tail = self.tail();
         self.append(&mut tail, events, now)
     }
@@ -120,7 +126,8 @@ impl Journal {
         let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
         let cursor = memory.cursor(memory.last())?;
         let Some(after) = after.and_then(|after| memory.position(after)) else {
-            let nowhere: Cursor = NOWHERE.parse().map_err(|error| HostError::malformed("make a cursor", error))?;
+            let nowhere: Cursor =
+                NOWHERE.parse().map_err(|error| HostError::malformed("make a cursor", error))?;
             let mut changes = memory.known.as_changes(&nowhere);
             if let Some(last) = changes.last_mut() {
                 last.cursor = cursor.clone();
@@ -129,7 +136,8 @@ impl Journal {
         };
         let skip = usize::try_from(after - memory.floor).unwrap_or(usize::MAX);
         let entries = memory.entries.iter().skip(skip);
-        let changes = entries.map(|entry| Ok::<Change, HostError>(entry.change(memory.cursor(entry.sequence)?)));
+        let changes =
+            entries.map(|entry| Ok::<Change, HostError>(entry.change(memory.cursor(entry.sequence)?)));
         Ok(Changes { cursor, reset: false, changes: changes.collect::<Result<_, _>>()? })
     }
 
@@ -192,7 +200,9 @@ impl Memory {
     }
 
     fn cursor(&self, sequence: u64) -> Result<Cursor, HostError> {
-        format!("{}-{sequence}", self.epoch).parse().map_err(|error| HostError::malformed("make a cursor", error))
+        format!("{}-{sequence}", self.epoch)
+            .parse()
+            .map_err(|error| HostError::malformed("make a cursor", error))
     }
 
     /// The sequence of a cursor whose following entries are all here.
@@ -243,7 +253,8 @@ fn lines<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> io::Result<Vec<u8>
 /// A journal of nothing.
 fn start(path: &Path) -> Result<(Memory, Tail), HostError> {
     let doing = || format!("start the journal {}", path.display());
-    let memory = Memory { epoch: random_hex::<6>()?, floor: 0, entries: VecDeque::new(), known: Known::default() };
+    let memory =
+        Memory { epoch: random_hex::<6>()?, floor: 0, entries: VecDeque::new(), known: Known::default() };
     let text = memory.text().map_err(HostError::io(doing()))?;
     files::replace(path, &text).map_err(HostError::io(doing()))?;
     Ok((memory, reopen(path, text.len() as u64).map_err(HostError::io(doing()))?))
@@ -284,7 +295,8 @@ fn parse(text: &[u8]) -> Option<(Memory, u64)> {
     let mut memory =
         Memory { epoch: header.epoch, floor: header.floor, entries: VecDeque::new(), known: header.known };
     while let Some(line) = lines.next() {
-        let entry: Option<Entry> = line.strip_suffix(b"\n").and_then(|line| serde_json::from_slice(line).ok());
+        let entry: Option<Entry> =
+            line.strip_suffix(b"\n").and_then(|line| serde_json::from_slice(line).ok());
         let Some(entry) = entry else {
             return (lines.next().is_none() && memory.last() >= header.at).then_some((memory, length as u64));
         };

@@ -25,19 +25,28 @@ fn refs(pairs: &[(&str, u32)]) -> Refs {
 
 fn with_al(path: &Path, keep: usize) -> Journal {
     let journal = Journal::open(path, keep).unwrap();
-    journal.note(vec![(user("al"), None, What::Created), (user("al"), Some(repo()), What::Created)], Timestamp(1)).unwrap();
+    journal
+        .note(
+            vec![(user("al"), None, What::Created), (user("al"), Some(repo()), What::Created)],
+            Timestamp(1),
+        )
+        .unwrap();
     journal
 }
 
 fn push(journal: &Journal, number: u32) -> Cursor {
-    let moved = journal.observe(&user("al"), &repo(), &refs(&[("refs/heads/master", number)]), None, Timestamp(2)).unwrap();
+    let moved = journal
+        .observe(&user("al"), &repo(), &refs(&[("refs/heads/master", number)]), None, Timestamp(2))
+        .unwrap();
     assert_eq!(moved.len(), 1);
     journal.subscribe().borrow().clone()
 }
 
 fn afters(changes: &Changes) -> Vec<String> {
     let after = |change: &Change| match &change.kind {
-        ChangeKind::Push { after, .. } => after.as_ref().map_or_else(|| "gone".into(), |id| id.to_string()[36..].to_owned()),
+        ChangeKind::Push { after, .. } => {
+            after.as_ref().map_or_else(|| "gone".into(), |id| id.to_string()[36..].to_owned())
+        }
         ChangeKind::Created => "created".into(),
         ChangeKind::Deleted => "deleted".into(),
     };
@@ -66,7 +75,15 @@ fn a_cursor_survives_a_restart() {
 fn an_unknown_cursor_gets_all_heads_and_only_the_last_of_them_counts_as_read() {
     let directory = tempfile::tempdir().unwrap();
     let journal = with_al(&directory.path().join("journal"), 10);
-    journal.observe(&user("al"), &repo(), &refs(&[("refs/heads/master", 1), ("refs/tags/v", 2)]), None, Timestamp(2)).unwrap();
+    journal
+        .observe(
+            &user("al"),
+            &repo(),
+            &refs(&[("refs/heads/master", 1), ("refs/tags/v", 2)]),
+            None,
+            Timestamp(2),
+        )
+        .unwrap();
     let last = journal.subscribe().borrow().clone();
     let future: Cursor = format!("{}9", last.as_str()).parse().unwrap();
     let foreign: Cursor = "0123456789ab-1".parse().unwrap();
@@ -74,7 +91,10 @@ fn an_unknown_cursor_gets_all_heads_and_only_the_last_of_them_counts_as_read() {
         let changes = journal.changes(cursor).unwrap();
         assert!(changes.reset, "{cursor:?}");
         assert_eq!(afters(&changes), ["created", "0001", "0002"]);
-        assert!(journal.changes(Some(&changes.changes[0].cursor)).unwrap().reset, "half of a reset is nothing");
+        assert!(
+            journal.changes(Some(&changes.changes[0].cursor)).unwrap().reset,
+            "half of a reset is nothing"
+        );
         assert!(!journal.changes(Some(&changes.changes[2].cursor)).unwrap().reset);
     }
 }
@@ -127,8 +147,15 @@ fn a_damaged_journal_starts_a_new_epoch() {
     let cursor = push(&journal, 1);
     drop(journal);
     let text = fs::read_to_string(&path).unwrap();
-    let without_second = text.lines().enumerate().filter(|(line, _)| *line != 1).map(|(_, text)| format!("{text}\n"));
-    for bad in [String::new(), "{".into(), text.replacen("\"sequence\":1,", "\"sequence\":x,", 1), without_second.collect(), text.replace("\"format\":1", "\"format\":2")] {
+    let without_second =
+        text.lines().enumerate().filter(|(line, _)| *line != 1).map(|(_, text)| format!("{text}\n"));
+    for bad in [
+        String::new(),
+        "{".into(),
+        text.replacen("\"sequence\":1,", "\"sequence\":x,", 1),
+        without_second.collect(),
+        text.replace("\"format\":1", "\"format\":2"),
+    ] {
         fs::write(&path, &bad).unwrap();
         let changes = Journal::open(&path, 10).unwrap().changes(Some(&cursor)).unwrap();
         assert!(changes.reset && changes.changes.is_empty(), "{bad}");
@@ -143,8 +170,15 @@ fn nothing_is_noted_where_nothing_moved_and_deletions_are() {
     let same = refs(&[("refs/heads/master", 1)]);
     assert_eq!(journal.observe(&user("al"), &repo(), &same, None, Timestamp(3)).unwrap(), []);
     assert_eq!(journal.subscribe().borrow().clone(), start);
-    journal.observe(&user("al"), &repo(), &refs(&[]), Some(&"customer-bob".parse().unwrap()), Timestamp(3)).unwrap();
-    journal.note(vec![(user("al"), Some(repo()), What::Deleted), (user("al"), None, What::Deleted)], Timestamp(3)).unwrap();
+    journal
+        .observe(&user("al"), &repo(), &refs(&[]), Some(&"customer-bob".parse().unwrap()), Timestamp(3))
+        .unwrap();
+    journal
+        .note(
+            vec![(user("al"), Some(repo()), What::Deleted), (user("al"), None, What::Deleted)],
+            Timestamp(3),
+        )
+        .unwrap();
     let changes = journal.changes(Some(&start)).unwrap();
     assert_eq!(afters(&changes), ["gone", "deleted", "deleted"]);
     let ChangeKind::Push { actor, .. } = &changes.changes[0].kind else { panic!("{changes:?}") };

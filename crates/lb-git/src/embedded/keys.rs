@@ -27,7 +27,9 @@ pub(super) fn check(text: &str) -> Result<Accepted, HostError> {
     let text = text.trim();
     let refuse = |why: String| HostError::refused(format!("Invalid key content: {why}"));
     if text.contains("PRIVATE KEY") {
-        return Err(refuse("this is a private key: keep it, make a new one, and send the file that ends in `.pub`".into()));
+        return Err(refuse(
+            "this is a private key: keep it, make a new one, and send the file that ends in `.pub`".into(),
+        ));
     }
     if text.len() > MAX_KEY || text.chars().any(char::is_control) {
         return Err(refuse(format!("a key is one line of at most {MAX_KEY} bytes")));
@@ -44,21 +46,24 @@ pub(super) fn check(text: &str) -> Result<Accepted, HostError> {
 /// Checks what a user wants to call a key.
 pub(super) fn check_title(title: &str) -> Result<(), HostError> {
     if title.trim().is_empty() || title.chars().count() > MAX_TITLE || title.chars().any(char::is_control) {
-        return Err(HostError::refused(format!("a key's title has 1 to {MAX_TITLE} characters, none of them control characters")));
+        return Err(HostError::refused(format!(
+            "a key's title has 1 to {MAX_TITLE} characters, none of them control characters"
+        )));
     }
     Ok(())
 }
 
 fn unacceptable(key: &KeyData) -> Option<String> {
-    match key {
-        KeyData::Ed25519(_) | KeyData::Ecdsa(_) | KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) => None,
-        KeyData::Rsa(rsa) => {
-            let bits = rsa.n.as_positive_bytes().map_or(0, bits);
-            (bits < MIN_RSA_BITS).then(|| format!("RSA keys have at least {MIN_RSA_BITS} bits, this one has {bits}; ssh-ed25519 is better"))
-        }
-        KeyData::Dsa(_) => Some("DSA keys are not accepted; use ssh-ed25519".into()),
-        other => Some(format!("keys of the type {} are not accepted; use ssh-ed25519", other.algorithm())),
+    if key.is_ed25519() || key.is_ecdsa() || key.is_sk_ed25519() || key.is_sk_ecdsa_p256() {
+        return None;
     }
+    let Some(rsa) = key.rsa() else {
+        return Some(format!("keys of the type {} are not accepted; use ssh-ed25519", key.algorithm()));
+    };
+    let bits = rsa.n.as_positive_bytes().map_or(0, bits);
+    (bits < MIN_RSA_BITS).then(|| {
+        format!("RSA keys have at least {MIN_RSA_BITS} bits, this one has {bits}; ssh-ed25519 is better")
+    })
 }
 
 /// Length of a number in bits, without leading zeros.
@@ -86,13 +91,22 @@ mod tests {
     /// Keys and fingerprints of the real `ssh-keygen`.
     #[test]
     fn types_and_fingerprints_are_those_of_openssh() {
-        let Some(keygen) = lb_testkit::skip::needs("ssh-keygen", "apt-get install openssh-client") else { return };
+        let Some(keygen) = lb_testkit::skip::needs("ssh-keygen", "apt-get install openssh-client") else {
+            return;
+        };
         let directory = tempfile::tempdir().unwrap();
-        for (kind, bits, good) in
-            [("ed25519", "256", true), ("ecdsa", "384", true), ("rsa", "3072", true), ("rsa", "2048", false), ("dsa", "1024", false)]
-        {
+        for (kind, bits, good) in [
+            ("ed25519", "256", true),
+            ("ecdsa", "384", true),
+            ("rsa", "3072", true),
+            ("rsa", "2048", false),
+            ("dsa", "1024", false),
+        ] {
             let file = directory.path().join(format!("{kind}{bits}"));
-            let make = run(&keygen, &["-q", "-t", kind, "-b", bits, "-N", "", "-C", "al@home", "-f", file.to_str().unwrap()]);
+            let make = run(
+                &keygen,
+                &["-q", "-t", kind, "-b", bits, "-N", "", "-C", "al@home", "-f", file.to_str().unwrap()],
+            );
             if make.is_none() && kind == "dsa" {
                 continue;
             }

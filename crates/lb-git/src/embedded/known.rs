@@ -126,7 +126,9 @@ impl Known {
     }
 
     fn enter(&mut self, user: &GitUser) -> &mut KnownUser {
-        self.0.entry(user.to_string()).or_insert_with(|| KnownUser { user: user.clone(), repos: BTreeMap::new() })
+        self.0
+            .entry(user.to_string())
+            .or_insert_with(|| KnownUser { user: user.clone(), repos: BTreeMap::new() })
     }
 
     /// Where every reference points.
@@ -147,7 +149,12 @@ impl Known {
         let mut changes = Vec::new();
         for user in self.users() {
             let mut add = |repo: Option<&RepoName>, kind| {
-                changes.push(Change { cursor: cursor.clone(), user: user.user.clone(), repo: repo.cloned(), kind });
+                changes.push(Change {
+                    cursor: cursor.clone(),
+                    user: user.user.clone(),
+                    repo: repo.cloned(),
+                    kind,
+                });
             };
             add(None, ChangeKind::Created);
             for (repo, known) in &user.repos {

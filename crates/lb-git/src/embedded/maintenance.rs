@@ -21,7 +21,10 @@ impl Inner {
     /// What a repository takes up.
     pub(super) async fn usage(&self, target: &Target) -> Result<Usage, HostError> {
         let directory = target.directory.clone();
-        blocking(move || Usage::of(&directory).map_err(HostError::io(format!("measure {}", directory.display())))).await
+        blocking(move || {
+            Usage::of(&directory).map_err(HostError::io(format!("measure {}", directory.display())))
+        })
+        .await
     }
 
     /// Measures a repository that was pushed to, and starts maintenance where it has grown untidy.
@@ -54,7 +57,8 @@ impl Inner {
     /// them.
     pub(super) async fn maintain(&self, target: &Target) -> Result<(), HostError> {
         let doing = || format!("tidy {}", target.name());
-        let _one = self.gates.maintenance.acquire().await.map_err(|error| HostError::malformed(doing(), error))?;
+        let _one =
+            self.gates.maintenance.acquire().await.map_err(|error| HostError::malformed(doing(), error))?;
         let mut command = self.git.in_repository(&target.directory);
         command.args(["gc", "--quiet", "--cruft", "--prune=2.weeks.ago"]);
         run(command, 4096, WHOLE).await.map_err(|error| error.host(doing()))?;

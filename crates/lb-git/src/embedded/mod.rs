@@ -8,6 +8,7 @@
 
 mod answer;
 mod files;
+mod history;
 mod host;
 mod journal;
 mod keys;
@@ -24,11 +25,9 @@ mod smart;
 mod spool;
 mod start;
 mod tree;
-mod history;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -127,7 +126,7 @@ struct Inner {
     tasks: TaskTracker,
     cancelled: CancellationToken,
     /// Held as long as the directory is ours.
-    _lock: File,
+    _lock: start::Lock,
 }
 
 impl Embedded {

@@ -47,7 +47,10 @@ impl Objects {
     }
 
     /// What objects these names are, in this order; `None`: there is no such object.
-    pub(super) async fn info(&mut self, names: &[impl AsRef<str>]) -> Result<Vec<Option<Info>>, ProcessError> {
+    pub(super) async fn info(
+        &mut self,
+        names: &[impl AsRef<str>],
+    ) -> Result<Vec<Option<Info>>, ProcessError> {
         let mut found = Vec::with_capacity(names.len());
         for names in names.chunks(AT_ONCE) {
             self.ask("info", names).await?;

@@ -46,7 +46,9 @@ pub(super) fn first(bytes: &[u8]) -> Result<Packet<'_>, Nonsense> {
         0 => Ok(Packet::Flush),
         1 | 2 => Ok(Packet::Other),
         3 => Err(Nonsense),
-        length => Ok(bytes.get(4..length).map_or(Packet::Incomplete, |content| Packet::Data(content, length))),
+        length => {
+            Ok(bytes.get(4..length).map_or(Packet::Incomplete, |content| Packet::Data(content, length)))
+        }
     }
 }
 
@@ -69,7 +71,8 @@ pub(super) fn service_line(service: &str) -> Vec<u8> {
 pub(super) fn message(lines: &[String]) -> Vec<u8> {
     let mut out = Vec::new();
     for line in lines.iter().take(MAX_LINES) {
-        let text: String = line.chars().take(MAX_LINE).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        let text: String =
+            line.chars().take(MAX_LINE).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
         put(&mut out, &[&[2], text.trim_end().as_bytes(), b"\n"]);
     }
     if lines.len() > MAX_LINES {
@@ -152,7 +155,9 @@ impl Commands {
 impl Command {
     fn parse(line: &str, utf8: bool) -> Result<Self, Nonsense> {
         let mut words = line.splitn(3, ' ');
-        let (Some(old), Some(new), Some(name)) = (words.next(), words.next(), words.next()) else { return Err(Nonsense) };
+        let (Some(old), Some(new), Some(name)) = (words.next(), words.next(), words.next()) else {
+            return Err(Nonsense);
+        };
         let id = |text: &str| match text.parse::<CommitId>() {
             Ok(id) => Ok(Some(id)),
             Err(_) if matches!(text.len(), 40 | 64) && text.bytes().all(|b| b == b'0') => Ok(None),
@@ -243,7 +248,8 @@ mod tests {
         ]);
         let commands = Commands::parse(&body).unwrap();
         assert!(commands.side_band());
-        let names: Vec<_> = commands.list.iter().map(|c| (&*c.name, c.checked.is_some(), c.new.is_some())).collect();
+        let names: Vec<_> =
+            commands.list.iter().map(|c| (&*c.name, c.checked.is_some(), c.new.is_some())).collect();
         assert_eq!(names, [("refs/heads/master", true, true), ("refs/heads/a b", false, false)]);
         for empty in [&b""[..], b"0000"] {
             assert_eq!(Commands::parse(empty).unwrap(), Commands::default());
@@ -252,7 +258,8 @@ mod tests {
 
     #[test]
     fn what_is_no_push_is_refused() {
-        let lines = [format!("{ONE} {ONE}"), format!("{ONE} xyz refs/heads/a"), "push-cert\0x".into(), String::new()];
+        let lines =
+            [format!("{ONE} {ONE}"), format!("{ONE} xyz refs/heads/a"), "push-cert\0x".into(), String::new()];
         for line in lines {
             assert_eq!(Commands::parse(&push(&[line])), Err(Nonsense));
         }
@@ -270,7 +277,7 @@ mod tests {
         out.extend(tail.feed(b"cd0000"));
         assert_eq!(out, b"0009\x01abcd");
         out.extend(tail.finish(&lines));
-        assert_eq!(String::from_utf8(out).unwrap(), "0009\u{1}abcd0011\u{2}a\u{fffd}[31m\u{fffd}b\n0000");
+        assert_eq!(String::from_utf8(out).unwrap(), "0009\u{1}abcd0012\u{2}a\u{fffd}[31m\u{fffd}b\n0000");
     }
 
     #[test]

@@ -43,7 +43,8 @@ struct Push {
 pub(super) async fn receive(inner: &Arc<Inner>, target: Target, rpc: Rpc) -> Result<ByteStream, HostError> {
     let arriving = turn(&inner.gates.bodies).await?;
     let mut body = Spool::receive(rpc.body, inner.settings.push_bytes, &inner.scratch()).await?;
-    let commands = Commands::parse(&body.head().await?).map_err(|nonsense| HostError::refused(nonsense.to_string()))?;
+    let commands =
+        Commands::parse(&body.head().await?).map_err(|nonsense| HostError::refused(nonsense.to_string()))?;
     if commands.list.is_empty() {
         return Ok(whole(Vec::new()));
     }
@@ -117,11 +118,14 @@ async fn refusal(
         return Ok(Some(format!("`{}` is not a reference name", process::printable(&bad.name))));
     }
     let creates = commands.list.iter().filter(|command| command.new.is_some()).count();
-    let known = inner.journal.known(|known| known.repository(&target.user, &target.repo).map_or(0, |known| known.refs.len()));
+    let known = inner
+        .journal
+        .known(|known| known.repository(&target.user, &target.repo).map_or(0, |known| known.refs.len()));
     if known + creates > MAX_REFS {
         return Ok(Some(format!("a repository has at most {MAX_REFS} references")));
     }
-    let deletes = |name: &RefName| commands.list.iter().any(|c| c.new.is_none() && c.checked.as_ref() == Some(name));
+    let deletes =
+        |name: &RefName| commands.list.iter().any(|c| c.new.is_none() && c.checked.as_ref() == Some(name));
     if inner.settings.keep_master && deletes(&RefName::master()) {
         return Ok(Some("`master` is what is deployed: it cannot be deleted".to_owned()));
     }
@@ -167,14 +171,17 @@ async fn take_in(
     };
     process::end(&mut running.child).await;
     let directory = target.directory.clone();
-    blocking(move || repair(&directory).map_err(HostError::io(format!("clean up {}", directory.display())))).await?;
+    blocking(move || repair(&directory).map_err(HostError::io(format!("clean up {}", directory.display()))))
+        .await?;
     Err(HostError::Git { doing: doing(), why })
 }
 
 /// What the caller has to tell the pusher.
 async fn remarks(on_received: Option<ReceivedHook>, moved: Vec<RefUpdate>) -> Vec<String> {
     match on_received {
-        Some(on_received) if !moved.is_empty() => timeout(REMARKS, on_received(moved)).await.unwrap_or_default(),
+        Some(on_received) if !moved.is_empty() => {
+            timeout(REMARKS, on_received(moved)).await.unwrap_or_default()
+        }
         Some(_) | None => Vec::new(),
     }
 }

@@ -278,9 +278,12 @@ impl Store {
             Edit::Same(result) => return Ok(result),
             Edit::Write(result) => result,
         };
-        let (path, written) = (self.repository_directory(login, repo).join("repository.json"), record.clone());
+        let (path, written) =
+            (self.repository_directory(login, repo).join("repository.json"), record.clone());
         blocking(move || write_json(&path, &written)).await?;
-        self.change(|owners| owners.get_mut(login).map(|owner| owner.repositories.insert(record.name.clone(), record)));
+        self.change(|owners| {
+            owners.get_mut(login).map(|owner| owner.repositories.insert(record.name.clone(), record))
+        });
         Ok(result)
     }
 
@@ -315,16 +318,23 @@ impl Store {
 fn read_owners(users: &Path) -> Result<Owners, HostError> {
     let mut owners = Owners::new();
     for (name, directory) in subdirectories(users)? {
-        let login: Login = name.parse().map_err(|error| HostError::malformed(format!("read {}", users.display()), error))?;
+        let login: Login =
+            name.parse().map_err(|error| HostError::malformed(format!("read {}", users.display()), error))?;
         let record: UserRecord = must(&directory.join("user.json"))?;
         if record.user.to_string() != name {
-            return Err(HostError::malformed(format!("read {}", directory.display()), "it is another user's record"));
+            return Err(HostError::malformed(
+                format!("read {}", directory.display()),
+                "it is another user's record",
+            ));
         }
         let mut repositories = BTreeMap::new();
         for (name, directory) in subdirectories(&directory.join("repos"))? {
             let record: RepositoryRecord = must(&directory.join("repository.json"))?;
             if record.name.as_str() != name {
-                return Err(HostError::malformed(format!("read {}", directory.display()), "it is another repository's record"));
+                return Err(HostError::malformed(
+                    format!("read {}", directory.display()),
+                    "it is another repository's record",
+                ));
             }
             repositories.insert(record.name.clone(), record);
         }
@@ -342,7 +352,10 @@ fn subdirectories(directory: &Path) -> Result<Vec<(String, PathBuf)>, HostError>
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).map_err(HostError::io(doing()))? {
         let entry = entry.map_err(HostError::io(doing()))?;
-        let name = entry.file_name().into_string().map_err(|name| HostError::malformed(doing(), format!("{name:?}")))?;
+        let name = entry
+            .file_name()
+            .into_string()
+            .map_err(|name| HostError::malformed(doing(), format!("{name:?}")))?;
         found.push((name, entry.path()));
     }
     Ok(found)

@@ -49,7 +49,10 @@ fn walk(directory: &Path, prefix: &str, found: &mut Refs) -> io::Result<()> {
     };
     for entry in entries {
         let entry = entry?;
-        let name = entry.file_name().into_string().map_err(|name| damaged(prefix, &format!("{name:?} is not UTF-8")))?;
+        let name = entry
+            .file_name()
+            .into_string()
+            .map_err(|name| damaged(prefix, &format!("{name:?} is not UTF-8")))?;
         let full = format!("{prefix}/{name}");
         if entry.file_type()?.is_dir() {
             walk(&entry.path(), &full, found)?;
@@ -82,7 +85,8 @@ fn packed(repository: &Path) -> io::Result<Refs> {
     };
     let mut found = Refs::new();
     for line in text.lines().filter(|line| !line.starts_with(['#', '^'])) {
-        let (id, name) = line.split_once(' ').ok_or_else(|| damaged("packed-refs", &"a line has no blank"))?;
+        let (id, name) =
+            line.split_once(' ').ok_or_else(|| damaged("packed-refs", &"a line has no blank"))?;
         let name = name.parse().map_err(|error| damaged("packed-refs", &error))?;
         found.insert(name, id.parse().map_err(|error| damaged("packed-refs", &error))?);
     }
@@ -109,14 +113,20 @@ mod tests {
         for message in ["a", "b"] {
             commits.push(git.run(repository, &["commit-tree", "-m", message, &tree]).await);
         }
-        for name in ["refs/heads/master", "refs/heads/ä/ö", "refs/lunchbadger/openapi/dev", "refs/tags/v1"] {
+        for name in ["refs/heads/master", "refs/heads/ä/ö", "refs/lunchbadger/openapi/dev", "refs/tags/v1"]
+        {
             git.run(repository, &["update-ref", name, &commits[0]]).await;
         }
         git.run(repository, &["tag", "--annotate", "--message", "x", "v2", &commits[0]]).await;
-        for arguments in [&["pack-refs", "--all"][..], &["update-ref", "refs/heads/master", &commits[1]], &["update-ref", "-d", "refs/tags/v1"]] {
+        for arguments in [
+            &["pack-refs", "--all"][..],
+            &["update-ref", "refs/heads/master", &commits[1]],
+            &["update-ref", "-d", "refs/tags/v1"],
+        ] {
             git.run(repository, arguments).await;
             let expected = git.run(repository, &["for-each-ref", "--format=%(refname) %(objectname)"]).await;
-            let ours: Vec<String> = list(repository).unwrap().iter().map(|(name, id)| format!("{name} {id}")).collect();
+            let ours: Vec<String> =
+                list(repository).unwrap().iter().map(|(name, id)| format!("{name} {id}")).collect();
             assert_eq!(ours.join("\n"), expected);
         }
         let at = |name: &str| resolve(repository, &name.parse().unwrap()).unwrap().map(String::from);

@@ -48,7 +48,11 @@ pub(super) struct Live {
 
 impl Default for Live {
     fn default() -> Self {
-        Self { pushing: Mutex::new(None), fetches: Arc::new(Semaphore::new(FETCHES)), maintained: AtomicBool::new(false) }
+        Self {
+            pushing: Mutex::new(None),
+            fetches: Arc::new(Semaphore::new(FETCHES)),
+            maintained: AtomicBool::new(false),
+        }
     }
 }
 
@@ -95,7 +99,8 @@ impl Usage {
             }
             self.bytes += metadata.len();
             self.loose += usize::from(fanout);
-            self.packs += usize::from(pack && entry.path().extension().is_some_and(|extension| extension == "pack"));
+            self.packs +=
+                usize::from(pack && entry.path().extension().is_some_and(|extension| extension == "pack"));
         }
         Ok(())
     }
@@ -115,7 +120,11 @@ pub(super) fn repair(repository: &Path) -> io::Result<()> {
             if !entry.file_name().to_str().is_some_and(leftover) {
                 continue;
             }
-            if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
         }
     }
     Ok(())

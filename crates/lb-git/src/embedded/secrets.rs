@@ -17,7 +17,8 @@ pub(super) fn token() -> Result<Secret, HostError> {
 /// So many random bytes, as hex.
 pub(super) fn random_hex<const N: usize>() -> Result<String, HostError> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| HostError::io("get random bytes")(std::io::Error::other(error.to_string())))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| HostError::io("get random bytes")(std::io::Error::other(error.to_string())))?;
     Ok(hex::encode(bytes))
 }
 
@@ -29,7 +30,9 @@ pub(super) fn hash(token: &Secret) -> String {
 /// Whether a token belongs to one of these hashes. All are compared, each in constant time.
 pub(super) fn matches<'a>(token: &Secret, hashes: impl Iterator<Item = &'a str>) -> bool {
     let wanted = hash(token);
-    hashes.fold(subtle::Choice::from(0), |found, known| found | known.as_bytes().ct_eq(wanted.as_bytes())).into()
+    hashes
+        .fold(subtle::Choice::from(0), |found, known| found | known.as_bytes().ct_eq(wanted.as_bytes()))
+        .into()
 }
 
 #[cfg(test)]

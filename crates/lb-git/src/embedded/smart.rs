@@ -42,7 +42,8 @@ pub(super) async fn advertise(
     let _turn = turn(&inner.gates.requests).await?;
     let command = service(inner, target, request.service, protocol, &["--advertise-refs"]);
     let refs = run(command, MAX_ADVERTISEMENT, PATIENCE).await.map_err(|error| error.host(doing))?;
-    let mut body = if protocol == Some("version=2") { Vec::new() } else { pkt::service_line(request.service.as_str()) };
+    let mut body =
+        if protocol == Some("version=2") { Vec::new() } else { pkt::service_line(request.service.as_str()) };
     body.extend(refs);
     Ok(whole(body))
 }

@@ -70,7 +70,8 @@ impl Inner {
         let lock = blocking(move || take(&directory)).await?;
         // git runs in directories of repositories, from where a relative path leads elsewhere.
         let settings = Settings {
-            directory: fs::canonicalize(&settings.directory).map_err(HostError::io("find the data directory"))?,
+            directory: fs::canonicalize(&settings.directory)
+                .map_err(HostError::io("find the data directory"))?,
             ..settings
         };
         let git = Git::new(&settings.git, &settings.directory.join("home"));
@@ -102,13 +103,17 @@ impl Inner {
     async fn recover(&self) -> Result<(), HostError> {
         let mut users: BTreeSet<GitUser> =
             self.store.read(|owners| owners.values().map(|owner| owner.record.user.clone()).collect());
-        users.extend(self.journal.known(|known| known.users().map(|known| known.user.clone()).collect::<Vec<_>>()));
+        users.extend(
+            self.journal.known(|known| known.users().map(|known| known.user.clone()).collect::<Vec<_>>()),
+        );
         let mut events = Vec::new();
         let mut targets: Vec<Target> = Vec::new();
         for user in &users {
             events.extend(self.unsettled(user));
             let Ok(login) = self.login(user) else { continue };
-            for repo in self.store.owner(&login, |owner| owner.repositories.keys().cloned().collect::<Vec<_>>())? {
+            for repo in
+                self.store.owner(&login, |owner| owner.repositories.keys().cloned().collect::<Vec<_>>())?
+            {
                 targets.push(self.target(user, &repo)?);
             }
         }
@@ -120,7 +125,9 @@ impl Inner {
                 match refs {
                     Ok(refs) => drop(journal.observe(&target.user, &target.repo, &refs, None, now)?),
                     // One damaged repository is its owner's affair; what was known of it stays known.
-                    Err(error) => tracing::error!(repository = target.name(), %error, "a repository cannot be read"),
+                    Err(error) => {
+                        tracing::error!(repository = target.name(), %error, "a repository cannot be read");
+                    }
                 }
             }
             Ok(())
@@ -129,8 +136,20 @@ impl Inner {
     }
 }
 
+/// The data directory is ours as long as this lives.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Explicitly: a child that another thread is just starting still has a copy of the handle. Where it fails, the
+        // end of the process does it.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Makes the directory ours, and writes what git is configured with.
-fn take(directory: &Path) -> Result<File, HostError> {
+fn take(directory: &Path) -> Result<Lock, HostError> {
     let doing = || format!("open the data directory {}", directory.display());
     let home = directory.join("home");
     fs::create_dir_all(&home).map_err(HostError::io(doing()))?;
@@ -139,12 +158,15 @@ fn take(directory: &Path) -> Result<File, HostError> {
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(HostError::refused(format!("another process uses the data directory {}", directory.display())));
+            return Err(HostError::refused(format!(
+                "another process uses the data directory {}",
+                directory.display()
+            )));
         }
         Err(TryLockError::Error(error)) => return Err(HostError::io(doing())(error)),
     }
     files::replace(&home.join("gitconfig"), CONFIGURATION.as_bytes()).map_err(HostError::io(doing()))?;
-    Ok(lock)
+    Ok(Lock(lock))
 }
 
 /// Nobody else on the machine reads producers' repositories.

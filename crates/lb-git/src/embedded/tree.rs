@@ -49,7 +49,11 @@ pub(super) struct Wanted<'a> {
 }
 
 /// The commit to which an id leads (an annotated tag leads to one), with its tree's id.
-pub(super) async fn commit(objects: &mut Objects, doing: &str, id: &CommitId) -> Result<(CommitId, String), HostError> {
+pub(super) async fn commit(
+    objects: &mut Objects,
+    doing: &str,
+    id: &CommitId,
+) -> Result<(CommitId, String), HostError> {
     let names = [format!("{id}^{{commit}}"), format!("{id}^{{tree}}")];
     let mut found = objects.info(&names).await.map_err(|error| error.host(doing))?.into_iter().flatten();
     match (found.next(), found.next()) {
@@ -61,10 +65,15 @@ pub(super) async fn commit(objects: &mut Objects, doing: &str, id: &CommitId) ->
 }
 
 /// All wanted files below a tree.
-pub(super) async fn read(objects: &mut Objects, root: String, wanted: &Wanted<'_>) -> Result<Tree, HostError> {
+pub(super) async fn read(
+    objects: &mut Objects,
+    root: String,
+    wanted: &Wanted<'_>,
+) -> Result<Tree, HostError> {
     let entries = list(objects, root, wanted).await?;
     let failed = |error: ProcessError| error.host(wanted.doing);
-    let ids: Vec<&str> = entries.iter().filter(|(_, entry)| entry.mode == Mode::File).map(|(_, entry)| &*entry.id).collect();
+    let ids: Vec<&str> =
+        entries.iter().filter(|(_, entry)| entry.mode == Mode::File).map(|(_, entry)| &*entry.id).collect();
     let mut infos = objects.info(&ids).await.map_err(failed)?.into_iter();
     let mut files = BTreeMap::new();
     let (mut total, mut small) = (0, Vec::new());
@@ -75,7 +84,9 @@ pub(super) async fn read(objects: &mut Objects, root: String, wanted: &Wanted<'_
             Mode::Directory => continue,
             Mode::File => {
                 let info = infos.next().flatten().filter(|info| info.kind == "blob");
-                let size = info.ok_or_else(|| HostError::malformed(wanted.doing, format!("{path} is missing")))?.size;
+                let size = info
+                    .ok_or_else(|| HostError::malformed(wanted.doing, format!("{path} is missing")))?
+                    .size;
                 if size > wanted.max_bytes {
                     Blob::TooLarge { size }
                 } else {
@@ -88,7 +99,10 @@ pub(super) async fn read(objects: &mut Objects, root: String, wanted: &Wanted<'_
         files.insert(path, blob);
     }
     if total > wanted.max_total {
-        return Err(HostError::TooLarge { what: format!("{}: all files together", wanted.doing), limit: wanted.max_total });
+        return Err(HostError::TooLarge {
+            what: format!("{}: all files together", wanted.doing),
+            limit: wanted.max_total,
+        });
     }
     let ids: Vec<&str> = small.iter().map(|(_, id)| &**id).collect();
     let contents = objects.contents(&ids).await.map_err(failed)?;
@@ -103,27 +117,32 @@ async fn list(
     wanted: &Wanted<'_>,
 ) -> Result<BTreeMap<SafePath, Entry>, HostError> {
     let failed = |error: ProcessError| error.host(wanted.doing);
-    let too_large = |what: &str, limit| HostError::TooLarge { what: format!("{}: {what}", wanted.doing), limit };
+    let too_large =
+        |what: &str, limit| HostError::TooLarge { what: format!("{}: {what}", wanted.doing), limit };
     let mut found = BTreeMap::new();
     let mut level = vec![(String::new(), root)];
     let (mut trees, mut bytes) = (0, 0);
     while !level.is_empty() {
         let ids: Vec<&str> = level.iter().map(|(_, id)| &**id).collect();
         trees += ids.len();
-        bytes += objects.info(&ids).await.map_err(failed)?.iter().flatten().map(|info| info.size).sum::<u64>();
+        bytes +=
+            objects.info(&ids).await.map_err(failed)?.iter().flatten().map(|info| info.size).sum::<u64>();
         if trees > MAX_TREES || bytes > MAX_TREE_BYTES {
             return Err(too_large("its directories", MAX_TREE_BYTES));
         }
         let contents = objects.contents(&ids).await.map_err(failed)?;
         let mut next = Vec::new();
         for ((path, id), content) in level.iter().zip(&contents) {
-            let entries = parse(content, path, id.len() / 2).ok_or_else(|| HostError::malformed(wanted.doing, format!("the tree {id} is damaged")))?;
+            let entries = parse(content, path, id.len() / 2)
+                .ok_or_else(|| HostError::malformed(wanted.doing, format!("the tree {id} is damaged")))?;
             for entry in entries {
                 if entry.mode == Mode::Directory {
                     if wanted.globs.may_match_below(&entry.path) {
                         next.push((entry.path, entry.id));
                     }
-                } else if let Some(path) = entry.path.parse().ok().filter(|_| wanted.globs.matches(&entry.path)) {
+                } else if let Some(path) =
+                    entry.path.parse().ok().filter(|_| wanted.globs.matches(&entry.path))
+                {
                     found.insert(path, entry);
                 }
             }

@@ -1,0 +1,242 @@
+//! Users, repositories, keys, tokens, collaborators, webhooks.
+
+use std::time::{Duration, Instant};
+
+use lb_git::embedded::{Embedded, Settings};
+use lb_git::{GitHost, HostError, Kind, Permission, Tokens};
+use lb_testkit::clock::ManualClock;
+use lb_vocab::{GitUser, Secret, Timestamp};
+use tempfile::TempDir;
+
+use crate::server::{login, repo, user};
+
+async fn host() -> (Embedded, ManualClock, TempDir) {
+    let (directory, clock) = (tempfile::tempdir().unwrap(), ManualClock::default());
+    let host = Embedded::open(Settings::new(directory.path()), clock.clock()).await.unwrap();
+    (host, clock, directory)
+}
+
+fn key(seed: u8) -> String {
+    use base64::Engine;
+    let blob = [&[0, 0, 0, 11][..], b"ssh-ed25519", &[0, 0, 0, 32], &[seed; 32]].concat();
+    format!("ssh-ed25519 {}", base64::engine::general_purpose::STANDARD.encode(blob))
+}
+
+fn refused<T: std::fmt::Debug>(result: Result<T, HostError>) -> String {
+    match result {
+        Err(HostError::Refused { why }) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn missing<T: std::fmt::Debug>(result: Result<T, HostError>) -> Kind {
+    match result {
+        Err(HostError::NotFound { what, .. }) => what,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn users_and_repositories_are_made_once_and_survive_a_restart() {
+    let (host, clock, directory) = host().await;
+    let made = host.create_user(&user("al")).await.unwrap();
+    assert_eq!((made.login.as_str(), &*made.email), ("customer-al", "al@customer.com"));
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(host.create_user(&user("al")).await.unwrap(), made);
+    let dev = host.ensure_repository(&user("al"), &repo("dev")).await.unwrap();
+    assert_eq!(host.ensure_repository(&user("al"), &repo("dev")).await.unwrap(), dev);
+    assert_eq!(
+        (dev.created, dev.empty, &*dev.default_branch),
+        (Timestamp(made.created.0 + 5000), true, "master")
+    );
+    let (token, secret) = host.create_token(&login("al"), "laptop").await.unwrap();
+    host.close().await;
+    drop(host);
+    let host = Embedded::open(Settings::new(directory.path()), clock.clock()).await.unwrap();
+    assert_eq!(host.users(&"customer".parse().unwrap()).await.unwrap(), std::slice::from_ref(&made));
+    assert_eq!(host.repositories(&user("al")).await.unwrap(), Some(vec![dev.clone()]));
+    assert_eq!(Tokens::tokens(&host, &login("al")).await.unwrap(), [token]);
+    assert!(host.authenticate(&login("al"), &secret).await.unwrap());
+    let bob = host.create_user(&user("bob")).await.unwrap();
+    assert!(bob.id > dev.id, "a number is never used again");
+}
+
+#[tokio::test]
+async fn names_that_would_leave_the_directory_are_refused() {
+    let (host, _, directory) = host().await;
+    for bad in ["", "..", "../x", "a/b", "%2f", "a%2fb", "A", "a\0b", "ä", ".git", "-a", "a--b"] {
+        assert!(matches!(host.create_user(&user(bad)).await, Err(HostError::Refused { .. })), "{bad:?}");
+        assert_eq!(host.user(&user(bad)).await.unwrap(), None);
+        assert_eq!(host.repositories(&user(bad)).await.unwrap(), None);
+        assert_eq!(missing(host.ensure_repository(&user(bad), &repo("dev")).await), Kind::User);
+        assert_eq!(missing(host.delete_user(&user(bad)).await), Kind::User);
+    }
+    assert_eq!(std::fs::read_dir(directory.path().join("users")).unwrap().count(), 0);
+}
+
+/// `a-b` and `c`, and `a` and `b-c`, have one login.
+#[tokio::test]
+async fn a_login_belongs_to_one_prefix() {
+    let (host, _, _directory) = host().await;
+    let user = |prefix: &str, name: &str| GitUser { prefix: prefix.parse().unwrap(), name: name.to_owned() };
+    host.create_user(&user("a", "b-c")).await.unwrap();
+    assert!(refused(host.create_user(&user("a-b", "c")).await).contains("another prefix"));
+    assert_eq!(host.user(&user("a-b", "c")).await.unwrap(), None);
+    assert_eq!(missing(host.ensure_repository(&user("a-b", "c"), &repo("dev")).await), Kind::User);
+    assert!(host.users(&"a-b".parse().unwrap()).await.unwrap().is_empty());
+    assert_eq!(host.search_users("B-C").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn repository_names_that_differ_in_case_alone_are_refused() {
+    let (host, _, _directory) = host().await;
+    host.create_user(&user("al")).await.unwrap();
+    host.ensure_repository(&user("al"), &repo("dev")).await.unwrap();
+    assert!(refused(host.ensure_repository(&user("al"), &repo("Dev")).await).contains("differ in case"));
+    assert_eq!(missing(host.ensure_repository(&user("bob"), &repo("dev")).await), Kind::User);
+}
+
+#[tokio::test]
+async fn an_internal_key_replaces_the_older_one_and_nobody_touches_anothers() {
+    let (host, _, _directory) = host().await;
+    for name in ["al", "bob"] {
+        host.create_user(&user(name)).await.unwrap();
+    }
+    let first = host.add_key(&user("al"), "lunchbadger-internal-workspace", &key(1)).await.unwrap();
+    let again = host.add_key(&user("al"), "lunchbadger-internal-workspace", &key(1)).await.unwrap();
+    let other = host.add_key(&user("al"), "lunchbadger-internal-sls-api", &key(2)).await.unwrap();
+    let mine = host.add_key(&user("al"), "laptop", &key(3)).await.unwrap();
+    assert_ne!(first.id, again.id);
+    assert_eq!(host.keys(&user("al")).await.unwrap(), [again, other, mine.clone()]);
+    assert!(mine.fingerprint.starts_with("SHA256:") && mine.fingerprint.len() == 50);
+    assert_eq!(
+        refused(host.add_key(&user("bob"), "x", &key(3)).await),
+        "Key content has been used as non-deploy key"
+    );
+    assert_eq!(
+        refused(host.add_key(&user("bob"), "lunchbadger-internal-workspace", &key(1)).await),
+        "Key content has been used as non-deploy key"
+    );
+    assert_eq!(refused(host.add_key(&user("al"), "laptop", &key(4)).await), "Key title has been used");
+    assert!(refused(host.add_key(&user("al"), "x", "ssh-dss AAAA").await).starts_with("Invalid key content"));
+    assert_eq!(missing(host.delete_key(&user("bob"), mine.id).await), Kind::Key);
+    host.delete_key(&user("al"), mine.id).await.unwrap();
+    assert_eq!(missing(host.delete_key(&user("al"), mine.id).await), Kind::Key);
+    assert_eq!(host.keys(&user("al")).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn permissions_follow_collaborators_and_end_with_them() {
+    let (host, _, _directory) = host().await;
+    for name in ["al", "bob"] {
+        host.create_user(&user(name)).await.unwrap();
+        host.ensure_repository(&user(name), &repo("dev")).await.unwrap();
+    }
+    let bobs = async || host.permission(&login("bob"), &user("al"), &repo("dev")).await.unwrap();
+    assert_eq!(bobs().await, None);
+    for permission in [Permission::Read, Permission::Admin, Permission::Write] {
+        host.set_collaborator(&user("al"), &repo("dev"), &login("bob"), permission).await.unwrap();
+        assert_eq!(bobs().await, Some(permission));
+    }
+    assert_eq!(
+        host.permission(&login("al"), &user("al"), &repo("dev")).await.unwrap(),
+        Some(Permission::Admin)
+    );
+    let reach = host.reachable(&login("bob")).await.unwrap();
+    let reach: Vec<_> = reach.iter().map(|(r, p)| (r.owner.as_str(), r.name.as_str(), *p)).collect();
+    assert_eq!(
+        reach,
+        [("customer-al", "dev", Permission::Write), ("customer-bob", "dev", Permission::Admin)]
+    );
+    assert_eq!(
+        missing(host.set_collaborator(&user("al"), &repo("dev"), &login("eve"), Permission::Read).await),
+        Kind::User
+    );
+    assert_eq!(
+        missing(host.set_collaborator(&user("al"), &repo("x"), &login("bob"), Permission::Read).await),
+        Kind::Repository
+    );
+    refused(host.set_collaborator(&user("al"), &repo("dev"), &login("al"), Permission::Read).await);
+    host.delete_user(&user("bob")).await.unwrap();
+    assert!(host.collaborators(&user("al"), &repo("dev")).await.unwrap().is_empty());
+    host.create_user(&user("bob")).await.unwrap();
+    assert_eq!(bobs().await, None, "a later user of the same login inherits nothing");
+    assert_eq!(host.repositories(&user("bob")).await.unwrap(), Some(Vec::new()));
+}
+
+#[tokio::test]
+async fn a_token_is_stored_as_a_hash_and_ends_when_revoked() {
+    let (host, _, directory) = host().await;
+    for name in ["al", "bob"] {
+        host.create_user(&user(name)).await.unwrap();
+    }
+    let (info, secret) = host.create_token(&login("al"), "laptop").await.unwrap();
+    let stored = std::fs::read_to_string(directory.path().join("users/customer-al/user.json")).unwrap();
+    assert!(
+        stored.contains("laptop")
+            && !stored.contains(secret.reveal())
+            && !stored.contains(&secret.reveal()[4..])
+    );
+    assert!(host.authenticate(&login("al"), &secret).await.unwrap());
+    for (login, password) in
+        [("bob", secret.reveal().as_str()), ("al", ""), ("al", "x"), ("eve", secret.reveal())]
+    {
+        assert!(
+            !host
+                .authenticate(&crate::server::login(login), &Secret::new(password.to_owned()))
+                .await
+                .unwrap()
+        );
+    }
+    assert_eq!(missing(host.revoke_token(&login("bob"), info.id).await), Kind::Token);
+    host.revoke_token(&login("al"), info.id).await.unwrap();
+    assert!(!host.authenticate(&login("al"), &secret).await.unwrap());
+    refused(host.create_token(&login("al"), "a\nb").await);
+}
+
+#[tokio::test]
+async fn a_webhook_is_registered_once() {
+    let (host, _, _directory) = host().await;
+    host.create_user(&user("al")).await.unwrap();
+    host.ensure_repository(&user("al"), &repo("dev")).await.unwrap();
+    let ensure = async |url: &str| host.ensure_hook(&user("al"), &repo("dev"), url).await;
+    let first = ensure("http://configstore.default/hook").await.unwrap();
+    assert_eq!(ensure("http://configstore.default/hook").await.unwrap(), first);
+    assert_ne!(ensure("https://other/hook").await.unwrap().id, first.id);
+    for bad in ["", "ftp://x", "file:///etc/passwd", "http://a\nb"] {
+        refused(ensure(bad).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_changes_of_one_record_are_all_kept() {
+    let (host, _, _directory) = host().await;
+    let all = (0..20_u8).map(|number| {
+        let host = host.clone();
+        async move {
+            host.create_user(&user("al")).await.unwrap();
+            host.add_key(&user("al"), &format!("k{number}"), &key(number)).await.unwrap().id
+        }
+    });
+    let ids: std::collections::BTreeSet<u64> = futures::future::join_all(all).await.into_iter().collect();
+    assert_eq!((ids.len(), host.keys(&user("al")).await.unwrap().len()), (20, 20));
+    assert_eq!(host.users(&"customer".parse().unwrap()).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_users_are_listed_at_once_and_opened_in_seconds() {
+    let (host, clock, directory) = host().await;
+    for number in 0..1000 {
+        host.create_user(&user(&format!("p{number}"))).await.unwrap();
+    }
+    host.ensure_repository(&user("p7"), &repo("dev")).await.unwrap();
+    let start = Instant::now();
+    assert_eq!(host.users(&"customer".parse().unwrap()).await.unwrap().len(), 1000);
+    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+    host.close().await;
+    drop(host);
+    let start = Instant::now();
+    let host = Embedded::open(Settings::new(directory.path()), clock.clock()).await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert_eq!(host.search_users("p99").await.unwrap().len(), 11);
+}
