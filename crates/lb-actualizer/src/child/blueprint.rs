@@ -1,0 +1,137 @@
+//! Build: what a child's spec becomes, with the hosts that somebody else has taken out.
+
+use std::collections::BTreeMap;
+
+use lb_cluster::{Live, Owner};
+use lb_desired::build::{self, Gateway, Leaf, LeafKind, SpecError, Workspace, projection};
+use lb_desired::crd::{LBGateway, LBWorkspace};
+use lb_desired::settings::Settings;
+use lb_vocab::{Digest, ProducerName, Secret};
+use serde_json::Value;
+
+use super::{Child, ChildKey};
+use crate::hosts;
+
+/// What a child should have.
+#[derive(Clone, Debug)]
+pub(crate) struct Blueprint {
+    /// Its objects, in the order of application. The Secret of a gateway's configuration is not among them.
+    pub leaves: Vec<Leaf>,
+    /// The Secret that has to stand before the Deployment may.
+    pub config: Option<String>,
+}
+
+impl Child {
+    /// The objects of this child, before hosts are withheld.
+    ///
+    /// # Errors
+    /// Where somebody edited the child into something that no object can be built from.
+    pub(crate) fn blueprint(&self, settings: &Settings) -> Result<Blueprint, SpecError> {
+        match self {
+            Self::Workspace(child) => {
+                let leaves = build::workspace(&Workspace::try_from(&child.spec)?, settings);
+                Ok(Blueprint { leaves, config: None })
+            }
+            Self::Gateway(child) => {
+                let leaves = build::gateway(&Gateway::try_from(&child.spec)?, settings);
+                Ok(Blueprint { leaves, config: Some(child.spec.config.name.clone()) })
+            }
+        }
+    }
+
+    /// How an object that this child controls compares with what it should be. `keep` says which hosts it has.
+    pub(crate) fn compare(
+        &self,
+        settings: &Settings,
+        live: &Live<'_>,
+        keep: impl Fn(&str) -> bool,
+    ) -> Comparison {
+        if let (Self::Gateway(child), LeafKind::Secret) = (self, live.kind) {
+            return compare_config(child, settings, live);
+        }
+        let Ok(mut blueprint) = self.blueprint(settings) else { return Comparison::Unknown };
+        hosts::withhold(&mut blueprint.leaves, keep);
+        match blueprint.leaves.iter().find(|leaf| leaf.kind == live.kind && leaf.name == live.name) {
+            Some(leaf) => compare(leaf, live),
+            None => Comparison::Unwanted,
+        }
+    }
+
+    /// Hosts that this child claims.
+    pub(crate) fn hosts(&self, settings: &Settings) -> std::collections::BTreeSet<String> {
+        self.blueprint(settings).map(|blueprint| hosts::of(&blueprint.leaves)).unwrap_or_default()
+    }
+
+    /// The child as the owner of its objects.
+    pub(crate) fn owner(&self) -> Option<Owner> {
+        match self {
+            Self::Workspace(child) => Owner::of::<LBWorkspace>(child.as_ref()),
+            Self::Gateway(child) => Owner::of::<LBGateway>(child.as_ref()),
+        }
+    }
+
+    /// The producer that it belongs to, where its spec says a valid one.
+    pub(crate) fn producer(&self) -> Option<ProducerName> {
+        match self {
+            Self::Workspace(child) => child.spec.producer.parse().ok(),
+            Self::Gateway(child) => child.spec.producer.parse().ok(),
+        }
+    }
+
+    /// Whether it is being deleted.
+    pub(crate) fn is_leaving(&self) -> bool {
+        match self {
+            Self::Workspace(child) => child.metadata.deletion_timestamp.is_some(),
+            Self::Gateway(child) => child.metadata.deletion_timestamp.is_some(),
+        }
+    }
+
+    /// Its key.
+    pub(crate) fn key(&self) -> ChildKey {
+        match self {
+            Self::Workspace(child) => ChildKey::workspace(child),
+            Self::Gateway(child) => ChildKey::gateway(child),
+        }
+    }
+}
+
+/// How a live object compares with a leaf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    /// It is what it should be; the digest is of what it should be.
+    Matches(Digest),
+    /// Somebody changed it.
+    Drifted,
+    /// It should not be there.
+    Unwanted,
+    /// The child is not in a state that says what it should be.
+    Unknown,
+}
+
+fn compare(leaf: &Leaf, live: &Live<'_>) -> Comparison {
+    if projection::matches(&leaf.manifest, live.object) {
+        Comparison::Matches(projection::digest(&leaf.manifest))
+    } else {
+        Comparison::Drifted
+    }
+}
+
+/// The content of a configuration is not in the child, but its digest is: the Secret is what it should be where its
+/// own content has that digest.
+fn compare_config(child: &LBGateway, settings: &Settings, live: &Live<'_>) -> Comparison {
+    if live.name != child.spec.config.name {
+        return Comparison::Unwanted;
+    }
+    let Ok(gateway) = Gateway::try_from(&child.spec) else { return Comparison::Unknown };
+    let Some(files) = files(live.object) else { return Comparison::Drifted };
+    if build::config_reference(&gateway.producer, &gateway.instance, &files) != child.spec.config {
+        return Comparison::Drifted;
+    }
+    compare(&build::gateway_config(&gateway, &files, settings), live)
+}
+
+fn files(secret: &Value) -> Option<BTreeMap<String, Secret>> {
+    let secret: k8s_openapi::api::core::v1::Secret = serde_json::from_value(secret.clone()).ok()?;
+    let data = secret.data.unwrap_or_default().into_iter();
+    data.map(|(name, content)| Some((name, Secret::new(String::from_utf8(content.0).ok()?)))).collect()
+}

@@ -1,0 +1,133 @@
+//! Applying and pruning children, and the configuration of gateways.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lb_cluster::{ApplyError, Child as ChildResource, Intent, Owner, Store, Uid};
+use lb_desired::build::{self, Gateway};
+use lb_desired::crd::LBProducer;
+use lb_desired::plan::{Component, Decision, GatewayPlan, Plan};
+use lb_vocab::Producer;
+
+use super::ProducerError;
+use crate::context::Context;
+
+/// Applies every child that is to be deployed. Everything is tried; the first failure is the answer.
+pub(super) async fn apply(
+    context: &Context,
+    resource: &LBProducer,
+    who: &Producer,
+    plan: &Plan,
+) -> Result<(), ProducerError> {
+    let Some(owner) = Owner::of(resource) else { return Ok(()) };
+    let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
+    let mut failure = None;
+    for (name, spec) in deploys(workspace) {
+        let done = context
+            .cluster
+            .apply_child(&context.stores.workspaces, &owner, &intent(context, who, name, spec))
+            .await;
+        note(&mut failure, format!("LBWorkspace {name}"), done.map(drop));
+    }
+    for (name, planned) in deploys(gateways) {
+        let done = gateway(context, &owner, who, name, planned).await;
+        note(&mut failure, format!("LBGateway {name}"), done);
+    }
+    for (name, spec) in deploys(functions) {
+        let done = context
+            .cluster
+            .apply_child(&context.stores.functions, &owner, &intent(context, who, name, spec))
+            .await;
+        note(&mut failure, format!("LBFunction {name}"), done.map(drop));
+    }
+    failure.map_or(Ok(()), |(what, error)| Err(ProducerError::Apply(who.clone(), what, error)))
+}
+
+fn note(failure: &mut Option<(String, ApplyError)>, what: String, done: Result<(), ApplyError>) {
+    if let Err(error) = done {
+        failure.get_or_insert((what, error));
+    }
+}
+
+fn deploys<T>(component: &Component<T>) -> impl Iterator<Item = (&String, &T)> {
+    component.children.iter().filter_map(|(name, decision)| match decision {
+        Decision::Deploy(spec) => Some((name, spec)),
+        Decision::Withdraw(_) | Decision::Hold(_) => None,
+    })
+}
+
+fn intent<S: Clone>(context: &Context, who: &Producer, name: &str, spec: &S) -> Intent<S> {
+    let labels = [("producer", who.name().as_str()), ("environment", who.environment().as_str())];
+    Intent {
+        namespace: context.settings.desired.namespace(who.name()),
+        name: name.to_owned(),
+        labels: labels
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect::<BTreeMap<_, _>>(),
+        spec: spec.clone(),
+    }
+}
+
+/// A gateway's configuration comes before the child names it, so that a roll-out never waits for it; only a new
+/// gateway, whose uid the configuration needs, is made first.
+async fn gateway(
+    context: &Context,
+    owner: &Owner,
+    who: &Producer,
+    name: &str,
+    planned: &GatewayPlan,
+) -> Result<(), ApplyError> {
+    let intent = intent(context, who, name, &planned.spec);
+    let standing = context.stores.gateways.get(&intent.namespace, name);
+    if let Some(child) = standing.filter(|child| child.metadata.deletion_timestamp.is_none()) {
+        config(context, Owner::of(child.as_ref()), planned).await?;
+        context.cluster.apply_child(&context.stores.gateways, owner, &intent).await.map(drop)
+    } else {
+        context.cluster.apply_child(&context.stores.gateways, owner, &intent).await?;
+        let made = context.stores.gateways.get(&intent.namespace, name);
+        config(context, made.and_then(|child| Owner::of(child.as_ref())), planned).await
+    }
+}
+
+/// Writes a gateway's configuration. Nothing to do where the child is gone again, or its spec is not ours.
+async fn config(context: &Context, owner: Option<Owner>, planned: &GatewayPlan) -> Result<(), ApplyError> {
+    let (Some(owner), Ok(gateway)) = (owner, Gateway::try_from(&planned.spec)) else { return Ok(()) };
+    let leaf = build::gateway_config(&gateway, &planned.config, &context.settings.desired);
+    context.cluster.apply(&context.records, &owner, &leaf).await.map(drop)
+}
+
+/// Removes children that the plan does not have. Needs the plan's permission, kind by kind.
+pub(super) async fn prune(
+    context: &Context,
+    resource: &LBProducer,
+    who: &Producer,
+    plan: &Plan,
+) -> Result<(), ProducerError> {
+    let Some(owner) = Uid::of(resource) else { return Ok(()) };
+    let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
+    let results = [
+        kind(context, &context.stores.gateways, owner, who, gateways).await,
+        kind(context, &context.stores.functions, owner, who, functions).await,
+        kind(context, &context.stores.workspaces, owner, who, workspace).await,
+    ];
+    results.into_iter().collect()
+}
+
+async fn kind<K: ChildResource, T>(
+    context: &Context,
+    store: &Store<K>,
+    owner: Uid,
+    who: &Producer,
+    component: &Component<T>,
+) -> Result<(), ProducerError> {
+    let Some(permission) = &component.complete else { return Ok(()) };
+    let keep = component.children.iter().filter(|(_, decision)| !matches!(decision, Decision::Withdraw(_)));
+    let keep: BTreeSet<String> = keep.map(|(name, _)| name.clone()).collect();
+    let pruned = context.cluster.prune_children(store, owner, who.environment(), &keep, permission).await;
+    let pruned =
+        pruned.map_err(|error| ProducerError::Prune(who.clone(), K::kind(&()).into_owned(), error))?;
+    if pruned.deleted > 0 {
+        tracing::info!(producer = %who, kind = %K::kind(&()), count = pruned.deleted, why = permission.why().words(), "removed");
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! What a plan is made from, and what stands of it, as digests: equal digests need no reading and no writing.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use lb_desired::crd::{Access, LBFunction, LBGateway, LBWorkspace};
+use lb_desired::plan::{Decision, Existing, ExistingFunction, ExistingGateway, Plan, Presence};
+use lb_vocab::{Digest, Limits, Producer, Revision, Timestamp};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// The digest of everything that a plan is made from, beside the children that stand.
+pub(crate) fn digest(
+    revision: &Revision,
+    access: Access,
+    presence: Presence,
+    limits: &Limits,
+    settings: &Digest,
+) -> Digest {
+    let presence = format!("{presence:?}");
+    let inputs = json!({"revision": revision, "access": access, "presence": presence, "limits": limits});
+    Digest::of_parts([inputs.to_string().as_bytes(), settings.as_str().as_bytes()])
+}
+
+/// The children of one environment that stand.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Children {
+    /// The workspace, at most one.
+    pub workspaces: Vec<Arc<LBWorkspace>>,
+    /// Gateways.
+    pub gateways: Vec<Arc<LBGateway>>,
+    /// Functions.
+    pub functions: Vec<Arc<LBFunction>>,
+}
+
+impl Children {
+    /// Those of one environment.
+    pub(crate) fn of(mut self, who: &Producer) -> Self {
+        let environment = who.environment().as_str();
+        self.workspaces.retain(|child| child.spec.environment == environment);
+        self.gateways.retain(|child| child.spec.environment == environment);
+        self.functions.retain(|child| child.spec.environment == environment);
+        self
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { workspaces, gateways, functions } = self;
+        workspaces.is_empty() && gateways.is_empty() && functions.is_empty()
+    }
+
+    /// The digest of their names and specs.
+    pub(crate) fn digest(&self) -> Digest {
+        let workspaces = self.workspaces.iter().map(|child| entry("w", &child.name_any(), &child.spec));
+        let gateways = self.gateways.iter().map(|child| entry("g", &child.name_any(), &child.spec));
+        let functions = self.functions.iter().map(|child| entry("f", &child.name_any(), &child.spec));
+        combine(workspaces.chain(gateways).chain(functions).collect())
+    }
+
+    /// What plan needs to know of them.
+    pub(crate) fn existing(&self) -> Existing {
+        let gateways = self.gateways.iter().filter_map(|child| {
+            Some(ExistingGateway {
+                instance: child.spec.instance.parse().ok()?,
+                id: child.spec.id.clone(),
+                created: created(child.metadata.creation_timestamp.as_ref()),
+                uid: child.metadata.uid.clone().unwrap_or_default(),
+            })
+        });
+        let functions = self.functions.iter().map(|child| ExistingFunction {
+            service: child.spec.service.clone(),
+            commit: child.spec.commit.clone(),
+            digest: child.spec.digest.clone(),
+        });
+        Existing { gateways: gateways.collect(), functions: functions.collect() }
+    }
+}
+
+/// The moment of creation.
+pub(crate) fn created(time: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>) -> Timestamp {
+    let millis = time.map_or(0, |time| time.0.as_millisecond());
+    Timestamp(u64::try_from(millis).unwrap_or_default())
+}
+
+/// The digest that the children will have once a plan is carried out: what is held stays as it stands.
+pub(crate) fn planned(plan: &Plan, standing: &Children) -> Digest {
+    let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
+    let mut entries = Vec::new();
+    for (name, decision) in &workspace.children {
+        entries.extend(will_be(
+            "w",
+            name,
+            decision,
+            |spec| json!(spec),
+            || {
+                standing
+                    .workspaces
+                    .iter()
+                    .find(|child| child.name_any() == *name)
+                    .map(|child| json!(child.spec))
+            },
+        ));
+    }
+    for (name, decision) in &gateways.children {
+        entries.extend(will_be(
+            "g",
+            name,
+            decision,
+            |gateway| json!(gateway.spec),
+            || {
+                standing
+                    .gateways
+                    .iter()
+                    .find(|child| child.name_any() == *name)
+                    .map(|child| json!(child.spec))
+            },
+        ));
+    }
+    for (name, decision) in &functions.children {
+        entries.extend(will_be(
+            "f",
+            name,
+            decision,
+            |spec| json!(spec),
+            || {
+                standing
+                    .functions
+                    .iter()
+                    .find(|child| child.name_any() == *name)
+                    .map(|child| json!(child.spec))
+            },
+        ));
+    }
+    combine(entries)
+}
+
+fn will_be<T>(
+    kind: &str,
+    name: &str,
+    decision: &Decision<T>,
+    spec: impl FnOnce(&T) -> Value,
+    standing: impl FnOnce() -> Option<Value>,
+) -> Option<String> {
+    let spec = match decision {
+        Decision::Deploy(planned) => Some(spec(planned)),
+        Decision::Withdraw(_) => None,
+        Decision::Hold(_) => standing(),
+    };
+    spec.map(|spec| entry(kind, name, &spec))
+}
+
+fn entry<T: Serialize>(kind: &str, name: &str, spec: &T) -> String {
+    format!("{kind} {name} {}", json!(spec))
+}
+
+fn combine(mut entries: Vec<String>) -> Digest {
+    entries.sort();
+    Digest::of_parts(entries.iter().map(String::as_bytes))
+}

@@ -1,0 +1,307 @@
+//! The producer driver: one producer -> its children and their configuration.
+//!
+//! observe -> decode -> plan -> (brake) -> mint -> apply children -> prune children -> report. To follow a push through
+//! the code, read [`environment`] from top to bottom.
+
+mod children;
+mod inputs;
+mod mint;
+mod outcome;
+mod purge;
+mod report;
+
+use std::collections::BTreeMap;
+
+use lb_cluster::{ApiError, ApplyError, Retry};
+use lb_desired::crd::{Access, EnvironmentStatus, LBProducer};
+use lb_desired::plan::{Input, Plan, Presence, plan};
+use lb_http::contract::ClientError;
+use lb_project::Observed;
+use lb_vocab::{
+    Digest, Environment, GitUser, Limits, Producer, ProducerName, Revision, Source, UnknownReason,
+};
+
+pub(crate) use inputs::{Children, created};
+use mint::MintError;
+pub(crate) use outcome::Outcome;
+pub use purge::PURGE;
+
+use crate::context::{Context, Next};
+use crate::jobs::JobError;
+use crate::roster::Standing;
+use crate::{observe, removal, roster};
+
+/// Why a producer's environment is not as git says.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProducerError {
+    /// The configstore does not say whether it is a producer.
+    #[error("ask whether `{0}` is a producer")]
+    Discover(ProducerName, #[source] ClientError),
+    /// Its `LBProducer` could not be made.
+    #[error("make LBProducer `{0}`")]
+    Create(ProducerName, #[source] ApiError),
+    /// Its namespace could not be made.
+    #[error("make the namespace of `{0}`")]
+    Namespace(Producer, #[source] ApiError),
+    /// The plan could not be computed.
+    #[error("plan `{0}`")]
+    Plan(Producer, #[source] JobError),
+    /// The brake's state could not be read or written.
+    #[error("ask the brake about `{0}`")]
+    Brake(Producer, #[source] ApiError),
+    /// Credentials could not be made.
+    #[error("credentials of `{0}`")]
+    Mint(Producer, #[source] MintError),
+    /// A child or a configuration could not be applied.
+    #[error("apply {1} of `{0}`")]
+    Apply(Producer, String, #[source] ApplyError),
+    /// A child could not be removed.
+    #[error("remove {1} of `{0}`")]
+    Prune(Producer, String, #[source] ApiError),
+    /// The status could not be written.
+    #[error("report on `{0}`")]
+    Report(ProducerName, #[source] ApiError),
+    /// A purge did not end.
+    #[error("purge `{0}`")]
+    Purge(ProducerName, #[source] ApiError),
+}
+
+impl ProducerError {
+    /// The variant's name: metric label.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Discover(..) => "Discover",
+            Self::Create(..) => "Create",
+            Self::Namespace(..) => "Namespace",
+            Self::Plan(..) => "Plan",
+            Self::Brake(..) => "Brake",
+            Self::Mint(..) => "Mint",
+            Self::Apply(..) => "Apply",
+            Self::Prune(..) => "Prune",
+            Self::Report(..) => "Report",
+            Self::Purge(..) => "Purge",
+        }
+    }
+
+    /// When to try again.
+    pub(crate) fn retry(&self) -> Retry {
+        match self {
+            Self::Discover(..) | Self::Plan(..) => Retry::Backoff,
+            Self::Create(_, error)
+            | Self::Namespace(_, error)
+            | Self::Brake(_, error)
+            | Self::Prune(_, _, error)
+            | Self::Report(_, error)
+            | Self::Purge(_, error) => error.retry(),
+            Self::Mint(_, error) => error.retry(),
+            Self::Apply(_, _, error) => error.retry(),
+        }
+    }
+}
+
+/// Makes one producer's children match git, in each of its environments.
+///
+/// # Errors
+/// What failed first; the other environments were still worked on, and the status was written.
+pub(crate) async fn reconcile(context: &Context, name: &ProducerName) -> Result<Next, ProducerError> {
+    let Some(resource) = context.stores.producer(name) else { return discover(context, name).await };
+    if resource.metadata.deletion_timestamp.is_some() {
+        return Ok(Next::Settled);
+    }
+    if resource.spec.suspend {
+        return report::suspended(context, name, &resource).await;
+    }
+    let standing = roster::standing(context, name, &resource).await;
+    let mut outcomes = BTreeMap::new();
+    let mut failure = None;
+    let mut next = Next::Settled;
+    for who in producers(name, &resource) {
+        match environment(context, &resource, &who, &standing).await {
+            Ok((outcome, then)) => {
+                next = next.sooner(then);
+                outcomes.insert(who, outcome);
+            }
+            Err(error) => {
+                outcomes.insert(who.clone(), Outcome::failed(noted(&resource, &who), &error));
+                failure.get_or_insert(error);
+            }
+        }
+    }
+    let then = report::report(context, name, &resource, &standing, &outcomes).await?;
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    if purge::wanted(&resource) {
+        purge::finish(context, name, &resource).await?;
+    }
+    Ok(next.sooner(then))
+}
+
+/// A name that no `LBProducer` stands for: a new producer, or nobody.
+async fn discover(context: &Context, name: &ProducerName) -> Result<Next, ProducerError> {
+    let known = roster::is_producer(context, name).await;
+    if known.map_err(|error| ProducerError::Discover(name.clone(), error))? {
+        let created = context.cluster.create_producer(&context.stores.producers, name).await;
+        if created.map_err(|error| ProducerError::Create(name.clone(), error))? {
+            tracing::info!(producer = %name, "a new producer");
+        }
+    }
+    Ok(Next::Settled)
+}
+
+/// The producer in each of its environments; names that do not fit are left out (the API server refuses them).
+fn producers(name: &ProducerName, resource: &LBProducer) -> Vec<Producer> {
+    let environments = resource.spec.environments.iter().filter_map(|text| text.parse::<Environment>().ok());
+    environments.filter_map(|environment| Producer::new(name.clone(), environment).ok()).collect()
+}
+
+fn noted<'a>(resource: &'a LBProducer, who: &Producer) -> Option<&'a EnvironmentStatus> {
+    resource.status.as_ref()?.environments.get(who.environment().as_str())
+}
+
+/// One environment, from git to children.
+async fn environment(
+    context: &Context,
+    resource: &LBProducer,
+    who: &Producer,
+    standing: &Standing,
+) -> Result<(Outcome, Next), ProducerError> {
+    let children = context.stores.children_of(resource).of(who);
+    let case = Case::new(context, resource, who, standing);
+    if let Some(outcome) = case.settled(context, &children) {
+        return Ok((outcome, Next::Settled));
+    }
+    let observed = case.observe(context).await;
+    let revision = case.revision(&observed);
+    let readable = case.is_readable(&observed);
+    let mut plan = case.plan(context, observed, &children).await?;
+    let braked = case.brake(context, &mut plan, &children, &revision).await?;
+    let mut outcome = Outcome { revision: revision.clone(), ..Outcome::default() }.planned(&plan);
+    if outcome.removed.is_none() {
+        context.open_namespace(who).await.map_err(|error| ProducerError::Namespace(who.clone(), error))?;
+        match mint::credentials(context, who, case.credentials_made).await {
+            Ok(()) => outcome.credentials = true,
+            Err(error @ MintError::Lost(_)) => {
+                return Ok((outcome.stalled_by("CredentialsLost", error.to_string()), Next::Retry));
+            }
+            Err(error) => return Err(ProducerError::Mint(who.clone(), error)),
+        }
+    }
+    children::apply(context, resource, who, &plan).await?;
+    children::prune(context, resource, who, &plan).await?;
+    let done = readable && !braked;
+    let inputs = case.inputs(context, &revision);
+    let outcome = outcome.digests(done.then_some(&inputs), &inputs::planned(&plan, &children));
+    context.remember(who, &outcome);
+    Ok((outcome, if done { Next::Settled } else { Next::Retry }))
+}
+
+/// What one run is about, read once.
+struct Case<'a> {
+    who: &'a Producer,
+    status: Option<&'a EnvironmentStatus>,
+    access: Access,
+    presence: Presence,
+    limits: Limits,
+    noted: Revision,
+    credentials_made: bool,
+}
+
+impl<'a> Case<'a> {
+    fn new(context: &Context, resource: &'a LBProducer, who: &'a Producer, standing: &Standing) -> Self {
+        let status = noted(resource, who);
+        let presence = match standing {
+            Standing::Gone { .. } => Presence::Withdrawn,
+            Standing::Unconfirmed(_) if report::is_withdrawn(resource) => Presence::Withdrawn,
+            Standing::Present | Standing::Missing { .. } | Standing::Unconfirmed(_) => Presence::Present,
+        };
+        Self {
+            who,
+            status,
+            access: if purge::wanted(resource) { Access::Disabled } else { resource.spec.access },
+            presence,
+            limits: resource.spec.limits.over(&context.settings.limits),
+            noted: status
+                .and_then(|status| status.attempted.as_ref())
+                .map(Revision::from)
+                .unwrap_or_default(),
+            credentials_made: status.is_some_and(|status| status.credentials_made),
+        }
+    }
+
+    fn inputs(&self, context: &Context, revision: &Revision) -> Digest {
+        inputs::digest(revision, self.access, self.presence, &self.limits, &context.settings_digest)
+    }
+
+    /// Nothing to do: what the plan would be made from is as it was, and so are the children and their
+    /// configuration. Known from memory, or after a start from the status.
+    fn settled(&self, context: &Context, children: &Children) -> Option<Outcome> {
+        let remembered = context.remembered(self.who, self.status)?;
+        let heads = context.heads_of(self.who).filter(|_| self.needs_git());
+        let revision = heads.unwrap_or_else(|| remembered.revision.clone());
+        let same = remembered.is_of(&self.inputs(context, &revision), &children.digest());
+        (same && context.configs_stand(children)).then_some(remembered)
+    }
+
+    /// Whether git has a say: an operator's disable and a withdrawal need none.
+    fn needs_git(&self) -> bool {
+        self.access == Access::Enabled && self.presence == Presence::Present
+    }
+
+    async fn observe(&self, context: &Context) -> Observed {
+        if !self.needs_git() {
+            let unknown =
+                || Source::Unknown(UnknownReason::Unreachable("not read: nothing is to run".into()));
+            return Observed { dev: unknown(), functions: unknown(), openapi: unknown() };
+        }
+        let user = GitUser::of(context.settings.desired.prefix.clone(), self.who.name());
+        observe::observe(&context.git, &user, self.who, &self.noted, &self.limits).await
+    }
+
+    /// What was read; where git has no say, what was read last.
+    fn revision(&self, observed: &Observed) -> Revision {
+        if self.needs_git() { observe::revision(observed) } else { self.noted.clone() }
+    }
+
+    fn is_readable(&self, observed: &Observed) -> bool {
+        let Observed { dev, functions, openapi } = observed;
+        !self.needs_git() || [dev, functions, openapi].iter().all(|source| source.unknown().is_none())
+    }
+
+    async fn plan(
+        &self,
+        context: &Context,
+        observed: Observed,
+        children: &Children,
+    ) -> Result<Plan, ProducerError> {
+        let (who, access, presence, limits) = (self.who.clone(), self.access, self.presence, self.limits);
+        let (existing, settings) = (children.existing(), context.settings.clone());
+        let job = move || {
+            let decoded = lb_project::decode(observed, &who, &limits);
+            plan(&Input {
+                producer: &who,
+                decoded: &decoded,
+                access,
+                presence,
+                existing: &existing,
+                settings: &settings.desired,
+                limits: &limits,
+            })
+        };
+        context.jobs.run(job).await.map_err(|error| ProducerError::Plan(self.who.clone(), error))
+    }
+
+    /// Lets the plan's removals pass the brake; answers whether it holds them.
+    async fn brake(
+        &self,
+        context: &Context,
+        plan: &mut Plan,
+        children: &Children,
+        revision: &Revision,
+    ) -> Result<bool, ProducerError> {
+        let objects = context.stores.removals(&context.records, children, plan);
+        let own_commit = self.noted != *revision;
+        let passed = removal::pass(context, self.who, plan, objects, own_commit).await;
+        passed.map_err(|error| ProducerError::Brake(self.who.clone(), error))
+    }
+}

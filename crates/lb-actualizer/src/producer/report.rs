@@ -1,0 +1,212 @@
+//! Report: at most one status write a run, Events on transitions.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lb_cluster::{ApiError, Tone};
+use lb_desired::crd::{
+    Condition, ConditionStatus, ConditionType, LBProducer, LBProducerStatus, condition, set_condition,
+};
+use lb_vocab::{Producer, ProducerName, Timestamp};
+
+use super::outcome::{self, Outcome, Standing as Child};
+use super::{Children, ProducerError};
+use crate::context::{Context, Next};
+use crate::roster::Standing;
+
+/// A commit that had no effect is noted at most this often.
+const NOTE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Whether the status says that the producer was withdrawn.
+pub(super) fn is_withdrawn(resource: &LBProducer) -> bool {
+    holds(resource, ConditionType::Withdrawn)
+}
+
+fn holds(resource: &LBProducer, kind: ConditionType) -> bool {
+    let conditions = resource.status.iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().any(|c| c.type_ == kind.name() && c.status == ConditionStatus::True.name())
+}
+
+/// Says that nothing is touched.
+pub(super) async fn suspended(
+    context: &Context,
+    name: &ProducerName,
+    resource: &LBProducer,
+) -> Result<Next, ProducerError> {
+    let mut status = resource.status.clone().unwrap_or_default();
+    let message = "spec.suspend is true: nothing is applied and nothing is removed";
+    let suspended = condition(ConditionType::Suspended, ConditionStatus::True, "Suspended", message);
+    set_condition(&mut status.conditions, suspended, context.clock.now());
+    status.observed_generation = resource.metadata.generation;
+    write(context, name, resource, &status).await?;
+    Ok(Next::Settled)
+}
+
+/// Writes what came of a run. A new revision whose children have yet to report is left to their reports, so that a
+/// push costs one status write and not two.
+pub(super) async fn report(
+    context: &Context,
+    name: &ProducerName,
+    resource: &LBProducer,
+    standing: &Standing,
+    outcomes: &BTreeMap<Producer, Outcome>,
+) -> Result<Next, ProducerError> {
+    let now = context.clock.now();
+    let old = resource.status.clone().unwrap_or_default();
+    let mut new = old.clone();
+    new.observed_generation = resource.metadata.generation;
+    let mut under_way = false;
+    let all = context.stores.children_of(resource);
+    for (who, outcome) in outcomes {
+        let children = all.clone().of(who);
+        let as_planned = outcome.stands(&children.digest()) && context.dispatch.still_departing(who) == 0;
+        let environment = new.environments.entry(who.environment().to_string()).or_default();
+        *environment = outcome::environment(environment, outcome, &views(&children), as_planned, now);
+        let applied = environment.conditions.iter().any(|c| c.type_ == "Applied" && c.status == "True");
+        under_way |= !applied && !outcome::notable(outcome);
+    }
+    for condition in whole(context, &new, standing) {
+        set_condition(&mut new.conditions, condition, now);
+    }
+    new.missing_since = match standing {
+        Standing::Present => None,
+        Standing::Missing { since } | Standing::Gone { since } => Some(since.0),
+        Standing::Unconfirmed(_) => old.missing_since,
+    };
+    let next = recheck(context, standing, now);
+    if under_way && new.missing_since == old.missing_since {
+        return Ok(next);
+    }
+    if let Some(wait) = postponed(context, name, &old, &new, now) {
+        return Ok(next.sooner(Next::After(wait)));
+    }
+    if write(context, name, resource, &new).await? {
+        announce(context, resource, &old, &new);
+    }
+    Ok(next)
+}
+
+fn views(children: &Children) -> Vec<Child<'_>> {
+    let workspaces = children.workspaces.iter().map(|child| Child {
+        gateway: false,
+        generation: child.metadata.generation,
+        status: child.status.as_ref(),
+    });
+    let gateways = children.gateways.iter().map(|child| Child {
+        gateway: true,
+        generation: child.metadata.generation,
+        status: child.status.as_ref(),
+    });
+    workspaces.chain(gateways).collect()
+}
+
+/// When to look again whether a missing producer is gone.
+fn recheck(context: &Context, standing: &Standing, now: Timestamp) -> Next {
+    match standing {
+        Standing::Missing { since } => {
+            let over = since.plus(context.settings.producer_grace);
+            Next::After(over.since(now).max(Duration::from_millis(100)))
+        }
+        Standing::Unconfirmed(_) => Next::Retry,
+        Standing::Present | Standing::Gone { .. } => Next::Settled,
+    }
+}
+
+/// How long to wait before a commit without effect is noted; `None`: note it now.
+fn postponed(
+    context: &Context,
+    name: &ProducerName,
+    old: &LBProducerStatus,
+    new: &LBProducerStatus,
+    now: Timestamp,
+) -> Option<Duration> {
+    if old == new || !outcome::same_effect(old, new) {
+        return None;
+    }
+    let mut noted = context.noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let last = noted.get(name).copied();
+    match last.map(|last| now.since(last)).filter(|passed| *passed < NOTE_INTERVAL) {
+        Some(passed) => Some(NOTE_INTERVAL - passed),
+        None => {
+            noted.insert(name.clone(), now);
+            None
+        }
+    }
+}
+
+/// Conditions of the producer as a whole.
+fn whole(context: &Context, status: &LBProducerStatus, standing: &Standing) -> Vec<Condition> {
+    use ConditionStatus::{False, True, Unknown};
+    use ConditionType::{Applied, Disabled, Missing, Ready, Reconciling, Stalled, Suspended, Withdrawn};
+    let grace = context.settings.producer_grace.as_secs();
+    let (missing, withdrawn) = match standing {
+        Standing::Present => {
+            (condition(Missing, False, "Listed", ""), condition(Withdrawn, False, "Listed", ""))
+        }
+        Standing::Missing { .. } => {
+            let message =
+                format!("the configstore does not know it; withdrawn if that is still so after {grace} s");
+            (condition(Missing, True, "NotFound", &message), condition(Withdrawn, False, "Grace", ""))
+        }
+        Standing::Gone { .. } => {
+            let message = format!("the configstore did not know it twice, {grace} s apart");
+            (condition(Missing, True, "NotFound", &message), condition(Withdrawn, True, "NotFound", &message))
+        }
+        Standing::Unconfirmed(why) => {
+            let message =
+                format!("it is not in the list, and the configstore does not say for certain: {why}");
+            (
+                condition(Missing, Unknown, "Unconfirmed", &message),
+                condition(Withdrawn, Unknown, "Unconfirmed", ""),
+            )
+        }
+    };
+    let mut conditions = vec![missing, withdrawn, condition(Suspended, False, "Active", "")];
+    for kind in [Applied, Ready] {
+        conditions.extend(summary(status, kind, False));
+    }
+    for kind in [Reconciling, Stalled, Disabled] {
+        conditions.extend(summary(status, kind, True));
+    }
+    conditions
+}
+
+/// A condition over all environments: the first of them that is `decisive` says it for all.
+fn summary(status: &LBProducerStatus, kind: ConditionType, decisive: ConditionStatus) -> Option<Condition> {
+    let of = |environment: &lb_desired::crd::EnvironmentStatus| {
+        environment.conditions.iter().find(|c| c.type_ == kind.name()).cloned()
+    };
+    let all = || status.environments.values().filter_map(of);
+    all().find(|c| c.status == decisive.name()).or_else(|| all().next())
+}
+
+async fn write(
+    context: &Context,
+    name: &ProducerName,
+    resource: &LBProducer,
+    status: &LBProducerStatus,
+) -> Result<bool, ProducerError> {
+    let written: Result<bool, ApiError> =
+        context.cluster.write_status(&context.stores.producers, resource, status).await;
+    written.map_err(|error| ProducerError::Report(name.clone(), error))
+}
+
+/// An Event for each condition of the producer that turned.
+fn announce(context: &Context, resource: &LBProducer, old: &LBProducerStatus, new: &LBProducerStatus) {
+    for condition in &new.conditions {
+        let before = old.conditions.iter().find(|c| c.type_ == condition.type_);
+        let turned = before.map_or(condition.status == "True", |before| before.status != condition.status);
+        let bad = ["Stalled", "Missing", "Withdrawn"].contains(&condition.type_.as_str())
+            && condition.status == "True"
+            || condition.type_ == ConditionType::Applied.name() && condition.reason == outcome::HELD;
+        if turned
+            && (bad
+                || condition.type_ == ConditionType::Applied.name()
+                || condition.type_ == ConditionType::Disabled.name())
+        {
+            let tone = if bad { Tone::Warning } else { Tone::Normal };
+            let message = if condition.message.is_empty() { &condition.type_ } else { &condition.message };
+            context.events.note(resource, tone, &condition.reason, message);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The workers: take a key, run its driver, and say when the key wants to be worked on again.
+
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use lb_cluster::{ApiError, Retry};
+use rand::Rng;
+
+use crate::context::{Context, Key, Next};
+use crate::queue::Class;
+use crate::{child, producer};
+
+/// The first wait after a failure; doubled each time,
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// up to this.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Failures of each key since its last success.
+#[derive(Debug, Default)]
+pub(crate) struct Failures(Mutex<HashMap<Key, u32>>);
+
+impl Failures {
+    fn wait(&self, key: &Key) -> Duration {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(key.clone()).or_default();
+        let wait = FIRST_WAIT.saturating_mul(1 << (*count).min(6)).min(LONGEST_WAIT);
+        *count += 1;
+        // Whoever failed together is not tried again together.
+        wait.mul_f64(rand::rng().random_range(0.5..1.0))
+    }
+
+    fn forget(&self, key: &Key) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+/// Works until the queue is closed.
+pub(crate) async fn work(context: Arc<Context>, failures: Arc<Failures>) {
+    while let Some(key) = context.dispatch.queue.take().await {
+        context.metrics.waiting(context.dispatch.queue.depth().0);
+        let begin = Instant::now();
+        let (controller, result) = run(&context, &key).await;
+        let label = match &result {
+            Ok(_) => "ok",
+            Err(failure) => failure.name,
+        };
+        context.metrics.ran(controller, label, begin.elapsed());
+        again(&context, &failures, &key, result);
+        context.dispatch.queue.done(&key);
+    }
+}
+
+/// A driver's failure, as far as the worker cares.
+struct Failure {
+    name: &'static str,
+    retry: Retry,
+    error: Box<dyn Error + Send + Sync>,
+}
+
+async fn run(context: &Context, key: &Key) -> (&'static str, Result<Next, Failure>) {
+    match key {
+        Key::Producer(name) => {
+            let done = producer::reconcile(context, name).await;
+            let failure = |error: producer::ProducerError| Failure {
+                name: error.name(),
+                retry: error.retry(),
+                error: error.into(),
+            };
+            ("producer", done.map_err(failure))
+        }
+        Key::Child(child) => {
+            let done = child::reconcile(context, child).await;
+            let failure = |error: child::ChildError| Failure {
+                name: error.name(),
+                retry: error.retry(),
+                error: error.into(),
+            };
+            ("child", done.map_err(failure))
+        }
+        Key::Orphans(uid) => {
+            let done = orphans(context, *uid).await;
+            let failure =
+                |error: ApiError| Failure { name: error.name(), retry: error.retry(), error: error.into() };
+            ("orphans", done.map_err(failure))
+        }
+    }
+}
+
+/// Removes what a child controlled that is gone: explicitly, because a cluster's garbage collector may be slow.
+async fn orphans(context: &Context, uid: lb_cluster::Uid) -> Result<Next, ApiError> {
+    if context.stores.owner(uid).is_some() {
+        return Ok(Next::Settled);
+    }
+    let pruned = context.cluster.prune(&context.records, uid, &BTreeSet::new()).await?;
+    if pruned.remaining == 0 {
+        context.dispatch.departed(uid);
+    }
+    Ok(Next::Settled)
+}
+
+fn again(context: &Context, failures: &Failures, key: &Key, result: Result<Next, Failure>) {
+    let queue = &context.dispatch.queue;
+    match result {
+        Ok(Next::Settled) => failures.forget(key),
+        Ok(Next::After(wait)) => {
+            failures.forget(key);
+            queue.nudge_after(key.clone(), Class::Resync, wait);
+        }
+        Ok(Next::Retry) => queue.nudge_after(key.clone(), Class::Resync, failures.wait(key)),
+        Err(Failure { retry, error, .. }) => {
+            let wait = match retry {
+                Retry::Soon => Some(Duration::ZERO),
+                Retry::Backoff => Some(failures.wait(key)),
+                Retry::After(wait) => Some(wait),
+                Retry::Never => None,
+            };
+            match retry {
+                Retry::Soon => tracing::debug!(?key, error = describe(error.as_ref()), "again"),
+                Retry::Backoff | Retry::After(_) | Retry::Never => {
+                    tracing::warn!(?key, error = describe(error.as_ref()), again_in = ?wait, "not done");
+                }
+            }
+            if let Some(wait) = wait {
+                queue.nudge_after(key.clone(), Class::Resync, wait);
+            }
+        }
+    }
+}
+
+/// An error with its causes.
+pub(crate) fn describe(error: &(dyn Error + Send + Sync + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
