@@ -37,13 +37,13 @@ pub enum Applied {
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// An object of this name exists and was never ours. It is not adopted.
-    #[error("{kind} {name} exists and is not ours (managed by {}): remove it, or let it be adopted by a command", .managers.join(", "))]
+    #[error("{kind} {name} exists and is not ours{}: remove it first", managed_by(.managers))]
     Foreign {
         /// The object's kind.
         kind: String,
         /// Its name.
         name: String,
-        /// Who manages its fields.
+        /// Who manages its fields, where it had to be looked at.
         managers: Vec<String>,
         /// The fields that we would set and they have, as paths; empty where none conflicts.
         fields: Vec<String>,
@@ -120,7 +120,8 @@ enum Only {
 
 impl<'a> Target<'a> {
     fn new(owner: &'a Owner, leaf: &'a Leaf) -> Self {
-        let namespace = leaf.manifest.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+        let namespace =
+            leaf.manifest.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
         let collection = Collection::of_leaf(leaf.kind, &Scope::Namespace(namespace.to_owned()));
         Self { leaf, namespace, owner, collection }
     }
@@ -136,8 +137,7 @@ impl<'a> Target<'a> {
     /// The manifest to send.
     fn manifest(&self, only: &Only, autoscaled: bool) -> Value {
         let manifest = &self.leaf.manifest;
-        let mut manifest =
-            if autoscaled { projection::without_replicas(manifest) } else { manifest.clone() };
+        let mut manifest = if autoscaled { projection::without_replicas(manifest) } else { manifest.clone() };
         if let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.insert("ownerReferences".into(), Value::Array(vec![self.owner.reference()]));
             match only {
@@ -301,7 +301,8 @@ impl Cluster {
 
     async fn remove(&self, target: &Target<'_>, live: &Value, extras: Vec<Value>) -> Result<Value, ApiError> {
         let attempt = format!("remove what is foreign from {} {}", target.kind(), target.leaf.name);
-        let version = live.pointer("/metadata/resourceVersion").and_then(Value::as_str).and_then(Version::parse);
+        let version =
+            live.pointer("/metadata/resourceVersion").and_then(Value::as_str).and_then(Version::parse);
         let version = version.ok_or_else(|| ApiError::Malformed {
             attempt: attempt.clone(),
             what: "an object without a version".to_owned(),
@@ -309,6 +310,10 @@ impl Cluster {
         let operations = std::iter::once(only_at(version)).chain(extras).collect();
         self.json_patch(&target.collection, &target.leaf.name, None, patch_of(&attempt, operations)?).await
     }
+}
+
+fn managed_by(managers: &[String]) -> String {
+    if managers.is_empty() { String::new() } else { format!(" (managed by {})", managers.join(", ")) }
 }
 
 fn removals(pointers: &[String]) -> Vec<Value> {
@@ -343,10 +348,12 @@ impl Cluster {
     /// Creates an object where there is none of its name, without owner. Answers what stands: the new one, or the one
     /// that was there, which is not touched.
     pub(crate) async fn create_if_absent(&self, leaf: &Leaf) -> Result<(Applied, Value), ApiError> {
-        let namespace = leaf.manifest.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+        let namespace =
+            leaf.manifest.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
         let collection = Collection::of_leaf(leaf.kind, &Scope::Namespace(namespace.to_owned()));
         let attempt = format!("create {} {}", leaf.kind.kind(), leaf.name);
-        let parameters = kube::api::PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        let parameters =
+            kube::api::PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.to_owned()) };
         let request = collection.request().create(&parameters, leaf.manifest.to_string().into_bytes());
         match self.send(&attempt, request).await {
             Ok(object) => Ok((Applied::Created, object)),

@@ -300,4 +300,40 @@ mod tests {
         assert_eq!((cache.count(Uid::parse("1")), cache.count(Uid::parse("2"))), (0, 0));
         assert!(cache.owned.is_empty());
     }
+
+    /// Kilobytes of this process in memory.
+    fn resident() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_hundred_thousand_records_fit_into_fifty_megabytes() {
+        use crate::records::{Record, Rollout, State};
+        let owners: Vec<Uid> = (0..20_000).map(|n| Uid::parse(&n.to_string())).collect();
+        let mut cache = Cache::default();
+        let before = resident();
+        for n in 0..100_000_u64 {
+            let name = format!("gateway-producer{:05}-dev-instance{}", n / 5, n % 5);
+            let record = Record {
+                uid: Uid::parse(&name),
+                version: Version(n + 1),
+                owner: Some(owners[usize::try_from(n / 5).unwrap()]),
+                ours: true,
+                state: State::Matches([7; 32]),
+                rollout: Rollout::Done,
+                autoscaled: false,
+                deleting: false,
+            };
+            cache.seen(&Key::new("customer", &name), record);
+        }
+        let kilobytes = resident() - before;
+        assert_eq!(cache.len(), 100_000);
+        assert!(
+            kilobytes < 50 * 1024,
+            "{kilobytes} KiB for 100,000 records: {} bytes each",
+            kilobytes * 1024 / 100_000
+        );
+    }
 }

@@ -98,7 +98,8 @@ impl Cluster {
         subresource: Option<&str>,
         operations: json_patch::Patch,
     ) -> Result<Value, ApiError> {
-        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let parameters =
+            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::<()>::Json(operations);
         let request = match subresource {
             None => to.request().patch(name, &parameters, &patch),

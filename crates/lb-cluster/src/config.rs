@@ -1,12 +1,15 @@
-//! State of ours in ConfigMaps: read with its version, written only where that has not moved.
+//! State of ours in ConfigMaps: read with its version, written only where that has not moved. Written by patches: the
+//! control plane has no right to `update` them.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{ObjectMeta, PostParams};
 use kube::Api;
+use kube::api::PostParams;
 use lb_desired::crd::FIELD_MANAGER;
+use serde_json::json;
 
+use crate::collection::{Collection, Scope, only_at, patch_of};
 use crate::connect::Cluster;
 use crate::error::ApiError;
 use crate::identity::Version;
@@ -29,7 +32,7 @@ impl Cluster {
         let attempt = format!("read ConfigMap {name}");
         let maps: Api<ConfigMap> = Api::namespaced(self.client().clone(), namespace);
         let Some(map) = self.call(&attempt, maps.get_opt(name)).await? else { return Ok(None) };
-        let version = version(&attempt, &map)?;
+        let version = Version::of(&map).ok_or_else(|| unversioned(&attempt))?;
         Ok(Some(Config { data: map.data.unwrap_or_default(), version }))
     }
 
@@ -45,25 +48,24 @@ impl Cluster {
         over: Option<Version>,
     ) -> Result<Version, ApiError> {
         let attempt = format!("write ConfigMap {name}");
-        let maps: Api<ConfigMap> = Api::namespaced(self.client().clone(), namespace);
-        let metadata = ObjectMeta {
-            name: Some(name.to_owned()),
-            resource_version: over.map(|version| version.to_string()),
-            ..ObjectMeta::default()
-        };
-        let map = ConfigMap { metadata, data: Some(data.clone()), ..ConfigMap::default() };
-        let parameters = PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        let maps = Collection::new("v1", "configmaps", "ConfigMap", &Scope::Namespace(namespace.to_owned()));
         let written = match over {
-            None => self.call(&attempt, maps.create(&parameters, &map)).await?,
-            Some(_) => self.call(&attempt, maps.replace(name, &parameters, &map)).await?,
+            None => {
+                let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data});
+                let parameters = PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.to_owned()) };
+                let request = maps.request().create(&parameters, map.to_string().into_bytes());
+                self.send(&attempt, request).await?
+            }
+            Some(version) => {
+                let operations = vec![only_at(version), json!({"op": "add", "path": "/data", "value": data})];
+                self.json_patch(&maps, name, None, patch_of(&attempt, operations)?).await?
+            }
         };
-        version(&attempt, &written)
+        let version = written["metadata"]["resourceVersion"].as_str().and_then(Version::parse);
+        version.ok_or_else(|| unversioned(&attempt))
     }
 }
 
-fn version(attempt: &str, map: &ConfigMap) -> Result<Version, ApiError> {
-    Version::of(map).ok_or_else(|| ApiError::Malformed {
-        attempt: attempt.to_owned(),
-        what: "an object without a version".to_owned(),
-    })
+fn unversioned(attempt: &str) -> ApiError {
+    ApiError::Malformed { attempt: attempt.to_owned(), what: "an object without a version".to_owned() }
 }

@@ -128,6 +128,8 @@ impl Cluster {
     /// # Errors
     /// Where the target cannot be used: what, and why.
     pub async fn connect(target: &Target, options: &Options) -> Result<Self, ConnectError> {
+        // kube takes the process's TLS provider; one that is installed already is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut config = read(target).await?;
         let agent = HeaderValue::from_str(&options.user_agent)
             .map_err(|_| ConnectError::UserAgent(options.user_agent.clone()))?;
@@ -200,7 +202,16 @@ async fn read(target: &Target) -> Result<Config, ConnectError> {
             let fail = |source| ConnectError::Kubeconfig { path: path.clone(), source: Box::new(source) };
             let file = Kubeconfig::read_from(path).map_err(fail)?;
             let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
-            Config::from_custom_kubeconfig(file, &options).await.map_err(fail)
+            // A proxy of the environment is for the world outside; one that the file names is for this cluster.
+            let proxied = file
+                .clusters
+                .iter()
+                .any(|named| named.cluster.as_ref().is_some_and(|cluster| cluster.proxy_url.is_some()));
+            let mut config = Config::from_custom_kubeconfig(file, &options).await.map_err(fail)?;
+            if !proxied {
+                config.proxy_url = None;
+            }
+            Ok(config)
         }
     }
 }

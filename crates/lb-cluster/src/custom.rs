@@ -121,7 +121,8 @@ impl<K> Clone for Held<K> {
 
 impl<K: Custom> Held<K> {
     fn read(mut value: Value) -> Option<Self> {
-        let ours = managers(&value).any(|(manager, operation)| manager == FIELD_MANAGER && operation == "Apply");
+        let ours =
+            managers(&value).any(|(manager, operation)| manager == FIELD_MANAGER && operation == "Apply");
         let metadata = value.get_mut("metadata")?.as_object_mut()?;
         metadata.remove("managedFields");
         let owner = controller(value.get("metadata")?).and_then(|owner| owner.get("uid")?.as_str());
@@ -201,7 +202,8 @@ impl<K: Custom> Store<K> {
             Watched { collection: Collection::of::<K>(scope), labels: None, health: shared.health.clone() };
         let tasks = Arc::<Tasks>::default();
         let (follow, cluster) = (Arc::clone(&shared), cluster.clone());
-        let task = tokio::spawn(async move { watch::run(&cluster, &watched, |told| follow.told(told)).await });
+        let task =
+            tokio::spawn(async move { watch::run(&cluster, &watched, |told| follow.told(told)).await });
         tasks.add(task.abort_handle());
         Self { shared, tasks }
     }

@@ -168,7 +168,10 @@ mod tests {
     use super::*;
 
     fn refused(code: u16, message: &str) -> ApiError {
-        ApiError::new("apply Service s", kube::Error::Api(Status::failure(message, "R").with_code(code).boxed()))
+        ApiError::new(
+            "apply Service s",
+            kube::Error::Api(Status::failure(message, "R").with_code(code).boxed()),
+        )
     }
 
     #[test]
@@ -195,9 +198,6 @@ mod tests {
 
     #[test]
     fn the_text_says_what_was_attempted() {
-        assert_eq!(
-            refused(422, "bad").to_string(),
-            "apply Service s: the API server refused: bad (422 R)"
-        );
+        assert_eq!(refused(422, "bad").to_string(), "apply Service s: the API server refused: bad (422 R)");
     }
 }

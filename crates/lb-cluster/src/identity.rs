@@ -117,7 +117,9 @@ mod tests {
     fn a_uuid_is_written_as_it_was_read_and_other_text_equals_no_uuid() {
         let text = "0ca50968-f2a5-4f2f-a008-a9b982411813";
         assert_eq!(Uid::parse(text).to_string(), text);
-        for other in ["", "1", "0CA50968-F2A5-4F2F-A008-A9B982411813", "0ca50968f2a54f2fa008a9b982411813", "é"] {
+        for other in
+            ["", "1", "0CA50968-F2A5-4F2F-A008-A9B982411813", "0ca50968f2a54f2fa008a9b982411813", "é"]
+        {
             assert_ne!(Uid::parse(other), Uid::parse(text), "{other}");
             assert_ne!(Uid::parse(other).to_string(), other);
         }

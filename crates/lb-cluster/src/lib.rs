@@ -60,8 +60,6 @@ pub use identity::{Owner, Uid, Version};
 pub use lease::{Election, Leadership, LeaseSettings};
 pub use producer::{CONFIRM_DELETE, OPERATOR};
 pub use prune::Pruned;
-pub use records::{
-    Change, Entry, Judge, Labels, Live, Record, Records, Rollout, SELECTOR, State, Verdict,
-};
+pub use records::{Change, Entry, Judge, Labels, Live, Record, Records, Rollout, SELECTOR, State, Verdict};
 pub use requests::{Requests, Verb};
 pub use secret::SecretData;

@@ -2,6 +2,7 @@
 
 use kube::Resource;
 use kube::api::{Patch, PatchParams};
+pub use lb_desired::crd::CONFIRM_DELETE;
 use lb_desired::crd::LBProducer;
 use lb_vocab::ProducerName;
 use serde_json::{Value, json};
@@ -14,8 +15,6 @@ use crate::identity::{Uid, Version};
 
 /// The field manager of what operators change: another one than the Actualizer's, so that it never takes theirs back.
 pub const OPERATOR: &str = "lunchbadger-cli";
-/// Without this annotation, whose value is the producer's name, no `LBProducer` is deleted.
-pub const CONFIRM_DELETE: &str = "lunchbadger.io/confirm-delete";
 
 impl Cluster {
     /// Makes a producer with everything at its default. `false`: it is there already, and is not touched.
@@ -58,7 +57,8 @@ impl Cluster {
             Err(error) => return Err(error),
         };
         let text = |field: &str| confirmed["metadata"][field].as_str().unwrap_or_default();
-        self.delete(&all, name.as_str(), Uid::parse(text("uid")), Version::parse(text("resourceVersion"))).await
+        self.delete(&all, name.as_str(), Uid::parse(text("uid")), Version::parse(text("resourceVersion")))
+            .await
     }
 
     /// Changes a resource as an operator does: a JSON merge patch of spec or annotations.

@@ -60,7 +60,8 @@ impl Verb {
     }
 
     fn of<B>(request: &Request<B>) -> Self {
-        let watch = || request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"));
+        let watch =
+            || request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"));
         match *request.method() {
             Method::POST => Self::Create,
             Method::PUT => Self::Update,
@@ -195,7 +196,12 @@ mod tests {
 
     use super::*;
 
-    async fn send(requests: &Requests, method: Method, uri: &str, answer: Response<()>) -> Result<u16, BoxError> {
+    async fn send(
+        requests: &Requests,
+        method: Method,
+        uri: &str,
+        answer: Response<()>,
+    ) -> Result<u16, BoxError> {
         let answer = std::sync::Mutex::new(Some(answer));
         let inner = service_fn(move |_: Request<()>| {
             let answer = answer.lock().unwrap().take().unwrap();

@@ -58,10 +58,8 @@ fn secrets(namespace: &str) -> Collection {
 }
 
 fn contents(name: &str, object: Value) -> Result<SecretData, ApiError> {
-    let malformed = |what: &str| ApiError::Malformed {
-        attempt: format!("read Secret {name}"),
-        what: what.to_owned(),
-    };
+    let malformed =
+        |what: &str| ApiError::Malformed { attempt: format!("read Secret {name}"), what: what.to_owned() };
     let secret: SecretObject = serde_json::from_value(object).map_err(|_| malformed("it is no Secret"))?;
     let mut data = SecretData::new();
     for (key, value) in secret.data.unwrap_or_default() {

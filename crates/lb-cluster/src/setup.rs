@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
+use kube::api::PostParams;
 use kube::runtime::wait::{await_condition, conditions};
-use serde_json::{Value, json};
+use lb_desired::crd::FIELD_MANAGER;
+use serde_json::json;
 
 use crate::collection::{Collection, Manner, Scope};
 use crate::connect::Cluster;
@@ -57,25 +59,28 @@ impl Cluster {
         }
     }
 
-    /// Makes a namespace with these labels where there is none, or gives it the labels that it lacks. One that has
-    /// them is only read.
+    /// Makes a namespace with these labels where there is none. One that is there is the operator's: it is only read.
+    /// `false`: it was there.
     ///
     /// # Errors
-    /// Where it can neither be read nor made, and where somebody else set one of the labels otherwise (a conflict).
+    /// Where it can neither be read nor made.
     pub async fn ensure_namespace(
         &self,
         name: &str,
         labels: &BTreeMap<String, String>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<bool, ApiError> {
         let all = Collection::new("v1", "namespaces", "Namespace", &Scope::Everywhere);
-        let labelled = |namespace: &Value| {
-            labels.iter().all(|(key, value)| namespace["metadata"]["labels"][key] == json!(value))
-        };
-        if self.get(&all, name).await?.is_some_and(|namespace| labelled(&namespace)) {
-            return Ok(());
+        if self.get(&all, name).await?.is_some() {
+            return Ok(false);
         }
         let manifest =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
-        self.server_side_apply(&all, name, &manifest, Manner::default()).await.map(|_| ())
+        let parameters = PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        let request = all.request().create(&parameters, manifest.to_string().into_bytes());
+        match self.send(&format!("create Namespace {name}"), request).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_conflict() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! (a paused leader's write is refused). Server-side apply would note the path of every finding in `managedFields`
 //! twice over and could not say "only at this version" without our sending the spec, too.
 
+use kube::api::ObjectMeta;
 use kube::core::object::HasStatus;
 use serde_json::{Value, json};
 
@@ -28,14 +29,18 @@ impl Cluster {
         let (namespace, name) =
             (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
         let attempt = format!("report the status of {} {name}", K::kind(&()));
-        // What a status write of ours changed is not what the caller looked at, and does not stand in its way.
-        let held = store.held(namespace, name);
-        let known = held.as_ref().map_or(object, |held| held.object.as_ref());
+        // A newer version of the same generation differs from what the caller looked at by its status (ours) or its
+        // labels: that does not stand in the way.
+        let held = store.held(namespace, name).map(|held| held.object);
+        let known = match &held {
+            Some(held) if same_spec(meta, held.meta()) => held.as_ref(),
+            Some(_) | None => object,
+        };
         if known.status() == Some(status) {
             return Ok(false);
         }
         let malformed = |what: &str| ApiError::Malformed { attempt: attempt.clone(), what: what.to_owned() };
-        let version = Version::of(object).ok_or_else(|| malformed("an object without a version"))?;
+        let version = Version::of(known).ok_or_else(|| malformed("an object without a version"))?;
         let value = serde_json::to_value(status).map_err(|_| malformed("the status is not JSON"))?;
         let operations: Vec<Value> =
             vec![only_at(version), json!({"op": "add", "path": "/status", "value": value})];
@@ -46,4 +51,8 @@ impl Cluster {
         store.enter(&attempt, written)?;
         Ok(true)
     }
+}
+
+fn same_spec(one: &ObjectMeta, other: &ObjectMeta) -> bool {
+    one.uid == other.uid && one.generation == other.generation
 }

@@ -209,3 +209,81 @@ fn advance(
 fn version(object: &Value) -> Option<Version> {
     Version::parse(object.pointer("/metadata/resourceVersion")?.as_str()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn tell(progress: &mut Progress, events: &[Value]) -> (Vec<String>, Option<&'static str>) {
+        let mut told = Vec::new();
+        for event in events {
+            let event = serde_json::from_value(event.clone()).unwrap();
+            let end = advance("watch Secret", event, progress, &mut |one| {
+                told.push(match one {
+                    Told::Restarted => "restarted".to_owned(),
+                    Told::Applied(object) => format!("applied {}", object["metadata"]["name"]),
+                    Told::Gone(object) => format!("gone {}", object["metadata"]["name"]),
+                    Told::Synced(version) => format!("synced {version}"),
+                    Told::Passed(version) => format!("passed {version}"),
+                })
+            });
+            match end {
+                None => {}
+                Some(End::Closed) => return (told, Some("closed")),
+                Some(End::Expired) => return (told, Some("expired")),
+                Some(End::Broken(_)) => return (told, Some("broken")),
+            }
+        }
+        (told, None)
+    }
+
+    fn event(kind: &str, name: &str, version: &str) -> Value {
+        json!({"type": kind, "object": {"metadata": {"name": name, "resourceVersion": version}}})
+    }
+
+    fn bookmark(version: &str, end: bool) -> Value {
+        let annotations = if end { json!({"k8s.io/initial-events-end": "true"}) } else { json!({}) };
+        json!({"type": "BOOKMARK", "object": {"apiVersion": "v1", "kind": "Secret",
+            "metadata": {"resourceVersion": version, "annotations": annotations}}})
+    }
+
+    fn error(code: u16) -> Value {
+        json!({"type": "ERROR", "object": {"kind": "Status", "code": code, "message": "m", "reason": "Expired"}})
+    }
+
+    #[test]
+    fn a_list_is_complete_only_with_its_bookmark() {
+        let mut progress = Progress::default();
+        let (told, end) = tell(&mut progress, &[event("ADDED", "a", "7"), bookmark("8", false)]);
+        assert_eq!((told, end), (vec!["applied \"a\"".to_owned()], None));
+        assert_eq!(progress.at, None, "a list that broke off begins again");
+        let (told, _) =
+            tell(&mut progress, &[bookmark("9", true), event("DELETED", "a", "12"), bookmark("20", false)]);
+        assert_eq!(told, ["synced 9", "gone \"a\"", "passed 20"]);
+        assert_eq!(progress.at, Some(Version(20)));
+    }
+
+    #[test]
+    fn a_server_that_forgot_our_place_is_told_from_one_that_is_broken() {
+        for (code, expected) in [(410, "expired"), (500, "broken"), (403, "broken")] {
+            let mut progress = Progress { at: Some(Version(5)), moved: false };
+            let (told, end) =
+                tell(&mut progress, &[event("MODIFIED", "a", "6"), error(code), event("ADDED", "b", "7")]);
+            assert_eq!((told.len(), end), (1, Some(expected)), "{code}");
+            assert_eq!(progress.at, Some(Version(6)));
+        }
+    }
+
+    #[test]
+    fn an_object_without_a_version_is_not_passed_over() {
+        for bad in
+            [event("ADDED", "a", ""), event("DELETED", "a", "x"), json!({"type": "ADDED", "object": null})]
+        {
+            let (told, end) =
+                tell(&mut Progress { at: Some(Version(5)), moved: false }, std::slice::from_ref(&bad));
+            assert_eq!((told.len(), end), (0, Some("broken")), "{bad}");
+        }
+    }
+}

@@ -115,7 +115,8 @@ impl Records {
         Self { shared: Arc::new(shared), tasks: Arc::default() }
     }
 
-    /// Watches a kind in a scope, once however often it is called.
+    /// Watches a kind in a scope, once however often it is called. Let the stores that the judge looks into be synced
+    /// first: an object whose owner it does not know is [`State::Unknown`] until it changes or is applied to.
     ///
     /// Secrets are watched per namespace, so that a Role there is enough.
     pub fn watch(&self, cluster: &Cluster, kind: LeafKind, scope: &Scope) {
@@ -226,7 +227,9 @@ impl Records {
         let watches = self.shared.watches.read().unwrap_or_else(PoisonError::into_inner);
         let mut entries: Vec<Entry> = watches
             .iter()
-            .flat_map(|((kind, _), watch)| pick(&watch.cache).into_iter().map(|(key, record)| (*kind, key, record)))
+            .flat_map(|((kind, _), watch)| {
+                pick(&watch.cache).into_iter().map(|(key, record)| (*kind, key, record))
+            })
             .map(|(kind, key, record)| (kind, key.namespace, key.name, record))
             .collect();
         entries.sort_by(|a, b| (a.0, &a.1, &a.2).cmp(&(b.0, &b.1, &b.2)));

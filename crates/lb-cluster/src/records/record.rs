@@ -136,8 +136,13 @@ impl<'a> Live<'a> {
             namespace: metadata.get("namespace")?.as_str()?,
             name: metadata.get("name")?.as_str()?,
             owner: controller(metadata).and_then(|owner| owner.get("uid")?.as_str()).map(Uid::parse),
-            ours: managers(object).any(|(manager, operation)| manager == FIELD_MANAGER && operation == "Apply"),
-            labels: Labels { producer: label("producer"), environment: label("environment"), app: label("app") },
+            ours: managers(object)
+                .any(|(manager, operation)| manager == FIELD_MANAGER && operation == "Apply"),
+            labels: Labels {
+                producer: label("producer"),
+                environment: label("environment"),
+                app: label("app"),
+            },
             object,
         })
     }
@@ -233,7 +238,8 @@ mod tests {
         for object in [json!(null), json!({}), json!({"metadata": []}), json!({"metadata": {"name": 7}})] {
             assert!(Live::read(LeafKind::Secret, &object).is_none(), "{object}");
         }
-        let headless = json!({"metadata": {"name": "s", "namespace": "n", "resourceVersion": "x", "uid": "u"}});
+        let headless =
+            json!({"metadata": {"name": "s", "namespace": "n", "resourceVersion": "x", "uid": "u"}});
         assert!(Live::read(LeafKind::Secret, &headless).unwrap().record(State::Drifted).is_none());
     }
 
@@ -246,15 +252,26 @@ mod tests {
 
     #[test]
     fn a_rollout_is_done_when_only_new_pods_are_left_and_serve() {
-        let deployment = |status: Value| json!({
-            "metadata": {"generation": 2}, "spec": {"replicas": 2}, "status": status
-        });
+        let deployment = |status: Value| {
+            json!({
+                "metadata": {"generation": 2}, "spec": {"replicas": 2}, "status": status
+            })
+        };
         let at = |ready| Rollout::Progressing { ready, wanted: 2 };
         for (status, expected) in [
             (json!({}), at(0)),
-            (json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}), at(0)),
-            (json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1}), at(1)),
-            (json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 2}), at(2)),
+            (
+                json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}),
+                at(0),
+            ),
+            (
+                json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1}),
+                at(1),
+            ),
+            (
+                json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 2}),
+                at(2),
+            ),
             (
                 json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}),
                 Rollout::Done,
