@@ -6,6 +6,7 @@ mod errors;
 mod files;
 mod guard;
 mod limits;
+mod remote;
 mod routes;
 mod settings;
 mod smart_http;
@@ -39,6 +40,7 @@ struct App {
     host: Arc<dyn GitHost>,
     prefix: Prefix,
     hook_url: String,
+    previews: remote::Previews,
     limits: limits::Limits,
     metrics: Metrics,
     shutdown: CancellationToken,
@@ -67,13 +69,15 @@ impl Server {
     ) -> Result<Self, ServeError> {
         let authenticator =
             settings.auth.authenticator(AUDIENCE, clock)?.passwords(Arc::new(HostPasswords(host.clone())));
-        let guard = guard::HostGuard { host: host.clone(), prefix: settings.prefix.clone() };
+        let guard = guard::HostGuard { host: host.clone(), prefix: settings.platform.prefix.clone() };
         let seam = Seam::new(authenticator, Arc::new(guard));
         let metrics = Metrics::default();
+        let previews = remote::Previews::new(host.clone(), settings.platform.clone());
         let app = Arc::new(App {
             host,
-            prefix: settings.prefix.clone(),
+            prefix: settings.platform.prefix.clone(),
             hook_url: settings.hook_url.to_string(),
+            previews,
             limits: limits::Limits::new(settings.user_rate_limit, settings.total_limit),
             metrics: metrics.clone(),
             shutdown: shutdown.clone(),

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use lb_http::auth::{self, AuthSettings};
 use lb_http::serve::Origins;
+use lb_vocab::Secret;
 use lb_vocab::settings::{Reader, Variable};
-use lb_vocab::{Prefix, Secret};
 use url::Url;
 
 use crate::settings::{CORS_ORIGINS, count, one, origins, url};
@@ -16,8 +16,6 @@ const GIT_API_LISTEN: Variable = Variable {
     default: Some("0.0.0.0:8080"),
     meaning: "address and port on which git-api listens",
 };
-const CUSTOMER_NAMESPACE: Variable =
-    Variable { name: "CUSTOMER_NAMESPACE", default: Some("customer"), meaning: "prefix of git users" };
 const GIT_API_USER_RATE_LIMIT: Variable = Variable {
     name: "GIT_API_USER_RATE_LIMIT",
     default: Some("5"),
@@ -46,10 +44,9 @@ const GITEA_HOST: Variable = Variable {
 const GITEA_TOKEN: Variable =
     Variable { name: "GITEA_TOKEN", default: None, meaning: "an admin's token for Gitea" };
 
-/// Every variable that git-api reads.
+/// The variables of git-api, beside those of [`lb_desired::settings`], which the preview of a push is made with.
 pub const VARIABLES: &[Variable] = &[
     GIT_API_LISTEN,
-    CUSTOMER_NAMESPACE,
     GIT_API_USER_RATE_LIMIT,
     GIT_API_TOTAL_LIMIT,
     CONFIGSTORE_HOOK_URL,
@@ -69,8 +66,8 @@ pub const VARIABLES: &[Variable] = &[
 pub struct Settings {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Prefix of the git users that are producers.
-    pub prefix: Prefix,
+    /// What plans are made with; its prefix is that of the producers' git users.
+    pub platform: lb_desired::settings::Settings,
     /// Requests about one user at once.
     pub user_rate_limit: usize,
     /// Requests about all users at once.
@@ -94,7 +91,7 @@ impl Settings {
     pub fn read(reader: &mut Reader<'_>) -> Self {
         Self {
             listen: one(reader, &GIT_API_LISTEN),
-            prefix: one(reader, &CUSTOMER_NAMESPACE),
+            platform: lb_desired::settings::Settings::read(reader),
             user_rate_limit: count(reader, &GIT_API_USER_RATE_LIMIT),
             total_limit: count(reader, &GIT_API_TOTAL_LIMIT),
             hook_url: url(reader, &CONFIGSTORE_HOOK_URL),

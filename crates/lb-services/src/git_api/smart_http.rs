@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use futures::{Stream, StreamExt, TryStreamExt};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use lb_git::{Advertisement, ByteStream, Login, Rpc};
+use lb_git::{Advertisement, ByteStream, Login, Rpc, Service};
 use lb_http::auth::Identity;
 use lb_http::error::ApiError;
 use lb_vocab::{GitUser, Prefix};
@@ -49,7 +49,10 @@ pub(super) async fn rpc(
         actor: actor(&at.who, &app.prefix),
         protocol: protocol(&parts.headers),
         body: decoded(&parts.headers, body)?,
-        on_received: None,
+        on_received: match service {
+            Service::ReceivePack => app.previews.hook(&at.user, &at.repo),
+            Service::UploadPack => None,
+        },
     };
     let stream = app.host.rpc(&at.user, &at.repo, rpc).await.map_err(errors::api)?;
     answer(&format!("application/x-{}-result", service.as_str()), stream, at.place)

@@ -2,6 +2,7 @@
 
 use lb_git::GitHost;
 use lb_http::contract::git_api::Permission;
+use serde_json::json;
 
 use crate::world::{World, repo, user};
 
@@ -135,4 +136,50 @@ async fn pods_push_their_own_repository_alone() {
     assert!(!foreign.push().await.accepted);
     let collaborators = world.git("operator").collaborators(&user("al"), &repo("dev")).await.unwrap();
     assert!(collaborators.iter().any(|c| c.login == "customer-carl" && c.permission == Permission::Read));
+}
+
+/// A project with one gateway, whose pipeline publishes these paths.
+fn project(paths: &[&str]) -> String {
+    let endpoints: Vec<_> = paths
+        .iter()
+        .enumerate()
+        .map(
+            |(n, path)| json!({"id": format!("e{n}"), "name": format!("e{n}"), "host": "*", "paths": [path]}),
+        )
+        .collect();
+    let connections: Vec<_> =
+        (0..paths.len()).map(|n| json!({"fromId": "p1", "toId": format!("e{n}")})).collect();
+    let gateway = json!({"id": "g1", "name": "main", "dnsPrefix": "main", "pipelines": [{"id": "p1", "name": "p1", "policies": []}]});
+    let project = json!({"id": "al-dev", "name": "main", "gateways": [gateway], "apiEndpoints": endpoints, "connections": connections});
+    json!({"models": {"Project": {"al-dev": project.to_string()}}}).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pusher_is_told_what_changes_and_what_is_wrong() {
+    let world = World::populated().await;
+    let clone = world.person("al").await.init(&world.url("al", "dev")).await;
+    let (_, first) = clone.write("lunchbadger.json", project(&["/cars"])).commit_and_push("first").await;
+    assert!(first.iter().any(|line| line == "+ gateway main"), "{first:?}");
+    let (_, second) =
+        clone.write("lunchbadger.json", project(&["/cars", "/trucks"])).commit_and_push("second").await;
+    assert!(
+        second.iter().any(|line| line.starts_with("gateway main: + route") && line.contains("/trucks")),
+        "{second:?}"
+    );
+    let (_, nothing) = clone.write("README.md", "x").commit_and_push("third").await;
+    assert!(nothing.iter().any(|line| line == "nothing that runs changes"), "{nothing:?}");
+    let broken = project(&["/cars"]).replace("\\\"main\\\"", "\\\"\\\"");
+    let (_, broken) = clone.write("lunchbadger.json", broken).commit_and_push("fourth").await;
+    assert!(broken.iter().any(|line| line.contains("finding")), "{broken:?}");
+    let (_, nonsense) = clone.write("lunchbadger.json", "{").commit_and_push("fifth").await;
+    assert!(nonsense.iter().any(|line| line.contains("dev/lunchbadger.json")), "{nonsense:?}");
+    let many: String = (0..400).map(|n| format!("{{\"x{n}\":")).collect();
+    let (_, deep) = clone.write("lunchbadger.json", many).commit_and_push("sixth").await;
+    assert!(deep.len() <= 25, "{deep:?}");
+    let other = clone.push_to("HEAD:refs/heads/other").await;
+    assert!(
+        other.accepted && !other.remote.iter().any(|line| line.contains("finding")),
+        "{:?}",
+        other.remote
+    );
 }

@@ -80,9 +80,15 @@ async fn a_producers_stream_tells_its_pushes_and_whose_they_are() {
     let bobs = world.person("bob").await.init(&world.url("bob", "dev")).await;
     bobs.write("b", "b").commit_and_push("bob's, which al does not see").await;
     let (first, _) = clone.write("a", "1").commit_and_push("al's").await;
-    clone.run(&["config", "user.email", "support@lunchbadger.com"]).await;
     clone.run(&["push", "--quiet", "origin", "HEAD:refs/lunchbadger/openapi/dev"]).await;
-    let (second, _) = clone.write("a", "2").commit_and_push("the platform's").await;
+    let platform = ["-c", "committer.email=support@lunchbadger.com", "-c", "committer.name=LunchBadger"];
+    clone
+        .run(
+            &[&platform[..], &["commit", "--quiet", "--allow-empty", "--message", "the platform's"]].concat(),
+        )
+        .await;
+    let second = clone.run(&["rev-parse", "HEAD"]).await;
+    assert!(clone.push().await.accepted);
     let event = next(&mut stream).await;
     assert_eq!((event.after.as_str(), event.before.as_str()), (first.as_str(), "0".repeat(40).as_str()));
     assert_eq!(

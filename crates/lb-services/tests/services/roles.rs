@@ -70,6 +70,14 @@ fn public_routes_are_the_four_and_everything_else_refuses_somebody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_gets_what_the_matrix_says() {
     let world = World::populated().await;
+    world
+        .person("al")
+        .await
+        .init(&world.url("al", "dev"))
+        .await
+        .write("a", "a")
+        .commit_and_push("first")
+        .await;
     let mut wrong = Vec::new();
     for row in rows() {
         for (role, expected) in ROLES.iter().zip(&row.expected) {

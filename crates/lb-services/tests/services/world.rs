@@ -13,6 +13,8 @@ use lb_services::{configstore, git_api};
 use lb_vocab::settings::Reader;
 use lb_vocab::{Clock, GitUser, RepoName, Secret};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 /// Static tokens; the roles' names in `roles.txt` are their ends.
@@ -147,6 +149,20 @@ impl World {
     pub async fn get(&self, path: &str) -> (u16, serde_json::Value) {
         answer(self.request("operator", "GET", path)).await
     }
+}
+
+/// Status and body of a GET whose path is sent as it is: clients resolve `..` and `%2e%2e` themselves.
+pub async fn raw_get(address: SocketAddr, path: &str, role: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let token = token(role);
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n",
+        token.reveal()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    (text.split(' ').nth(1).unwrap().parse().unwrap(), text)
 }
 
 /// Status and JSON of an answer; null where it is no JSON.
