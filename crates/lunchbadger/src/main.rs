@@ -3,6 +3,7 @@
 //! Here arguments are parsed, roles wired and signals heard; what is done is in the crates of the roles.
 
 mod cli;
+mod clock;
 mod commands;
 mod connect;
 mod environment;
@@ -10,6 +11,7 @@ mod exit;
 mod logging;
 mod objects;
 mod screen;
+mod signals;
 mod yaml;
 
 use std::process::ExitCode;
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 
-use crate::cli::{Cli, Command, CrdsCommand};
+use crate::cli::{Cli, Command};
 use crate::connect::Connect;
 use crate::environment::Variables;
 use crate::exit::{Exit, NOT_DONE};
@@ -57,35 +59,28 @@ fn default_filter(command: &Command) -> &'static str {
 }
 
 fn run(cli: &Cli, variables: &Variables, screen: &mut Screen) -> Result<Exit> {
-    match &cli.command {
-        Command::Plan(arguments) => commands::plan::run(arguments, variables, screen),
-        Command::Completion { shell } => commands::completion::run(*shell, screen),
-        Command::Crds(CrdsCommand::Print) => commands::crds::print(screen),
-        Command::Producers(_)
-        | Command::Status(_)
-        | Command::Reconcile(_)
-        | Command::Diff(_)
-        | Command::Why(_)
-        | Command::Brake(_)
-        | Command::Crds(CrdsCommand::Apply)
-        | Command::Up(_)
-        | Command::Actualizer
-        | Command::Configstore
-        | Command::GitApi => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-            runtime.block_on(reach(cli, variables, screen))
-        }
-    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    let connect = Connect::new(&cli.global, variables);
+    let done = runtime.block_on(dispatch(&cli.command, &connect, variables, screen));
+    // A task that hangs does not keep the process.
+    runtime.shutdown_background();
+    done
 }
 
-/// The commands that reach something outside.
-async fn reach(cli: &Cli, variables: &Variables, screen: &mut Screen) -> Result<Exit> {
-    let connect = Connect::new(&cli.global, variables);
-    match &cli.command {
-        Command::Producers(command) => commands::producers::run(command, &connect, screen).await,
-        Command::Status(arguments) => commands::status::run(arguments, &connect, screen).await,
-        Command::Crds(command) => commands::crds::run(command, &connect, screen).await,
-        Command::Why(arguments) => commands::why::run(arguments, &connect, screen).await,
-        _ => anyhow::bail!("not yet"),
+async fn dispatch(command: &Command, connect: &Connect<'_>, variables: &Variables, screen: &mut Screen) -> Result<Exit> {
+    match command {
+        Command::Plan(arguments) => commands::plan::run(arguments, variables, screen),
+        Command::Completion { shell } => commands::completion::run(*shell, screen),
+        Command::Crds(command) => commands::crds::run(command, connect, screen).await,
+        Command::Producers(command) => commands::producers::run(command, connect, screen).await,
+        Command::Status(arguments) => commands::status::run(arguments, connect, screen).await,
+        Command::Reconcile(arguments) => commands::reconcile::run(arguments, connect, screen).await,
+        Command::Diff(arguments) => commands::diff::run(arguments, variables, connect, screen).await,
+        Command::Why(arguments) => commands::why::run(arguments, connect, screen).await,
+        Command::Brake(command) => commands::brake::run(command, connect, screen).await,
+        Command::Up(arguments) => commands::up::run(arguments, variables, connect, screen).await,
+        Command::Actualizer => commands::roles::actualizer(variables, connect).await,
+        Command::Configstore => commands::roles::configstore(variables).await,
+        Command::GitApi => commands::roles::git_api(variables).await,
     }
 }

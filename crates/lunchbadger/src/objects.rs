@@ -18,11 +18,6 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    /// A text field of the manifest.
-    pub(crate) fn text(&self, pointer: &str) -> &str {
-        self.manifest.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-    }
-
     /// The manifest with each value of a Secret replaced by its digest.
     pub(crate) fn redacted(&self) -> Value {
         redacted(&self.manifest)

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use lb_actualizer::brake::{Brake, Will};
+use lb_actualizer::removal::{CONFIG_MAP, RELEASE};
 use lb_cluster::OPERATOR;
 use serde_json::json;
 
@@ -13,18 +14,14 @@ use crate::connect::Connect;
 use crate::exit::Exit;
 use crate::screen::{Screen, Table};
 
-/// The ConfigMap of the brake, in the control plane's namespace.
-const CONFIG_MAP: &str = "lunchbadger-brake";
 /// The key of its state.
 const STATE: &str = "state.json";
-/// The annotation by which the held set is released: its digest.
-const RELEASE: &str = "lunchbadger.io/release";
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: &BrakeCommand, connect: &Connect<'_>, screen: &mut Screen) -> Result<Exit> {
-    let namespace = connect.control_namespace();
-    let api: Api<ConfigMap> = Api::namespaced(connect.client().await?, namespace);
-    let brake = read(&api, namespace).await?;
+    let namespace = connect.control_namespace().to_owned();
+    let api: Api<ConfigMap> = Api::namespaced(connect.client().await?, &namespace);
+    let brake = read(&api, &namespace).await?;
     match command {
         BrakeCommand::Show => show(&brake, screen),
         BrakeCommand::Release { digest } => release(&api, &brake, digest, screen).await,

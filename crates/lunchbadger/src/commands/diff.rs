@@ -2,10 +2,11 @@
 
 mod children;
 mod compare;
+mod observe;
 
-use anyhow::{Context, Result, bail};
-use kube::ResourceExt;
-use lb_actualizer::observe::observe;
+use anyhow::{Context, Result};
+use kube::core::NamespaceResourceScope;
+use kube::{Resource, ResourceExt};
 use lb_cluster::{Child, Cluster, DryRun, Owner};
 use lb_desired::build::{self, Leaf};
 use lb_desired::crd::{LBFunction, LBFunctionSpec, LBGateway, LBProducer, LBWorkspace, LBWorkspaceSpec};
@@ -21,6 +22,7 @@ use crate::exit::Exit;
 use crate::screen::Screen;
 use children::Standing;
 use compare::Difference;
+pub(crate) use observe::BRANCH;
 
 /// Compares by a server-side dry run.
 pub(crate) async fn run(
@@ -72,12 +74,7 @@ async fn plan(
         openapi: commit(noted.and_then(|noted| noted.openapi.as_ref())),
     };
     let user = connect.git_user(who.name())?;
-    let observed = observe(&connect.git_api()?, &user, who, &noted, &limits).await;
-    for (repository, source) in [("dev", &observed.dev), ("functions", &observed.functions)] {
-        if let Some(reason) = source.unknown() {
-            bail!("the repository `{repository}` of {who} cannot be read: {reason}");
-        }
-    }
+    let observed = observe::observe(&connect.git_api()?, &user, who, &noted, &limits).await?;
     let decoded = lb_project::decode(observed, who, &limits);
     let existing = standing.existing();
     Ok(lb_desired::plan::plan(&Input {
@@ -120,7 +117,7 @@ impl Run<'_> {
         self.kind(functions, &standing.functions, wanted).await
     }
 
-    async fn kind<K: Child, T>(
+    async fn kind<K: Child + Resource<Scope = NamespaceResourceScope>, T>(
         &mut self,
         component: &Component<T>,
         standing: &[K],
@@ -142,7 +139,10 @@ impl Run<'_> {
     }
 
     /// A child and its objects. The objects of a child that does not stand yet belong to the one that would be made.
-    async fn child<K: Child>(&mut self, child: K, live: Option<&K>, leaves: &[Leaf]) -> Result<()> {
+    async fn child<K>(&mut self, child: K, live: Option<&K>, leaves: &[Leaf]) -> Result<()>
+    where
+        K: Child + Resource<Scope = NamespaceResourceScope>,
+    {
         let namespace = self.settings.namespace(self.who.name());
         let would_be = children::dry_run(self.cluster, self.resource, self.who, &namespace, child, live).await?;
         self.found.extend(Difference::between(live, &would_be)?);

@@ -1,8 +1,13 @@
 //! One module per command.
 
+pub(crate) mod brake;
 pub(crate) mod completion;
 pub(crate) mod crds;
+pub(crate) mod diff;
 pub(crate) mod plan;
 pub(crate) mod producers;
+pub(crate) mod reconcile;
+pub(crate) mod roles;
 pub(crate) mod status;
+pub(crate) mod up;
 pub(crate) mod why;

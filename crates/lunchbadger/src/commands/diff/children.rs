@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::{Api, ResourceExt};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Resource, ResourceExt};
 use lb_cluster::{Child, Cluster};
 use lb_desired::crd::{FIELD_MANAGER, LBFunction, LBGateway, LBProducer, LBWorkspace};
 use lb_desired::plan::{Existing, ExistingFunction, ExistingGateway};
@@ -57,7 +58,7 @@ async fn list<K: Child>(cluster: &Cluster, who: &Producer) -> Result<Vec<K>> {
 }
 
 /// What an apply of a child would make of it: admission and defaults included.
-pub(super) async fn dry_run<K: Child>(
+pub(super) async fn dry_run<K: Child + Resource<Scope = NamespaceResourceScope>>(
     cluster: &Cluster,
     producer: &LBProducer,
     who: &Producer,

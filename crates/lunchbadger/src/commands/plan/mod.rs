@@ -20,7 +20,7 @@ use crate::screen::Screen;
 use crate::yaml;
 
 /// A function's file, or the OpenAPI document, is read up to here, bytes: as the Actualizer reads them.
-const OTHER_FILE_BYTES: u64 = 1 << 20;
+pub(crate) const OTHER_FILE_BYTES: u64 = 1 << 20;
 
 /// Prints the objects of a directory, and its findings.
 pub(crate) fn run(arguments: &PlanArgs, variables: &Variables, screen: &mut Screen) -> Result<Exit> {

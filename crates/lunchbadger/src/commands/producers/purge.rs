@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt};
+use lb_actualizer::PURGE;
 use lb_cluster::CONFIRM_DELETE;
 use lb_desired::crd::{Access, ConditionStatus, ConditionType, LBProducer};
 use lb_vocab::ProducerName;
@@ -15,8 +16,6 @@ use crate::connect::Connect;
 use crate::exit::Exit;
 use crate::screen::Screen;
 
-/// Asks the Actualizer to purge the producer of this name.
-pub(crate) const PURGE: &str = "lunchbadger.io/purge";
 /// How long the Actualizer is waited for.
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -1,0 +1,82 @@
+//! `actualizer`, `configstore` and `git-api`: one role a process.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use lb_git::embedded::{self, Embedded};
+use lb_http::auth::AuthSettings;
+use lb_services::{configstore, git_api};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::connect::Connect;
+use crate::environment::{self, Variables};
+use crate::exit::Exit;
+use crate::signals;
+
+/// Runs the Actualizer until it is told to end.
+pub(crate) async fn actualizer(variables: &Variables, connect: &Connect<'_>) -> Result<Exit> {
+    let (settings, auth) = environment::read(variables, |reader| {
+        (lb_actualizer::settings::Settings::read(reader), AuthSettings::read(reader))
+    })?;
+    let cluster = connect.cluster_as("lunchbadger-actualizer").await?;
+    let shutdown = signals::shutdown()?;
+    let running = lb_actualizer::run(settings, &auth, cluster, clock::system(), shutdown.clone());
+    signals::within_deadline(async { Ok(running.await?) }, &shutdown).await?;
+    Ok(Exit::Clean)
+}
+
+/// Runs the configstore until it is told to end.
+pub(crate) async fn configstore(variables: &Variables) -> Result<Exit> {
+    let settings = environment::read(variables, configstore::Settings::read)?;
+    let shutdown = signals::shutdown()?;
+    let clock = clock::system();
+    let serving = configstore::serve(&settings, &clock, shutdown.clone());
+    signals::within_deadline(async { Ok(serving.await?) }, &shutdown).await?;
+    Ok(Exit::Clean)
+}
+
+/// Runs git-api over the embedded git host until it is told to end.
+pub(crate) async fn git_api(variables: &Variables) -> Result<Exit> {
+    let settings = environment::read(variables, git_api::Settings::read)?;
+    let shutdown = signals::shutdown()?;
+    let host = host(&settings).await?;
+    let server = git_api::Server::bind(&settings, Arc::new(host.clone()), &clock::system(), shutdown.clone()).await?;
+    signals::within_deadline(serve_git(server, host), &shutdown).await?;
+    Ok(Exit::Clean)
+}
+
+/// The git host that the settings name.
+pub(super) async fn host(settings: &git_api::Settings) -> Result<Embedded> {
+    if settings.gitea_host.is_some() {
+        bail!("GITEA_HOST is set, and this version serves the embedded git host alone: unset it, or use one that has Gitea");
+    }
+    let directory = &settings.data_dir;
+    Embedded::open(embedded::Settings::new(directory), clock::system())
+        .await
+        .with_context(|| format!("open the git host in {}", directory.display()))
+}
+
+/// Serves git-api until its shutdown; pushes that are under way are finished.
+pub(super) async fn serve_git(server: git_api::Server, host: Embedded) -> Result<()> {
+    let served = server.run().await;
+    host.close().await;
+    Ok(served?)
+}
+
+/// Ends everything when one part ended, and answers what ended first.
+pub(super) async fn together<const N: usize>(
+    parts: [(&'static str, futures::future::BoxFuture<'static, Result<()>>); N],
+    shutdown: &CancellationToken,
+) -> Result<()> {
+    let parts = parts.map(|(name, part)| {
+        let shutdown = shutdown.clone();
+        async move {
+            let done = part.await.with_context(|| format!("the {name} ended"));
+            shutdown.cancel();
+            done
+        }
+    });
+    let ended = futures::future::join_all(parts).await;
+    ended.into_iter().collect()
+}

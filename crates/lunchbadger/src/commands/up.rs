@@ -1,0 +1,145 @@
+//! `up`: all roles in one process, over HTTP on loopback as in production, with the embedded git host.
+
+mod tokens;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use futures::FutureExt;
+use kube::Api;
+use kube::api::ListParams;
+use lb_cluster::Cluster;
+use lb_desired::crd::LBProducer;
+use lb_http::auth::AuthSettings;
+use lb_services::{configstore, git_api};
+use serde_json::json;
+
+use super::roles;
+use crate::cli::UpArgs;
+use crate::connect::Connect;
+use crate::environment::{self, Variables};
+use crate::exit::Exit;
+use crate::screen::Screen;
+use crate::{clock, signals};
+use tokens::Tokens;
+
+/// Runs all roles until it is told to end.
+pub(crate) async fn run(
+    arguments: &UpArgs,
+    variables: &Variables,
+    connect: &Connect<'_>,
+    screen: &mut Screen,
+) -> Result<Exit> {
+    let cluster = connect.cluster_as("lunchbadger-actualizer").await?;
+    check(&cluster).await?;
+    let directory = &arguments.data_dir;
+    let tokens = Tokens::ensure(directory)?;
+    let variables = settings(arguments, variables, &tokens);
+    let (git_settings, mut store_settings, mut settings, auth) = environment::read(&variables, |reader| {
+        (
+            git_api::Settings::read(reader),
+            configstore::Settings::read(reader),
+            lb_actualizer::settings::Settings::read(reader),
+            AuthSettings::read(reader),
+        )
+    })?;
+    let shutdown = signals::shutdown()?;
+    let clock = clock::system();
+    let host = roles::host(&git_settings).await?;
+    let git = git_api::Server::bind(&git_settings, Arc::new(host.clone()), &clock, shutdown.clone()).await?;
+    // With port 0 the system has chosen: the others are told what it was.
+    let git_url = url(git.address());
+    store_settings.git_api_url = git_url.parse().context("read git-api's address")?;
+    let store = configstore::Server::bind(&store_settings, &clock, shutdown.clone()).await?;
+    let store_url = url(store.address());
+    settings.git_api_url.clone_from(&git_url);
+    settings.configstore_url.clone_from(&store_url);
+    announce(&Places { git: git_url, store: store_url, tokens: &tokens, actualizer: settings.address }, screen)?;
+    let ended = shutdown.clone();
+    let actualizer = async move { Ok(lb_actualizer::run(settings, &auth, cluster, clock, ended).await?) };
+    let parts = [
+        ("git-api", roles::serve_git(git, host).boxed()),
+        ("configstore", async { Ok(store.run().await?) }.boxed()),
+        ("Actualizer", actualizer.boxed()),
+    ];
+    signals::within_deadline(roles::together(parts, &shutdown), &shutdown).await?;
+    Ok(Exit::Clean)
+}
+
+/// Whether the cluster answers and knows our kinds.
+async fn check(cluster: &Cluster) -> Result<()> {
+    let api: Api<LBProducer> = Api::all(cluster.client().clone());
+    match api.list(&ListParams::default().limit(1)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            bail!("the cluster does not know LBProducer: `lunchbadger crds apply` with the same --kubeconfig first")
+        }
+        Err(error) => Err(error).context("ask the cluster for LBProducers: is it up, and may we?"),
+    }
+}
+
+/// The environment with what `up` decides: everything else is as for the roles alone.
+fn settings(arguments: &UpArgs, variables: &Variables, tokens: &Tokens) -> Variables {
+    let UpArgs { data_dir, git_api_address, configstore_address, actualizer_address } = arguments;
+    let mut variables = variables.clone();
+    let prefix = variables.get("CUSTOMER_NAMESPACE").cloned();
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let decided = [
+        ("GIT_API_LISTEN", Some(git_api_address.to_string())),
+        ("CONFIGSTORE_LISTEN", Some(configstore_address.to_string())),
+        ("ACTUALIZER_ADDRESS", Some(actualizer_address.to_string())),
+        ("GIT_API_URL", Some(url(*git_api_address))),
+        ("CONFIGSTORE_URL", Some(url(*configstore_address))),
+        ("CONFIGSTORE_HOOK_URL", Some(format!("{}/hook", url(*configstore_address)))),
+        ("GIT_DATA_DIR", Some(path(&data_dir.join("git")))),
+        ("AUTH_TOKENS_FILE", Some(path(&tokens.table))),
+        ("AUTH_SIGNING_KEY_FILE", Some(path(&data_dir.join("signing-key.pem")))),
+        ("SYSTEM_TOKEN_FILE", Some(path(&tokens.system))),
+        ("REPO_PREFIX", prefix),
+    ];
+    for (name, value) in decided {
+        if let Some(value) = value {
+            variables.insert(name.to_owned(), value);
+        }
+    }
+    variables
+}
+
+struct Places<'a> {
+    git: String,
+    store: String,
+    actualizer: SocketAddr,
+    tokens: &'a Tokens,
+}
+
+/// Says where everything is, and what to try.
+fn announce(places: &Places<'_>, screen: &mut Screen) -> Result<()> {
+    let Places { git, store, actualizer, tokens } = places;
+    let operator: &PathBuf = &tokens.operator;
+    if screen.json() {
+        screen.document(&json!({
+            "gitApi": git, "configstore": store, "actualizer": url(*actualizer),
+            "operatorTokenFile": operator, "systemTokenFile": tokens.system,
+        }))?;
+        return screen.flush();
+    }
+    let operator = operator.display();
+    screen.line(format!("git-api      {git}"))?;
+    screen.line(format!("configstore  {store}"))?;
+    screen.line(format!("actualizer   {}/ready", url(*actualizer)))?;
+    screen.line(format!("tokens       {operator} (operator), {} (roles)", tokens.system.display()))?;
+    let options = format!("--git-api-url {git} --configstore-url {store} --token-file {operator}");
+    screen.line(format!("try          lunchbadger producers create al {options}"))?;
+    screen.flush()
+}
+
+fn url(address: SocketAddr) -> String {
+    let address = match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], v6.port())),
+        SocketAddr::V4(_) | SocketAddr::V6(_) => address,
+    };
+    format!("http://{address}")
+}
