@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::envelope::{Inside, PROJECT_FILE, open};
 use crate::cursor::{Document, Findings};
 use crate::json;
-use crate::node::{Data, Node};
+use crate::node::{Data, Entry, Node};
 use crate::text::Text;
 
 /// Entity lists of a blank project (`project-file.md`).
@@ -56,7 +56,8 @@ pub enum EditError {
 /// `lunchbadger.json` as text, and the project of one producer's environment in it.
 ///
 /// Guarantees: an edit leaves every byte outside the edited value as it was (a removed member goes with one comma and
-/// the blanks beside it); a failed edit leaves all of them. Where a key stands twice, the last one is read and set,
+/// the blanks beside it); a failed edit leaves all of them, and no edit makes the file
+/// unreadable. Where a key stands twice, the last one is read and set,
 /// and all of them are removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectFile {
@@ -131,26 +132,18 @@ impl ProjectFile {
             return Ok(true);
         }
         let outer = self.outer()?;
-        let models = json!({ "Project": { &self.key: &project } });
-        let given = |path: &[&str]| {
-            let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
-            descend(&outer, &path).is_some_and(|node| node.data != Data::Null)
-        };
-        let (path, value): (Vec<&str>, &Value) = if !given(&["models"]) {
-            (vec!["models"], &models)
-        } else if !given(&["models", "Project"]) {
-            (vec!["models", "Project"], &models["Project"])
-        } else if !given(&["models", "Project", &self.key]) {
-            (vec!["models", "Project", &self.key], &project)
-        } else {
-            return Ok(false);
-        };
-        let path: Vec<String> = path.into_iter().map(str::to_owned).collect();
-        let splice = splice(&outer, &self.text, &path, Edit::Set(value)).ok_or_else(|| {
+        let path = ["models", "Project", &self.key];
+        let missing = (1..=path.len())
+            .find(|depth| descend(&outer, &path[..*depth]).is_none_or(|node| node.data == Data::Null));
+        let Some(missing) = missing else { return Ok(false) };
+        let value = path[missing..].iter().rev().fold(project, |value, key| json!({ *key: value }));
+        let splices = splices(&outer, &path[..missing], Edit::Set(&value)).ok_or_else(|| {
             EditError::Unreadable(format!("{PROJECT_FILE}: `models` or `models.Project` is no object"))
         })?;
-        let base = self.text.len() - self.body().len();
-        self.text.replace_range(base + splice.range.start..base + splice.range.end, &splice.text);
+        let before = self.text.len() - self.body().len();
+        for Splice { range, text } in splices {
+            self.text.replace_range(before + range.start..before + range.end, &text);
+        }
         Ok(true)
     }
 
@@ -177,17 +170,7 @@ impl ProjectFile {
     /// # Errors
     /// Where the file cannot be understood, there is no project, or nothing stands there.
     pub fn remove(&mut self, pointer: &str) -> Result<(), EditError> {
-        self.edit(pointer, Edit::Remove)?;
-        // Of a repeated key another one would come to light.
-        while self.get(pointer)?.is_some() && self.is_member(pointer)? {
-            self.edit(pointer, Edit::Remove)?;
-        }
-        Ok(())
-    }
-
-    fn is_member(&self, pointer: &str) -> Result<bool, EditError> {
-        let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
-        Ok(self.get(parent)?.is_some_and(|parent| parent.is_object()))
+        self.edit(pointer, Edit::Remove)
     }
 
     fn edit(&mut self, pointer: &str, edit: Edit<'_>) -> Result<(), EditError> {
@@ -196,15 +179,25 @@ impl ProjectFile {
             return Err(EditError::WholeProject);
         }
         let key = self.key.clone();
-        let (range, text) = self.within(|inside| {
+        let splices = self.within(|inside| {
             let Inside { document, node } = inside.ok_or(EditError::NoProject { key })?;
-            let splice = splice(&node, document.text.as_str(), &segments, edit)
+            let splices = splices(&node, &segments, edit)
                 .ok_or_else(|| EditError::NotFound { pointer: pointer.to_owned() })?;
-            let quoted = Value::String(splice.text).to_string();
-            Ok((document.text.file_range(&splice.range), quoted[1..quoted.len() - 1].to_owned()))
+            let outside = |Splice { range, text }: Splice| {
+                let quoted = Value::String(text).to_string();
+                Splice {
+                    range: document.text.file_range(&range),
+                    text: quoted[1..quoted.len() - 1].to_owned(),
+                }
+            };
+            Ok(splices.into_iter().map(outside).collect::<Vec<_>>())
         })?;
-        self.text.replace_range(range, &text);
-        Ok(())
+        let before = self.text.clone();
+        for Splice { range, text } in splices.into_iter().rev() {
+            self.text.replace_range(range, &text);
+        }
+        // A value may be nested too deeply for the place where it is put.
+        self.within(|_| Ok(())).inspect_err(|_| self.text = before)
     }
 
     /// The text without a byte order mark.
@@ -254,55 +247,60 @@ fn index(segment: &str) -> Option<usize> {
     segment.parse().ok().filter(|_| canonical)
 }
 
-fn descend<'n>(node: &'n Node, segments: &[String]) -> Option<&'n Node> {
-    segments.iter().try_fold(node, |node, segment| match &node.data {
+fn descend<'n>(node: &'n Node, path: &[impl AsRef<str>]) -> Option<&'n Node> {
+    path.iter().map(AsRef::as_ref).try_fold(node, |node, segment| match &node.data {
         Data::List(items) => items.get(index(segment)?),
         Data::Map(_) | Data::Null | Data::Flag(_) | Data::Number(_) | Data::Text(_) => node.get(segment),
     })
 }
 
-/// What to put where in a text; `None` where the path leads nowhere.
-fn splice(root: &Node, text: &str, path: &[String], edit: Edit<'_>) -> Option<Splice> {
+/// What to put where in a text, in order of places; `None` where the path leads nowhere.
+fn splices(root: &Node, path: &[impl AsRef<str>], edit: Edit<'_>) -> Option<Vec<Splice>> {
     let Some((last, parents)) = path.split_last() else {
         return match edit {
-            Edit::Set(value) | Edit::Add(value) => {
-                Some(Splice { range: root.span.clone(), text: value.to_string() })
-            }
+            Edit::Set(value) | Edit::Add(value) => Some(vec![replacement(root, value)]),
             Edit::Remove => None,
         };
     };
     let parent = descend(root, parents)?;
     match &parent.data {
-        Data::Map(entries) => {
-            let spans: Vec<_> =
-                entries.iter().map(|entry| entry.key_span.start..entry.value.span.end).collect();
-            let found = entries.iter().rposition(|entry| entry.key == *last);
-            match (edit, found) {
-                (Edit::Set(value) | Edit::Add(value), Some(found)) => {
-                    Some(Splice { range: entries[found].value.span.clone(), text: value.to_string() })
-                }
-                (Edit::Set(value) | Edit::Add(value), None) => {
-                    let member = format!("{}:{value}", Value::String(last.clone()));
-                    Some(insertion(&spans, parent, entries.len(), &member))
-                }
-                (Edit::Remove, found) => Some(removal(&spans, found?)),
-            }
-        }
-        Data::List(items) => {
-            let spans: Vec<_> = items.iter().map(|item| item.span.clone()).collect();
-            let existing = index(last).filter(|index| *index < items.len());
-            match edit {
-                Edit::Set(value) => Some(Splice { range: spans[existing?].clone(), text: value.to_string() }),
-                Edit::Add(value) => {
-                    let before = if last == "-" { items.len() } else { index(last)? };
-                    (before <= items.len()).then(|| insertion(&spans, parent, before, &value.to_string()))
-                }
-                Edit::Remove => Some(removal(&spans, existing?)),
-            }
-        }
+        Data::Map(entries) => edit_member(parent, entries, last.as_ref(), edit),
+        Data::List(items) => edit_item(parent, items, last.as_ref(), edit),
         Data::Null | Data::Flag(_) | Data::Number(_) | Data::Text(_) => None,
     }
-    .filter(|splice| text.is_char_boundary(splice.range.start) && text.is_char_boundary(splice.range.end))
+}
+
+fn edit_member(parent: &Node, entries: &[Entry], key: &str, edit: Edit<'_>) -> Option<Vec<Splice>> {
+    let spans: Vec<_> = entries.iter().map(|entry| entry.key_span.start..entry.value.span.end).collect();
+    let found: Vec<_> = (0..entries.len()).filter(|at| entries[*at].key == key).collect();
+    match (edit, found.last()) {
+        (Edit::Set(value) | Edit::Add(value), Some(last)) => {
+            Some(vec![replacement(&entries[*last].value, value)])
+        }
+        (Edit::Set(value) | Edit::Add(value), None) => {
+            let member = format!("{}:{value}", Value::from(key));
+            Some(vec![insertion(&spans, parent, entries.len(), &member)])
+        }
+        (Edit::Remove, Some(_)) => Some(removals(&spans, &found)),
+        (Edit::Remove, None) => None,
+    }
+}
+
+fn edit_item(parent: &Node, items: &[Node], segment: &str, edit: Edit<'_>) -> Option<Vec<Splice>> {
+    let spans: Vec<_> = items.iter().map(|item| item.span.clone()).collect();
+    let existing = index(segment).filter(|index| *index < items.len());
+    match edit {
+        Edit::Set(value) => Some(vec![replacement(&items[existing?], value)]),
+        Edit::Add(value) => {
+            let before = if segment == "-" { items.len() } else { index(segment)? };
+            (before <= items.len()).then(|| vec![insertion(&spans, parent, before, &value.to_string())])
+        }
+        Edit::Remove => Some(removals(&spans, &[existing?])),
+    }
+}
+
+fn replacement(node: &Node, value: &Value) -> Splice {
+    Splice { range: node.span.clone(), text: value.to_string() }
 }
 
 fn insertion(spans: &[Range<usize>], parent: &Node, before: usize, text: &str) -> Splice {
@@ -314,11 +312,18 @@ fn insertion(spans: &[Range<usize>], parent: &Node, before: usize, text: &str) -
     Splice { range: at..at, text }
 }
 
-fn removal(spans: &[Range<usize>], at: usize) -> Splice {
-    let range = match (at.checked_sub(1), spans.get(at + 1)) {
-        (Some(previous), _) => spans[previous].end..spans[at].end,
-        (None, Some(next)) => spans[at].start..next.start,
-        (None, None) => spans[at].clone(),
-    };
-    Splice { range, text: String::new() }
+/// Takes out some of the elements: each run of neighbours with the comma before it or, at the start, behind it.
+fn removals(spans: &[Range<usize>], removed: &[usize]) -> Vec<Splice> {
+    removed
+        .chunk_by(|a, b| a + 1 == *b)
+        .map(|run| {
+            let (first, last) = (run[0], run[run.len() - 1]);
+            let range = match (first.checked_sub(1), spans.get(last + 1)) {
+                (Some(previous), _) => spans[previous].end..spans[last].end,
+                (None, Some(next)) => spans[first].start..next.start,
+                (None, None) => spans[first].start..spans[last].end,
+            };
+            Splice { range, text: String::new() }
+        })
+        .collect()
 }

@@ -56,6 +56,15 @@ fn a_repeated_key_is_set_where_it_is_read_and_removed_everywhere() {
     assert_eq!(inner(&repeated), "{\"a\":1,\"b\":2,\"a\":4}");
     repeated.remove("/a").unwrap();
     assert_eq!(inner(&repeated), "{\"b\":2}");
+    for (before, after) in [
+        ("{ \"a\":1 , \"a\":2 }", "{  }"),
+        ("{\"a\":1,\"a\":2,\"b\":3,\"a\":4,\"c\":5,\"a\":6}", "{\"b\":3,\"c\":5}"),
+        ("{\"b\":{\"a\":0},\"a\":1,\"a\":2}", "{\"b\":{\"a\":0}}"),
+    ] {
+        let mut repeated = file(before);
+        repeated.remove("/a").unwrap();
+        assert_eq!(inner(&repeated), after);
+    }
     let mut list = file("{\"a\":[1,1]}");
     list.remove("/a/0").unwrap();
     assert_eq!(inner(&list), "{\"a\":[1]}");
@@ -77,6 +86,17 @@ fn a_pointer_that_leads_nowhere_changes_nothing() {
         file("{\"list\":[1]}").add("/list/3", &json!(1)).unwrap_err(),
         EditError::NotFound { pointer: "/list/3".to_owned() }
     );
+}
+
+#[test]
+fn no_edit_makes_the_file_unreadable() {
+    let deep = (0..95).fold(json!(1), |value, _| json!([value]));
+    let before = file("{\"a\":{\"b\":{\"c\":{\"d\":{\"e\":{}}}}}}");
+    let mut edited = before.clone();
+    assert!(matches!(edited.set("/a/b/c/d/e/f", &deep), Err(EditError::Unreadable(_))));
+    assert_eq!(edited, before);
+    edited.set("/a", &deep).unwrap();
+    assert_eq!(edited.get("/a"), Ok(Some(deep)));
 }
 
 #[test]
