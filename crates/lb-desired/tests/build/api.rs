@@ -35,6 +35,11 @@ pub(crate) async fn apply(client: &Client, manifest: &Value) -> Result<Value, ku
 
 /// Changes an object as somebody else does.
 pub(crate) async fn meddle(client: &Client, manifest: &Value, patch: &Value) -> Value {
+    change(client, manifest, patch).await.unwrap_or_else(|error| panic!("{patch}: {error}"))
+}
+
+/// Sends a patch: a JSON patch where it is a list.
+pub(crate) async fn change(client: &Client, manifest: &Value, patch: &Value) -> Result<Value, kube::Error> {
     let parameters = PatchParams { field_manager: Some("mallory".to_owned()), ..PatchParams::default() };
     let api = api(client, manifest);
     let answer = if patch.is_array() {
@@ -43,7 +48,7 @@ pub(crate) async fn meddle(client: &Client, manifest: &Value, patch: &Value) -> 
     } else {
         api.patch(name(manifest), &parameters, &Patch::Strategic(patch)).await
     };
-    serde_json::to_value(answer.unwrap_or_else(|error| panic!("{patch}: {error}"))).unwrap()
+    Ok(serde_json::to_value(answer?).unwrap())
 }
 
 /// Creates a manifest without creating it.

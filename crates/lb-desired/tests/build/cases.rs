@@ -45,7 +45,7 @@ pub(crate) enum Input {
 
 /// The directory of cases and their snapshots.
 pub(crate) fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/build")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/build")
 }
 
 /// Every case by name.

@@ -1,12 +1,13 @@
 //! What a real API server says of what we build: its strict validation, Pod Security, its defaults, and what it makes
 //! of our objects when somebody meddles with them.
 
-use crate::api::{api, apply, dry_run, meddle, name};
+use crate::api::{api, apply, change, dry_run, meddle, name};
 use crate::cases::{Case, cases};
 use kube::Client;
 use kube::api::{Patch, PatchParams};
 use lb_desired::build::projection::{autoscaled, foreign_extras, matches, overwrites, without_replicas};
 use lb_testkit::cluster::TestCluster;
+use lb_testkit::eventually;
 use serde_json::{Value, json};
 
 const RESTRICTED: &[(&str, &str)] = &[("pod-security.kubernetes.io/enforce", "restricted")];
@@ -357,22 +358,26 @@ async fn drift_is_seen_and_put_back() {
 }
 
 /// As the actualizer puts drift back: apply, over what stands in the way where the API server refuses, and remove
-/// what is foreign.
+/// what is foreign; once more where a controller wrote its status in between.
 async fn repair(client: &Client, desired: &Value, drifted: &Value) -> Value {
-    let live = match apply(client, desired).await {
-        Ok(live) => live,
-        Err(_) => {
-            meddle(client, desired, &Value::Array(overwrites(desired, drifted))).await;
-            apply(client, desired).await.unwrap()
+    let attempt = async || {
+        let live = match apply(client, desired).await {
+            Ok(live) => live,
+            Err(_) => {
+                change(client, desired, &Value::Array(overwrites(desired, drifted))).await?;
+                apply(client, desired).await?
+            }
+        };
+        let extras = foreign_extras(desired, &live);
+        if extras.is_empty() {
+            return Ok(live);
         }
+        let version = &live["metadata"]["resourceVersion"];
+        let test = json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version });
+        let removals = extras.iter().map(|path| json!({ "op": "remove", "path": path }));
+        change(client, desired, &[test].into_iter().chain(removals).collect()).await
     };
-    let extras = foreign_extras(desired, &live);
-    if extras.is_empty() {
-        return live;
-    }
-    let test = json!({ "op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"] });
-    let removals = extras.iter().map(|path| json!({ "op": "remove", "path": path }));
-    meddle(client, desired, &[test].into_iter().chain(removals).collect()).await
+    eventually("put back", || async { attempt().await.map_err(|error: kube::Error| error.to_string()) }).await
 }
 
 /// `replicas` belong to an autoscaler where one wrote them through `scale`, and to us where a person did.
