@@ -119,7 +119,7 @@ async fn admit(
 
 /// Declares the routes of a service: the table `ROUTES` and `fn router(&Seam) -> Router<State>`.
 ///
-/// ```ignore
+/// ```text
 /// lb_http::routes! { App;
 ///     GET "/users/{prefix}/{name}" Owner user, "`{user}`";
 /// }

@@ -18,6 +18,8 @@ use crate::error::Envelope;
 
 /// An error body is read up to here.
 const ERROR_LIMIT: usize = 64 << 10;
+/// Idle connections are closed before our servers close them (30 s): a request must not meet a closing connection.
+const POOL_IDLE: Duration = Duration::from_secs(15);
 
 /// Where a client's bearer token comes from; asked before every request, because tokens are short-lived.
 #[derive(Clone)]
@@ -165,6 +167,7 @@ impl Caller {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(timeouts.connect)
+            .pool_idle_timeout(POOL_IDLE)
             .read_timeout(timeouts.idle);
         if base.scheme() != "https" {
             // Plain HTTP inside a cluster must work in an image without CA certificates.

@@ -62,6 +62,7 @@ pub const VARIABLES: &[Variable] = &[
     auth::VARIABLES[3],
     auth::VARIABLES[4],
 ];
+const _: () = assert!(auth::VARIABLES.len() == 5, "every variable of the seam is in the table");
 
 /// Settings of the configstore.
 #[derive(Clone, Debug)]
@@ -113,5 +114,37 @@ impl Settings {
         let me = Identity::System { component: "configstore".to_owned() };
         let signer = self.auth.signer(clock)?;
         Ok(signer.map_or_else(TokenSource::none, |signer| signer.source(me, git_api::AUDIENCE)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn defaults_and_wrong_values() {
+        let read = |pairs: &[(&str, &str)]| {
+            let variables: BTreeMap<String, String> =
+                pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let mut reader = Reader::new(&variables);
+            let settings = Settings::read(&mut reader);
+            reader.finish(settings)
+        };
+        let (settings, _) = read(&[("SYSTEM_TOKEN", "hunter2"), ("HOOK_SECRET", "hunter3")]).unwrap();
+        assert_eq!((settings.listen.port(), settings.git_api_url.as_str()), (3002, "http://localhost:8080/"));
+        assert!(!format!("{settings:?}").contains("hunter"));
+        let clock = lb_testkit::clock::system();
+        assert_eq!(settings.token(&clock).unwrap().token().unwrap().reveal(), "hunter2");
+        let wrong = [
+            ("CONFIGSTORE_LISTEN", "x"),
+            ("REPO_PREFIX", "A"),
+            ("GIT_API_URL", "git-api"),
+            ("AUTH_MODE", ""),
+        ];
+        let errors = read(&wrong).unwrap_err();
+        let names: Vec<_> = errors.iter().map(|error| error.name).collect();
+        assert_eq!(names, ["CONFIGSTORE_LISTEN", "REPO_PREFIX", "GIT_API_URL"], "empty counts as not set");
     }
 }

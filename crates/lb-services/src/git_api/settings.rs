@@ -60,6 +60,7 @@ pub const VARIABLES: &[Variable] = &[
     auth::VARIABLES[3],
     auth::VARIABLES[4],
 ];
+const _: () = assert!(auth::VARIABLES.len() == 5, "every variable of the seam is in the table");
 
 /// Settings of git-api.
 #[derive(Clone, Debug)]
@@ -101,5 +102,56 @@ impl Settings {
             origins: origins(reader),
             auth: AuthSettings::read(reader),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use lb_vocab::settings::SettingError;
+
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<(Settings, Vec<String>), Vec<SettingError>> {
+        let variables: BTreeMap<String, String> =
+            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let mut reader = Reader::new(&variables);
+        let settings = Settings::read(&mut reader);
+        reader.finish(settings)
+    }
+
+    #[test]
+    fn an_empty_environment_gives_the_contracts_defaults() {
+        let (settings, warnings) = read(&[]).unwrap();
+        assert_eq!((settings.listen.port(), settings.user_rate_limit), (8080, 5));
+        assert_eq!(settings.platform.prefix.as_str(), "customer");
+        assert_eq!(settings.hook_url.as_str(), "http://configstore.default/hook");
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[test]
+    fn every_wrong_value_is_named_and_no_secret_shown() {
+        let wrong = [
+            ("GIT_API_LISTEN", "8080"),
+            ("GIT_API_USER_RATE_LIMIT", "0"),
+            ("GIT_API_TOTAL_LIMIT", "many"),
+            ("CONFIGSTORE_HOOK_URL", "file:///etc/passwd"),
+            ("CORS_ORIGINS", "https://ui.example.com/"),
+            ("AUTH_MODE", "off"),
+        ];
+        let errors = read(&wrong).unwrap_err();
+        for (name, _) in wrong {
+            assert!(errors.iter().any(|error| error.name == name), "{name}: {errors:?}");
+        }
+        let (settings, _) = read(&[("GITEA_TOKEN", "hunter2")]).unwrap();
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn every_variable_that_is_read_is_in_the_table_once() {
+        let names: Vec<_> = VARIABLES.iter().map(|variable| variable.name).collect();
+        let unique: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(unique.len(), names.len());
     }
 }

@@ -137,3 +137,49 @@ async fn without_authentication_everybody_is_the_operator() {
     assert_eq!(response.status(), 200);
     assert_eq!(world.configstore().producers().await.unwrap(), []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_with_too_many_requests_is_sent_away_and_the_platform_is_not() {
+    let world = World::with(&[("GIT_API_USER_RATE_LIMIT", "1")]).await;
+    for name in ["al", "bob"] {
+        world.configstore().create(&name.parse().unwrap()).await.unwrap();
+    }
+    // A push whose body does not end holds al's only place.
+    let (body, held) = tokio::io::duplex(64);
+    let push = world
+        .request("owner", "POST", "/customer-al/dev.git/git-receive-pack")
+        .header("content-type", "application/x-git-receive-pack-request")
+        .body(reqwest::Body::wrap_stream(tokio_util::io::ReaderStream::new(body)));
+    let push = tokio::spawn(push.send());
+    eventually("the push is being received", || async {
+        // The place is taken as soon as another request has to wait for it.
+        let request = world
+            .request("owner", "GET", "/users/customer/al")
+            .timeout(std::time::Duration::from_millis(200));
+        match request.send().await {
+            Err(error) if error.is_timeout() => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    let waiting = world.request("owner", "GET", "/users/customer/al").send();
+    let (waiting, others, platform) = tokio::join!(
+        waiting,
+        world.request("other", "GET", "/users/customer/bob").send(),
+        world.request("system", "GET", "/users/customer/al").send(),
+    );
+    let waiting = waiting.unwrap();
+    assert_eq!(waiting.status(), 503);
+    assert_eq!(waiting.headers()["retry-after"], "5");
+    assert_eq!(
+        (others.unwrap().status(), platform.unwrap().status()),
+        (reqwest::StatusCode::OK, reqwest::StatusCode::OK)
+    );
+    drop(held);
+    let _ = push.await;
+    eventually("the place is free again", || async {
+        let status = world.request("owner", "GET", "/users/customer/al").send().await.unwrap().status();
+        if status == 200 { Ok(()) } else { Err(format!("{status}")) }
+    })
+    .await;
+}

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 /// Static tokens; the roles' names in `roles.txt` are their ends.
-pub const TOKENS: &str = "\
+pub(crate) const TOKENS: &str = "\
 0123456789abcdef-other,customer-bob,user
 0123456789abcdef-reader,customer-carl,user
 0123456789abcdef-writer,customer-dora,user
@@ -30,32 +30,32 @@ pub const TOKENS: &str = "\
 ";
 
 /// The secret of webhooks.
-pub const HOOK_SECRET: &str = "hook-secret";
+pub(crate) const HOOK_SECRET: &str = "hook-secret";
 
 /// The token of a role.
-pub fn token(role: &str) -> Secret {
+pub(crate) fn token(role: &str) -> Secret {
     Secret::new(format!("0123456789abcdef-{role}"))
 }
 
 /// The git user of the producer with this name.
-pub fn user(name: &str) -> GitUser {
+pub(crate) fn user(name: &str) -> GitUser {
     GitUser { prefix: "customer".parse().unwrap(), name: name.into() }
 }
 
 /// A repository's name.
-pub fn repo(name: &str) -> RepoName {
+pub(crate) fn repo(name: &str) -> RepoName {
     name.parse().unwrap()
 }
 
 /// Services that run until they are dropped.
-pub struct World {
-    pub host: Embedded,
-    pub git_api: SocketAddr,
-    pub configstore: SocketAddr,
-    pub http: reqwest::Client,
-    pub shutdown: CancellationToken,
-    pub clock: Clock,
-    pub directory: TempDir,
+pub(crate) struct World {
+    pub(crate) host: Embedded,
+    pub(crate) git_api: SocketAddr,
+    pub(crate) configstore: SocketAddr,
+    pub(crate) http: reqwest::Client,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) clock: Clock,
+    pub(crate) directory: TempDir,
 }
 
 impl Drop for World {
@@ -66,12 +66,12 @@ impl Drop for World {
 
 impl World {
     /// Services over an empty host.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(&[]).await
     }
 
     /// Services with more variables set.
-    pub async fn with(variables: &[(&str, &str)]) -> Self {
+    pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
         let clock = lb_testkit::clock::system();
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// The producers al and bob, with al's `dev` readable for carl and writable for dora.
-    pub async fn populated() -> Self {
+    pub(crate) async fn populated() -> Self {
         let world = Self::new().await;
         for name in ["al", "bob"] {
             world.configstore().create(&name.parse().unwrap()).await.unwrap();
@@ -117,42 +117,42 @@ impl World {
     }
 
     /// A client of git-api in a role.
-    pub fn git(&self, role: &str) -> GitApi {
+    pub(crate) fn git(&self, role: &str) -> GitApi {
         let base = format!("http://{}", self.git_api).parse().unwrap();
         GitApi::new(base, TokenSource::fixed(token(role)), Timeouts::default()).unwrap()
     }
 
     /// A client of the configstore as the system.
-    pub fn configstore(&self) -> Configstore {
+    pub(crate) fn configstore(&self) -> Configstore {
         let base = format!("http://{}", self.configstore).parse().unwrap();
         Configstore::new(base, TokenSource::fixed(token("system")), Timeouts::default()).unwrap()
     }
 
     /// A user of the `git` client with a token of the host.
-    pub async fn person(&self, name: &str) -> lb_testkit::git::Git {
+    pub(crate) async fn person(&self, name: &str) -> lb_testkit::git::Git {
         let token = self.git("system").create_token(&user(name), "test").await.unwrap();
         lb_testkit::git::Git::new().with_token(&user(name).to_string(), token.reveal())
     }
 
     /// The URL of a repository for the `git` client.
-    pub fn url(&self, name: &str, repo: &str) -> String {
+    pub(crate) fn url(&self, name: &str, repo: &str) -> String {
         format!("http://{}/customer-{name}/{repo}.git", self.git_api)
     }
 
     /// A request to git-api in a role.
-    pub fn request(&self, role: &str, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, role: &str, method: &str, path: &str) -> reqwest::RequestBuilder {
         let url = format!("http://{}{path}", self.git_api);
         self.http.request(method.parse().unwrap(), url).bearer_auth(token(role).reveal())
     }
 
     /// What git-api answers to a GET as the operator: status and JSON.
-    pub async fn get(&self, path: &str) -> (u16, serde_json::Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, serde_json::Value) {
         answer(self.request("operator", "GET", path)).await
     }
 }
 
 /// Status and body of a GET whose path is sent as it is: clients resolve `..` and `%2e%2e` themselves.
-pub async fn raw_get(address: SocketAddr, path: &str, role: &str) -> (u16, String) {
+pub(crate) async fn raw_get(address: SocketAddr, path: &str, role: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let token = token(role);
     let head = format!(
@@ -166,14 +166,14 @@ pub async fn raw_get(address: SocketAddr, path: &str, role: &str) -> (u16, Strin
 }
 
 /// Status and JSON of an answer; null where it is no JSON.
-pub async fn answer(request: reqwest::RequestBuilder) -> (u16, serde_json::Value) {
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, serde_json::Value) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default())
 }
 
 /// Starts git-api over a host; answers where.
-pub async fn start_git_api(
+pub(crate) async fn start_git_api(
     environment: &BTreeMap<String, String>,
     host: Arc<dyn GitHost>,
     clock: &Clock,
@@ -189,7 +189,7 @@ pub async fn start_git_api(
 }
 
 /// Starts a configstore; answers where.
-pub async fn start_configstore(
+pub(crate) async fn start_configstore(
     environment: &BTreeMap<String, String>,
     clock: &Clock,
     shutdown: &CancellationToken,
