@@ -70,6 +70,7 @@ impl GitHost for Embedded {
             self.0.store.edit_repository(&repository.owner, &repository.name, forget).await?;
         }
         self.0.store.remove_user(&login).await?;
+        self.0.forget(|owner, _| *owner == login);
         self.0.settle(user).await
     }
 
@@ -108,6 +109,7 @@ impl GitHost for Embedded {
         let target = self.0.target(user, repo)?;
         let _pushing = target.live.pushing.lock().await;
         self.0.store.remove_repository(&target.login, repo).await?;
+        self.0.forget(|owner, name| *owner == target.login && name == repo);
         self.0.settle(user).await
     }
 
@@ -121,9 +123,9 @@ impl GitHost for Embedded {
     ) -> Result<TreeAnswer, HostError> {
         let target = self.0.target(user, repo)?;
         let doing = format!("read {}", target.name());
-        let Some(id) = self.0.resolve(&target, at).await? else {
-            let refs = self.refs(user, repo).await?.into_keys().collect();
-            return Ok(TreeAnswer::NoSuchRef { refs });
+        let id = match self.0.resolve(&target, at).await? {
+            Ok(id) => id,
+            Err(refs) => return Ok(TreeAnswer::NoSuchRef { refs }),
         };
         let _turn = smart::turn(&self.0.gates.requests).await?;
         let mut objects =
@@ -147,7 +149,7 @@ impl GitHost for Embedded {
             At::Ref(name) => HostError::not_found(Kind::Commit, name),
             At::Commit(id) => HostError::not_found(Kind::Commit, id),
         };
-        let id = self.0.resolve(&target, at).await?.ok_or_else(not_found)?;
+        let id = self.0.resolve(&target, at).await?.map_err(|_| not_found())?;
         let _turn = smart::turn(&self.0.gates.requests).await?;
         // git log takes a missing commit for a mistake of ours.
         let mut objects =
@@ -430,15 +432,23 @@ impl Inner {
         })
     }
 
-    /// Where a question's place is now.
-    async fn resolve(&self, target: &Target, at: &At) -> Result<Option<CommitId>, HostError> {
+    /// Where a question's place is now; where it is none, every reference that there is.
+    async fn resolve(&self, target: &Target, at: &At) -> Result<Result<CommitId, Vec<RefName>>, HostError> {
         let name = match at {
-            At::Commit(id) => return Ok(Some(id.clone())),
+            At::Commit(id) => return Ok(Ok(id.clone())),
             At::Ref(name) => name.clone(),
         };
         let directory = target.directory.clone();
         let doing = format!("read {name} of {}", target.name());
-        blocking(move || refs::resolve(&directory, &name).map_err(HostError::io(doing))).await
+        let look = move || {
+            if let Some(id) = refs::resolve(&directory, &name)? {
+                return Ok(Ok(id));
+            }
+            // It may have come meanwhile: the listing must not contradict the answer.
+            let mut refs = refs::list(&directory)?;
+            Ok(refs.remove(&name).ok_or_else(|| refs.into_keys().collect()))
+        };
+        blocking(move || look().map_err(HostError::io(doing))).await
     }
 
     async fn new_repository(&self, login: &Login, repo: &RepoName) -> Result<(), HostError> {

@@ -185,3 +185,20 @@ fn nothing_is_noted_where_nothing_moved_and_deletions_are() {
     assert_eq!(actor.as_ref().map(Login::as_str), Some("customer-bob"));
     assert!(journal.known(|known| known.users().next().is_none()));
 }
+
+/// As with a full disk.
+#[test]
+fn what_cannot_be_written_is_not_told_and_is_told_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal");
+    let journal = with_al(&path, 10);
+    let start = push(&journal, 1);
+    let good = std::mem::replace(&mut journal.tail().file, File::open(&path).unwrap());
+    let two = refs(&[("refs/heads/master", 2)]);
+    assert!(journal.observe(&user("al"), &repo(), &two, None, Timestamp(3)).is_err());
+    assert_eq!(afters(&journal.changes(Some(&start)).unwrap()), [""; 0]);
+    journal.tail().file = good;
+    assert_eq!(journal.observe(&user("al"), &repo(), &two, None, Timestamp(3)).unwrap().len(), 1);
+    assert_eq!(afters(&journal.changes(Some(&start)).unwrap()), ["0002"]);
+    assert_eq!(afters(&Journal::open(&path, 10).unwrap().changes(Some(&start)).unwrap()), ["0002"]);
+}

@@ -12,8 +12,6 @@ use crate::process::run;
 
 /// How long it may take; what is not done then is tried after a later push.
 const WHOLE: Duration = Duration::from_secs(15 * 60);
-/// Loose objects that are left alone.
-const LOOSE: usize = 1000;
 /// Packs that are left alone.
 const PACKS: usize = 20;
 
@@ -39,7 +37,7 @@ impl Inner {
         if let Ok(mut known) = target.live.pushing.try_lock() {
             *known = Some(usage);
         }
-        if (usage.loose > LOOSE || usage.packs > PACKS) && target.live.maintain() {
+        if (usage.loose > self.settings.loose_objects || usage.packs > PACKS) && target.live.maintain() {
             let (inner, target) = (Arc::clone(self), target.clone());
             self.tasks.spawn(async move {
                 tokio::select! {

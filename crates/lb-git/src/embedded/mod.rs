@@ -40,7 +40,7 @@ use self::files::blocking;
 use self::journal::Journal;
 use self::known::What;
 use self::records::Store;
-use self::repository::{Live, Target};
+use self::repository::{Live, Share, Target};
 use crate::error::{HostError, Kind};
 use crate::names::Login;
 use crate::process::Git;
@@ -63,6 +63,8 @@ pub struct Settings {
     pub keep_master: bool,
     /// Changes that can be asked for at least; older cursors start over.
     pub keep_changes: usize,
+    /// Objects that are files of their own, beyond which a repository is packed after a push.
+    pub loose_objects: usize,
 }
 
 impl Settings {
@@ -78,6 +80,7 @@ impl Settings {
             tree_bytes: 64 << 20,
             keep_master: true,
             keep_changes: 4096,
+            loose_objects: 1000,
         }
     }
 }
@@ -92,11 +95,14 @@ impl fmt::Debug for Embedded {
     }
 }
 
-/// How much happens at a time; the rest waits a little and is sent away then.
+/// How much happens at a time; the rest waits a little and is sent away then. Each owner has a part of it alone
+/// ([`Share`]).
 #[derive(Debug)]
 struct Gates {
-    /// Pushes whose body is arriving or being taken in.
-    bodies: Arc<Semaphore>,
+    /// Pushes whose body is arriving.
+    arriving: Arc<Semaphore>,
+    /// Pushes that are taken in.
+    taking: Arc<Semaphore>,
     /// Processes that run shortly.
     requests: Arc<Semaphore>,
     /// Processes that live as long as their client listens.
@@ -108,8 +114,16 @@ struct Gates {
 impl Default for Gates {
     fn default() -> Self {
         let gate = |turns| Arc::new(Semaphore::new(turns));
-        Self { bodies: gate(32), requests: gate(16), fetches: gate(32), maintenance: Semaphore::new(1) }
+        let (arriving, taking, requests, fetches) = (gate(64), gate(8), gate(16), gate(64));
+        Self { arriving, taking, requests, fetches, maintenance: Semaphore::new(1) }
     }
+}
+
+/// What requests share, made when the first one comes.
+#[derive(Debug, Default)]
+struct Shared {
+    repositories: HashMap<(Login, RepoName), Arc<Live>>,
+    owners: HashMap<Login, Arc<Share>>,
 }
 
 /// What all clones share.
@@ -119,7 +133,7 @@ struct Inner {
     git: Git,
     store: Store,
     journal: Arc<Journal>,
-    live: Mutex<HashMap<(Login, RepoName), Arc<Live>>>,
+    shared: Mutex<Shared>,
     /// What the journal could not be told of, because it could not be written.
     lagging: Mutex<BTreeSet<(GitUser, Option<RepoName>)>>,
     gates: Gates,
@@ -162,12 +176,13 @@ impl Inner {
     fn target(&self, user: &GitUser, repo: &RepoName) -> Result<Target, HostError> {
         let login = self.login(user)?;
         self.store.repository(&login, repo, |_| ())?;
-        let live = {
-            let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(live.entry((login.clone(), repo.clone())).or_default())
+        let (live, share) = {
+            let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let live = Arc::clone(shared.repositories.entry((login.clone(), repo.clone())).or_default());
+            (live, Arc::clone(shared.owners.entry(login.clone()).or_default()))
         };
         let directory = self.store.git_directory(&login, repo);
-        Ok(Target { user: user.clone(), login, repo: repo.clone(), directory, live })
+        Ok(Target { user: user.clone(), login, repo: repo.clone(), directory, live, share })
     }
 
     /// The login of a user that exists.
@@ -176,6 +191,12 @@ impl Inner {
         let login = Login::try_from(user).map_err(|_| not_found())?;
         let same = self.store.owner(&login, |owner| owner.record.user == *user)?;
         if same { Ok(login) } else { Err(not_found()) }
+    }
+
+    /// Forgets what the requests of repositories shared that are gone.
+    fn forget(&self, gone: impl Fn(&Login, &RepoName) -> bool) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.repositories.retain(|(login, repo), _| !gone(login, repo));
     }
 
     /// Where spooled bodies and things in the making are.

@@ -41,7 +41,7 @@ struct Push {
 
 /// Answers a push.
 pub(super) async fn receive(inner: &Arc<Inner>, target: Target, rpc: Rpc) -> Result<ByteStream, HostError> {
-    let arriving = turn(&inner.gates.bodies).await?;
+    let arriving = (turn(&target.share.arriving).await?, turn(&inner.gates.arriving).await?);
     let mut body = Spool::receive(rpc.body, inner.settings.push_bytes, &inner.scratch()).await?;
     let commands =
         Commands::parse(&body.head().await?).map_err(|nonsense| HostError::refused(nonsense.to_string()))?;
@@ -147,7 +147,7 @@ async fn take_in(
     mut tail: Option<&mut Tail>,
 ) -> Result<(), HostError> {
     let doing = || format!("push to {}", target.name());
-    let _turn = turn(&inner.gates.requests).await?;
+    let _turns = (turn(&target.share.taking).await?, turn(&inner.gates.taking).await?);
     let command = service(inner, target, Service::ReceivePack, None, &[]);
     let mut running = start(command, body).await.map_err(HostError::io(doing()))?;
     let work = async {

@@ -18,6 +18,8 @@ pub(super) type Refs = BTreeMap<RefName, CommitId>;
 
 /// Reads every reference. A symbolic one is left out: it is another's alias, and no push can make one.
 pub(super) fn list(repository: &Path) -> io::Result<Refs> {
+    // A repository that is not there has no empty listing: that would prove it unborn.
+    fs::metadata(repository.join("refs"))?;
     let mut loose = Refs::new();
     walk(&repository.join("refs"), "refs", &mut loose)?;
     let mut all = packed(repository)?;
@@ -140,6 +142,7 @@ mod tests {
     #[test]
     fn damage_is_an_error_and_never_an_empty_listing() {
         let directory = tempfile::tempdir().unwrap();
+        assert!(list(directory.path()).is_err());
         let heads = directory.path().join("refs/heads");
         fs::create_dir_all(&heads).unwrap();
         fs::write(heads.join("master"), "").unwrap();

@@ -11,8 +11,12 @@ use tokio::sync::{Mutex, Semaphore};
 
 use crate::names::Login;
 
-/// Fetches of one repository at a time.
+/// Fetches from one owner's repositories at a time.
 const FETCHES: usize = 8;
+/// Pushes to one owner's repositories that arrive at a time.
+const ARRIVING: usize = 8;
+/// Pushes to one owner's repositories that are taken in at a time.
+const TAKING: usize = 2;
 
 /// A repository that exists, with what its requests share.
 #[derive(Clone, Debug)]
@@ -25,8 +29,10 @@ pub(super) struct Target {
     pub(super) repo: RepoName,
     /// The bare repository.
     pub(super) directory: PathBuf,
-    /// What is shared.
+    /// What its requests share.
     pub(super) live: Arc<Live>,
+    /// What its owner's requests share.
+    pub(super) share: Arc<Share>,
 }
 
 impl Target {
@@ -36,24 +42,30 @@ impl Target {
     }
 }
 
-/// What the requests of one repository share.
+/// What one owner's repositories may take of what all share: slow or hostile clients of one do not keep others out.
 #[derive(Debug)]
+pub(super) struct Share {
+    /// Turns of fetches.
+    pub(super) fetches: Arc<Semaphore>,
+    /// Turns of pushes that arrive.
+    pub(super) arriving: Arc<Semaphore>,
+    /// Turns of pushes that are taken in.
+    pub(super) taking: Arc<Semaphore>,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        let gate = |turns| Arc::new(Semaphore::new(turns));
+        Self { fetches: gate(FETCHES), arriving: gate(ARRIVING), taking: gate(TAKING) }
+    }
+}
+
+/// What the requests of one repository share.
+#[derive(Debug, Default)]
 pub(super) struct Live {
     /// Held while references move and until the journal knows; with it, what the repository takes up, once known.
     pub(super) pushing: Mutex<Option<Usage>>,
-    /// Turns of fetches.
-    pub(super) fetches: Arc<Semaphore>,
     maintained: AtomicBool,
-}
-
-impl Default for Live {
-    fn default() -> Self {
-        Self {
-            pushing: Mutex::new(None),
-            fetches: Arc::new(Semaphore::new(FETCHES)),
-            maintained: AtomicBool::new(false),
-        }
-    }
 }
 
 impl Live {

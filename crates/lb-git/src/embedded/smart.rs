@@ -54,7 +54,7 @@ pub(super) async fn upload(inner: &Arc<Inner>, target: Target, rpc: Rpc) -> Resu
     if body.too_large {
         return Err(HostError::TooLarge { what: "the request".to_owned(), limit: MAX_WANTS });
     }
-    let turns = (turn(&target.live.fetches).await?, turn(&inner.gates.fetches).await?);
+    let turns = (turn(&target.share.fetches).await?, turn(&inner.gates.fetches).await?);
     let protocol = protocol(Service::UploadPack, rpc.protocol.as_deref());
     let command = service(inner, &target, Service::UploadPack, protocol, &[]);
     let doing = format!("fetch {}", target.name());

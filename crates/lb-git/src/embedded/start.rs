@@ -1,6 +1,6 @@
 //! Opening a data directory, and what a crash may have left to do there.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use super::files::{self, blocking};
 use super::journal::Journal;
 use super::records::Store;
 use super::repository::{Target, repair};
-use super::{Gates, Inner, Settings};
+use super::{Gates, Inner, Settings, Shared};
 use crate::error::HostError;
 use crate::process::Git;
 
@@ -88,7 +88,7 @@ impl Inner {
             git,
             store,
             journal: Arc::new(journal),
-            live: Mutex::new(HashMap::new()),
+            shared: Mutex::new(Shared::default()),
             lagging: Mutex::new(BTreeSet::new()),
             gates: Gates::default(),
             tasks: TaskTracker::new(),

@@ -166,12 +166,12 @@ fn parse(mut content: &[u8], directory: &str, id_bytes: usize) -> Option<Vec<Ent
         let (name, rest) = (&rest[..end], &rest[end + 1..]);
         let id = rest.get(..id_bytes)?;
         content = &rest[id_bytes..];
-        let mode = match mode {
-            b"40000" | b"040000" => Mode::Directory,
-            b"120000" => Mode::Symlink,
-            b"160000" => Mode::Submodule,
-            // 100644, 100755, and 100664 of old.
-            mode if mode.starts_with(b"100") => Mode::File,
+        // As a number: old tools wrote leading zeros, and 100664.
+        let mode = match u32::from_str_radix(std::str::from_utf8(mode).ok()?, 8).ok()? & 0o170_000 {
+            0o040_000 => Mode::Directory,
+            0o100_000 => Mode::File,
+            0o120_000 => Mode::Symlink,
+            0o160_000 => Mode::Submodule,
             _unknown => return None,
         };
         let Ok(name) = std::str::from_utf8(name) else { continue };

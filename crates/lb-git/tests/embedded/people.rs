@@ -16,7 +16,7 @@ async fn host() -> (Embedded, ManualClock, TempDir) {
     (host, clock, directory)
 }
 
-fn key(seed: u8) -> String {
+pub(crate) fn key(seed: u8) -> String {
     use base64::Engine;
     let blob = [&[0, 0, 0, 11][..], b"ssh-ed25519", &[0, 0, 0, 32], &[seed; 32]].concat();
     format!("ssh-ed25519 {}", base64::engine::general_purpose::STANDARD.encode(blob))

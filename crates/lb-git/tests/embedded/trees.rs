@@ -100,8 +100,8 @@ async fn a_tree_that_unfolds_is_refused_in_time() {
     let mut entry = format!("100644 blob {}\tf", al.run(&["hash-object", "-w", "/dev/null"]).await);
     let mut tree = String::new();
     for _ in 0..12 {
-        al.write("../entries", &entry);
-        tree = al.run(&["-c", "alias.mk=!git mktree < ../entries", "mk"]).await;
+        al.write(".git/entries", &entry);
+        tree = al.run(&["-c", "alias.mk=!git mktree < .git/entries", "mk"]).await;
         let entries: Vec<String> = (0..10).map(|number| format!("040000 tree {tree}\td{number}")).collect();
         entry = entries.join("\n");
     }
