@@ -5,6 +5,9 @@
 //!   holds that gateway alone: leaving a policy out could publish what it guards.
 //! * A proxy to a service endpoint that nothing defines answers 502, as Express Gateway does where none is named;
 //!   the rest of the gateway is deployed.
+//! * `oauth2-introspect` holds a gateway, too: Express Gateway caches the tokens that one producer's server vouched for
+//!   in the shared Redis, outside of any namespace, and would take them for another producer's. Counters of
+//!   `rate-limit` get a key of the environment's own.
 //! * Hosts: a gateway owns `<slug>.D` and `admin-<slug>.D`. Another `host` of an API endpoint is written into the
 //!   configuration, is not published, and gets a finding: nobody can claim a host that is another producer's.
 

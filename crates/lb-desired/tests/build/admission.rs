@@ -99,10 +99,14 @@ async fn rights_are_small(cluster: &TestCluster, client: &Client) {
     for (verb, resource, namespace, allowed) in [
         ("patch", "lbgateways.lunchbadger.io", "customer", true),
         ("patch", "lbproducers.lunchbadger.io", "default", true),
-        ("delete", "lbproducers.lunchbadger.io", "default", false),
+        ("patch", "lbgateways.lunchbadger.io", "other", false),
+        ("patch", "lbgateways.lunchbadger.io/status", "customer", true),
+        ("delete", "lbproducers.lunchbadger.io", "default", true),
         ("watch", "secrets", "customer", true),
         ("get", "secrets", "other", false),
         ("list", "secrets", "kube-system", false),
+        ("list", "services", "other", false),
+        ("update", "deployments.apps", "customer", false),
         ("create", "deployments.apps", "customer", true),
         ("create", "deployments.apps", "other", false),
         ("create", "pods", "customer", false),
@@ -116,11 +120,17 @@ async fn rights_are_small(cluster: &TestCluster, client: &Client) {
     for manifest in crd::rbac(&settings("customer-$PRODUCER")) {
         apply(client, &manifest).await.unwrap_or_else(|error| panic!("{manifest}: {error}"));
     }
+    let single = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": { "name": crd::TARGET_ROLE, "namespace": "customer" } });
+    delete(client, &single).await.unwrap();
+    assert!(!may("get", "secrets", "customer").await);
     assert!(may("create", "rolebindings.rbac.authorization.k8s.io", "other").await);
     assert!(may("create", "namespaces", "default").await);
+    assert!(may("watch", "services", "other").await);
     assert!(!may("get", "secrets", "other").await);
+    assert!(!may("create", "services", "other").await);
     let binding =
         serde_json::to_value(crd::target_binding("other", &settings("customer-$PRODUCER"))).unwrap();
     apply(client, &binding).await.unwrap();
-    assert!(may("get", "secrets", "other").await);
+    assert!(may("get", "secrets", "other").await && may("create", "services", "other").await);
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use lb_desired::build;
 use lb_desired::crd::Access;
 use lb_desired::plan::{
-    Component, Decision, Existing, ExistingFunction, ExistingGateway, GatewayPlan, Input, Plan, Presence, changes, plan,
+    Component, Decision, Existing, ExistingFunction, ExistingGateway, GatewayPlan, Input, Plan, Presence,
+    changes, plan,
 };
 use lb_desired::settings::Settings;
 use lb_project::{Decoded, Entity, Observed, decode};
@@ -45,6 +46,9 @@ pub(crate) struct Case {
     /// Another case: what the pusher reads when this one comes after it.
     #[serde(default)]
     after: Option<String>,
+    /// Express Gateway starts on what is deployed.
+    #[serde(default = "yes")]
+    pub(crate) starts: bool,
     /// What the gateway answers when it runs.
     #[serde(default)]
     pub(crate) requests: Vec<Request>,
@@ -77,6 +81,10 @@ struct StandingFunction {
     service: String,
     commit: String,
     digest: String,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn al() -> String {
@@ -120,13 +128,41 @@ pub(crate) fn planned(directory: &Path) -> Planned {
     Planned { case, settings, plan }
 }
 
+/// The plan of a producer with these files in `dev`, and nothing else.
+pub(crate) fn plan_of(dev: &[(&str, &str)]) -> Plan {
+    let producer: Producer = al().parse().unwrap();
+    let files = dev
+        .iter()
+        .map(|(path, text)| (path.parse().unwrap(), Blob::File(text.as_bytes().to_vec())))
+        .collect();
+    let commit: CommitId = "a".repeat(40).parse().unwrap();
+    let observed = Observed {
+        dev: Source::Known(Tree { files }, commit),
+        functions: Source::Absent(None),
+        openapi: Source::Absent(None),
+    };
+    let limits = Limits::default();
+    plan(&Input {
+        producer: &producer,
+        decoded: &decode(observed, &producer, &limits),
+        access: Access::Enabled,
+        presence: Presence::Present,
+        existing: &Existing::default(),
+        settings: &Settings::default(),
+        limits: &limits,
+    })
+}
+
 /// Children that stand. The digest `@<directory>` is that of the directory as it is.
 fn existing(case: &Case, decoded: &Decoded) -> Existing {
     let digest = |text: &str| match text.strip_prefix('@') {
         None => text.to_owned(),
         Some(directory) => {
             let functions = decoded.functions.known().unwrap().iter().filter_map(Entity::read);
-            functions.filter(|function| function.directory == directory).map(|f| f.digest.to_string()).collect()
+            functions
+                .filter(|function| function.directory == directory)
+                .map(|f| f.digest.to_string())
+                .collect()
         }
     };
     let gateway = |child: &StandingGateway| ExistingGateway {

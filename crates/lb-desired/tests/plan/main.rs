@@ -1,6 +1,7 @@
 //! Every directory below `fixtures/plan` is a case: what a producer keeps in git, what the platform knows, and in
 //! `expected/` what is decided, rendered and built. `UPDATE_EXPECT=1` writes what is expected anew.
 
+#[allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of it")]
 mod case;
 mod properties;
 
@@ -15,7 +16,11 @@ fn check(directory: &Path, update: bool) -> Vec<String> {
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
     for file in case::files(&root) {
         if !expected.contains_key(&name(&file)) {
-            if update { fs::remove_file(&file).unwrap() } else { wrong.push(format!("{file:?} is not expected any more")) }
+            if update {
+                fs::remove_file(&file).unwrap()
+            } else {
+                wrong.push(format!("{file:?} is not expected any more"))
+            }
         }
     }
     for (name, content) in &expected {
@@ -62,9 +67,10 @@ fn no_producers_text_is_substituted() {
             let gateway_file = gateway.config["gateway.config.yml"].reveal();
             assert!(!gateway_file.contains('$'), "{directory:?}");
             let ours = ["REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "EG_CIPHER_KEY", "EG_SESSION_SECRET"];
-            let rest = ours.iter().fold(gateway.config["system.config.yml"].reveal().clone(), |text, name| {
-                text.replacen(&format!("\"${{{name}}}\""), "", 1)
-            });
+            let rest =
+                ours.iter().fold(gateway.config["system.config.yml"].reveal().clone(), |text, name| {
+                    text.replacen(&format!("\"${{{name}}}\""), "", 1)
+                });
             assert!(!rest.contains('$'), "{directory:?}: {rest}");
         }
     }

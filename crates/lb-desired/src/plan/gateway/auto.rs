@@ -6,7 +6,7 @@ use lb_project::{Entity, Model, OpenApi};
 use lb_vocab::{EntityKind, Finding, InstanceName, Place, Slug, Source, label_id};
 use serde_json::{Map, Value, json};
 
-use super::config::{Admin, assemble};
+use super::config::{Admin, assemble, rate_limit};
 use super::notes::Notes;
 use super::{Rendered, patterns, service_url, system};
 use crate::build::names::{admin_host, gateway_host, workspace_name};
@@ -133,7 +133,8 @@ fn file(input: &Input<'_>, document: &OpenApi, paths: &[String], slug: &Slug) ->
     });
     let mut policies = vec![json!({ "key-auth": [{ "action": key_auth }] })];
     if document.has_binary_property {
-        policies.push(json!({ "rate-limit": [{ "action": { "max": 10, "windowMs": 120_000 } }] }));
+        let limit = Map::from_iter([("max".to_owned(), json!(10)), ("windowMs".to_owned(), json!(120_000))]);
+        policies.push(json!({ "rate-limit": [{ "action": rate_limit(input.producer, Some(&limit)) }] }));
     }
     policies.push(json!({ "proxy": [{ "action": { "serviceEndpoint": API, "changeOrigin": true } }] }));
     let pipeline = json!({ "apiEndpoints": [API], "policies": policies });

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_project::{ApiEndpoint, Entity, Gateway, Pair, Pipeline, Policy};
-use lb_vocab::{Finding, Place, Slug};
+use lb_vocab::{Finding, Place, Producer, Slug};
 use serde_json::{Map, Value, json};
 
 use super::notes::Notes;
 use super::upstreams::{ADMIN, Found, Upstreams, refused_id};
 use super::{json, patterns, schema};
-use crate::build::names::{admin_host, gateway_host};
+use crate::build::names::{admin_host, gateway_host, redis_namespace};
 use crate::plan::Input;
 
 /// The methods that Express Gateway's routers know; another one stops it.
@@ -222,14 +222,16 @@ impl File<'_, '_> {
         Value::from(paths)
     }
 
-    /// `None` means every method. A method that is none is left out; where nothing is left, nothing is answered.
+    /// `None` means every method, as an empty list does. A method that is none is left out; where nothing is left of
+    /// a list, nothing is answered.
     fn methods(&mut self, methods: &[String], place: &Place) -> Option<Value> {
         let all = methods.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|m| !m.is_empty());
+        let all: Vec<&str> = all.collect();
+        if all.is_empty() || all.contains(&"*") {
+            return None;
+        }
         let mut good = Vec::new();
         for method in all {
-            if method == "*" {
-                return None;
-            }
             if METHODS.contains(&method.to_ascii_lowercase().as_str()) {
                 good.push(Value::from(method));
             } else {
@@ -272,13 +274,15 @@ impl File<'_, '_> {
                 );
             }
         }
-        self.facts.push(format!("policy {name}"));
-        let pairs: Vec<Value> =
-            policy.pairs.iter().map(|pair| self.pair(name, pair, &policy.place, plugins)).collect();
-        if pairs.is_empty() {
-            // Express Gateway runs a policy without pairs with its defaults.
-            self.check(name, &Map::new(), &policy.place);
+        if name == "oauth2-introspect" {
+            let text = "`oauth2-introspect` keeps tokens where every producer's gateways find them: use `jwt` or `oauth2`";
+            self.notes.hold("PolicyUnsafe", &policy.place, text);
         }
+        self.facts.push(format!("policy {name}"));
+        // Express Gateway runs a policy without pairs once, with its defaults.
+        let defaults = [Pair::default()];
+        let pairs = if policy.pairs.is_empty() { &defaults[..] } else { &policy.pairs[..] };
+        let pairs = pairs.iter().map(|pair| self.pair(name, pair, &policy.place, plugins)).collect();
         json::object([(name, Value::Array(pairs))])
     }
 
@@ -290,8 +294,11 @@ impl File<'_, '_> {
             }
             value.insert("condition".to_owned(), Value::Object(condition.clone()));
         }
-        let action =
-            if policy == "proxy" { self.proxy(pair.action.as_ref(), place) } else { pair.action.clone() };
+        let action = match policy {
+            "proxy" => self.proxy(pair.action.as_ref(), place),
+            "rate-limit" => Some(rate_limit(self.project.input.producer, pair.action.as_ref())),
+            _ => pair.action.clone(),
+        };
         self.check(policy, action.as_ref().unwrap_or(&Map::new()), place);
         value.extend(action.map(|action| ("action".to_owned(), Value::Object(action))));
         Value::Object(value)
@@ -364,6 +371,18 @@ impl File<'_, '_> {
             }
         }
     }
+}
+
+/// The action of a rate limit, counting by a key of the environment's own: Express Gateway keeps the counters of all
+/// gateways of a Redis under `rl:`, so that one producer's requests would count for another's.
+pub(super) fn rate_limit(producer: &Producer, action: Option<&Map<String, Value>>) -> Map<String, Value> {
+    let mut action = action.cloned().unwrap_or_default();
+    let theirs = action.get("rateLimitBy").map_or_else(|| Some("${req.ip}".to_owned()), schema::as_text);
+    if let Some(theirs) = theirs {
+        let by = format!("{}-{theirs}", redis_namespace(producer));
+        action.insert("rateLimitBy".to_owned(), Value::from(by));
+    }
+    action
 }
 
 /// Whether requests for the gateway's own host reach an endpoint of this host.

@@ -64,11 +64,14 @@ pub(super) fn assign(
     let mut named: Vec<Option<Named>> = vec![None; candidates.len()];
     let mut children: Vec<&ExistingGateway> = input.existing.gateways.iter().collect();
     children.sort_by(|a, b| (a.created, &a.uid).cmp(&(b.created, &b.uid)));
-    for (candidate, named) in candidates.iter().zip(&mut named) {
-        let child = children.iter().find(|child| candidate.is(child) && !taken.contains(&child.instance));
-        if let Some(child) = child {
-            taken.insert(child.instance.clone());
-            *named = Some(Named { instance: child.instance.clone(), stands: true });
+    // Of a broken one only the id may be left: it gets what no other gateway of this id has.
+    for broken in [false, true] {
+        for (candidate, named) in candidates.iter().zip(&mut named).filter(|(c, _)| c.broken == broken) {
+            let child = children.iter().find(|child| candidate.is(child) && !taken.contains(&child.instance));
+            if let Some(child) = child {
+                taken.insert(child.instance.clone());
+                *named = Some(Named { instance: child.instance.clone(), stands: true });
+            }
         }
     }
     for (candidate, named) in candidates.iter().zip(&mut named) {

@@ -116,19 +116,7 @@ const POLICIES: &[Policy] = &[
     ),
     Policy { required: &["message"], ..Policy::new("log", &[("message", Kind::Text)]) },
     Policy::new("oauth2", &[AUTH, ("jwt", Kind::Object)]),
-    Policy {
-        required: &["endpoint"],
-        ..Policy::new(
-            "oauth2-introspect",
-            &[
-                AUTH,
-                ("endpoint", Kind::Uri),
-                ("authorization_value", Kind::Text),
-                ("timeout", Kind::Whole),
-                ("ttl", Kind::Whole),
-            ],
-        )
-    },
+    Policy::new("oauth2-introspect", &[]),
     Policy::new("proxy", PROXY),
     Policy::new(
         "rate-limit",
