@@ -66,6 +66,7 @@ pub(super) async fn last_change(repositories: &Repositories<'_>, entity: &Entity
     }
     let complete = commits.len() < limit;
     let value = repositories.value(entity, &entity.commit).await?;
+    let oldest = commits.last().cloned();
     for commit in commits {
         let before = match commit.parents.first() {
             Some(parent) => repositories.value(entity, parent.as_str()).await?,
@@ -74,6 +75,10 @@ pub(super) async fn last_change(repositories: &Repositories<'_>, entity: &Entity
         if before != value {
             return Ok(Some(commit));
         }
+    }
+    if complete && entity.place.kind == EntityKind::Project {
+        // Of a project the value is `disabled`: one that never was is as its first commit made it.
+        return Ok(oldest);
     }
     if complete {
         bail!("{} has no commit with {} \"{}\"", entity.place.file, entity.place.kind.words(), entity.place.name);

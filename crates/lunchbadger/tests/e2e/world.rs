@@ -1,0 +1,273 @@
+//! A whole LunchBadger on a control plane of its own: the real binary, the real git client, the real API server.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind, ObjectMeta};
+use kube::{Client, Resource, ResourceExt};
+use lb_desired::crd::{LBFunction, LBGateway, LBProducer, LBWorkspace};
+use lb_testkit::cluster::TestCluster;
+use lb_testkit::control_plane::Options;
+use lb_testkit::git::{Clone, Git};
+use lb_testkit::process::Supervised;
+use lb_testkit::{eventually, free_port, unique};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The namespace of every producer's objects.
+pub(crate) const NAMESPACE: &str = "customer";
+/// The namespace of the control plane.
+pub(crate) const CONTROL_PLANE: &str = "default";
+
+/// One control plane and one LunchBadger.
+pub(crate) struct World {
+    pub(crate) cluster: TestCluster,
+    pub(crate) client: Client,
+    pub(crate) data: TempDir,
+    pub(crate) git_api: String,
+    pub(crate) configstore: String,
+    pub(crate) actualizer: String,
+    settings: BTreeMap<String, String>,
+    process: tokio::sync::Mutex<Option<Supervised>>,
+}
+
+/// A producer with its two clones.
+pub(crate) struct Producer {
+    pub(crate) name: String,
+    pub(crate) dev: Clone,
+    pub(crate) functions: Clone,
+}
+
+/// uid and resourceVersion of everything that a producer has, by kind and name.
+pub(crate) type Versions = BTreeMap<String, (String, String)>;
+
+impl World {
+    /// Starts everything, with these settings over the tests' own.
+    pub(crate) async fn start(settings: &[(&str, &str)]) -> Arc<Self> {
+        let cluster = TestCluster::start(Options::default()).await.expect("a control plane");
+        let client = cluster.client().await;
+        let ports: [u16; 3] = std::array::from_fn(|_| free_port());
+        let url = |port: u16| format!("http://127.0.0.1:{port}");
+        let mut all: BTreeMap<String, String> = BTreeMap::new();
+        for (name, value) in [("SLEEP_TIME", "250"), ("ROSTER_INTERVAL", "1000"), ("RUST_LOG", "info")].iter().chain(settings) {
+            all.insert((*name).to_owned(), (*value).to_owned());
+        }
+        let world = Self {
+            client,
+            data: tempfile::tempdir().expect("a data directory"),
+            git_api: url(ports[0]),
+            configstore: url(ports[1]),
+            actualizer: url(ports[2]),
+            settings: all,
+            process: tokio::sync::Mutex::new(None),
+            cluster,
+        };
+        for arguments in [vec!["crds", "apply"]] {
+            let output = world.run(&arguments).await;
+            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let created = world.cluster.kubectl(&["create", "namespace", NAMESPACE]).await;
+        assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+        world.resume().await;
+        Arc::new(world)
+    }
+
+    /// Starts the LunchBadger process and waits until it is ready.
+    pub(crate) async fn resume(&self) {
+        let mut command = lb_testkit::process::bare(Path::new(env!("CARGO_BIN_EXE_lunchbadger")));
+        let address = |url: &str| url.trim_start_matches("http://").to_owned();
+        command
+            .arg("up")
+            .arg("--kubeconfig")
+            .arg(self.cluster.kubeconfig())
+            .arg("--data-dir")
+            .arg(self.data.path())
+            .args(["--git-api-address", &address(&self.git_api)])
+            .args(["--configstore-address", &address(&self.configstore)])
+            .args(["--actualizer-address", &address(&self.actualizer)])
+            .envs(&self.settings)
+            .stdin(Stdio::null());
+        let process = Supervised::start("lunchbadger", command, self.data.path(), None).expect("start lunchbadger up");
+        *self.process.lock().await = Some(process);
+        eventually("LunchBadger is ready", || async {
+            let answer = http_get(&format!("{}/ready", self.actualizer)).await?;
+            if answer.contains("\"ready\":true") { Ok(()) } else { Err(answer + &self.log().await) }
+        })
+        .await;
+    }
+
+    /// Kills the LunchBadger process; its data stays.
+    pub(crate) async fn kill(&self) {
+        if let Some(mut process) = self.process.lock().await.take() {
+            process.kill();
+        }
+    }
+
+    /// The end of the process's log.
+    pub(crate) async fn log(&self) -> String {
+        self.process.lock().await.as_ref().map(Supervised::log_tail).unwrap_or_default()
+    }
+
+    /// Runs a command of `lunchbadger` as the operator.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> std::process::Output {
+        let mut command = lb_testkit::process::bare(Path::new(env!("CARGO_BIN_EXE_lunchbadger")));
+        command
+            .args(arguments)
+            .arg("--kubeconfig")
+            .arg(self.cluster.kubeconfig())
+            .args(["--git-api-url", &self.git_api, "--configstore-url", &self.configstore])
+            .arg("--token-file")
+            .arg(self.data.path().join("operator.token"))
+            .stdin(Stdio::null());
+        tokio::task::spawn_blocking(move || command.output()).await.expect("a thread").expect("start lunchbadger")
+    }
+
+    /// As [`Self::run`], for a command that must succeed: what it printed.
+    pub(crate) async fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments).await;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "lunchbadger {arguments:?}: {}\n{stderr}", output.status);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Makes a producer whose name begins with `prefix`, and clones its repositories.
+    pub(crate) async fn producer(&self, prefix: &str) -> Producer {
+        let name = unique(prefix);
+        self.ok(&["producers", "create", &name]).await;
+        let token = self.ok(&["producers", "token", &name]).await;
+        let token = token.split_whitespace().last().expect("a token").to_owned();
+        let git = Git::new().with_token(&format!("customer-{name}"), &token);
+        let url = |repo: &str| format!("{}/customer-{name}/{repo}.git", self.git_api);
+        Producer { dev: git.init(&url("dev")).await, functions: git.init(&url("functions")).await, name }
+    }
+
+    /// The producer's resource.
+    pub(crate) async fn resource(&self, name: &str) -> Option<LBProducer> {
+        Api::<LBProducer>::all(self.client.clone()).get_opt(name).await.expect("read an LBProducer")
+    }
+
+    /// Changes the producer's resource as an operator with kubectl would.
+    pub(crate) async fn patch(&self, name: &str, patch: Value) {
+        let api = Api::<LBProducer>::all(self.client.clone());
+        api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.expect("patch an LBProducer");
+    }
+
+    /// Waits until the newest commits of a producer are applied.
+    pub(crate) async fn applied(&self, producer: &Producer) {
+        let commit = producer.dev.run(&["rev-parse", "HEAD"]).await;
+        self.applied_at(&producer.name, &commit).await;
+    }
+
+    /// Waits until this commit of `dev` is applied.
+    pub(crate) async fn applied_at(&self, name: &str, commit: &str) {
+        eventually(&format!("{name} is applied at {commit}"), || async {
+            let resource = self.resource(name).await.ok_or("no LBProducer")?;
+            let status = resource.status.clone().unwrap_or_default();
+            let environment = status.environments.get("dev").cloned().unwrap_or_default();
+            let at = environment.applied.clone().and_then(|revision| revision.dev);
+            let standing = environment.conditions.iter().any(|c| c.type_ == "Applied" && c.status == "True");
+            if at.as_deref() == Some(commit) && standing {
+                return Ok(());
+            }
+            Err(format!("{status:#?}\n{}", self.log().await))
+        })
+        .await;
+    }
+
+    /// Waits until a condition of the producer's environment (or of the producer) has this status, and returns its
+    /// reason and message.
+    pub(crate) async fn condition(&self, name: &str, kind: &str, status: &str) -> (String, String) {
+        eventually(&format!("{name}: {kind} is {status}"), || async {
+            let resource = self.resource(name).await.ok_or("no LBProducer")?;
+            let all = resource.status.unwrap_or_default();
+            let of_environments = all.environments.values().flat_map(|environment| &environment.conditions);
+            let found = all.conditions.iter().chain(of_environments).find(|c| c.type_ == kind && c.status == status);
+            match found {
+                Some(condition) => Ok((condition.reason.clone(), condition.message.clone())),
+                None => Err(format!("{all:#?}\n{}", self.log().await)),
+            }
+        })
+        .await
+    }
+
+    /// Everything that stands of a producer, but for Events and what controllers made.
+    pub(crate) async fn versions(&self, name: &str) -> Versions {
+        let mut all = Versions::new();
+        self.list::<ServiceAccount>("ServiceAccount", name, &mut all).await;
+        self.list::<NetworkPolicy>("NetworkPolicy", name, &mut all).await;
+        self.list::<Secret>("Secret", name, &mut all).await;
+        self.list::<Service>("Service", name, &mut all).await;
+        self.list::<Deployment>("Deployment", name, &mut all).await;
+        self.list::<Ingress>("Ingress", name, &mut all).await;
+        self.list::<ConfigMap>("ConfigMap", name, &mut all).await;
+        self.list::<LBWorkspace>("LBWorkspace", name, &mut all).await;
+        self.list::<LBGateway>("LBGateway", name, &mut all).await;
+        self.list::<LBFunction>("LBFunction", name, &mut all).await;
+        all
+    }
+
+    async fn list<K>(&self, kind: &str, name: &str, all: &mut Versions)
+    where
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + std::fmt::Debug
+            + std::clone::Clone
+            + serde::de::DeserializeOwned,
+    {
+        let api = Api::<K>::namespaced(self.client.clone(), NAMESPACE);
+        let listed = api.list(&ListParams::default().labels(&format!("producer={name}"))).await.expect("list");
+        for object in listed {
+            let ObjectMeta { uid, resource_version, .. } = object.meta().clone();
+            let key = format!("{kind}/{}", object.name_any());
+            all.insert(key, (uid.unwrap_or_default(), resource_version.unwrap_or_default()));
+        }
+    }
+
+    /// One object of the namespace, as JSON.
+    pub(crate) async fn object(&self, kind: &str, name: &str) -> Option<Value> {
+        let found = self.api(kind).get_opt(name).await.expect("read an object");
+        found.map(|object| serde_json::to_value(object).expect("an object is JSON"))
+    }
+
+    /// Access to objects of a kind by name.
+    pub(crate) fn api(&self, kind: &str) -> Api<DynamicObject> {
+        let (group, version) = match kind {
+            "Deployment" => ("apps", "v1"),
+            "Ingress" | "NetworkPolicy" => ("networking.k8s.io", "v1"),
+            "LBWorkspace" | "LBGateway" | "LBFunction" => ("lunchbadger.io", "v1alpha1"),
+            _ => ("", "v1"),
+        };
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
+    }
+}
+
+/// Only the names.
+pub(crate) fn names(versions: &Versions) -> Vec<&str> {
+    versions.keys().map(String::as_str).collect()
+}
+
+/// Keys whose versions differ, or that are in one only.
+pub(crate) fn changed(before: &Versions, after: &Versions) -> Vec<String> {
+    let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).cloned().collect()
+}
+
+/// The example producer's files, with its name replaced.
+pub(crate) fn example(repo: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/al").join(repo)
+}
+
+/// How long drift may stand with one producer.
+pub(crate) const DRIFT: Duration = Duration::from_secs(2);
+
+async fn http_get(url: &str) -> Result<String, String> {
+    let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;
+    answer.text().await.map_err(|error| error.to_string())
+}

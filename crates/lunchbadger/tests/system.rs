@@ -1,0 +1,243 @@
+//! The command against a running system: `lunchbadger up`, a real API server, the real git client.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use common::{lunchbadger, stderr, stdout};
+use lb_testkit::cluster::TestCluster;
+use lb_testkit::control_plane::Options;
+use lb_testkit::git::{Clone, Git};
+use lb_testkit::process::Supervised;
+use lb_testkit::{eventually, free_port};
+use serde_json::Value;
+
+const NAMESPACE: &str = "customer";
+
+/// Everything that runs for one test.
+struct System {
+    cluster: TestCluster,
+    roles: Supervised,
+    git_api: String,
+    configstore: String,
+    data: tempfile::TempDir,
+}
+
+impl System {
+    /// A cluster of its own: an Actualizer takes care of every producer of its cluster.
+    async fn start() -> Self {
+        let cluster = TestCluster::start(Options::default()).await.expect("a cluster");
+        let data = tempfile::tempdir().unwrap();
+        let address = || format!("127.0.0.1:{}", free_port());
+        let (git, store, actualizer) = (address(), address(), address());
+        cluster.kubectl(&["create", "namespace", NAMESPACE]).await;
+        let applied = lunchbadger().arg("--kubeconfig").arg(cluster.kubeconfig()).args(["crds", "apply"]).output().unwrap();
+        assert_eq!(applied.status.code(), Some(0), "{}", stderr(&applied));
+        let arguments = [
+            "up".to_owned(),
+            format!("--kubeconfig={}", cluster.kubeconfig().display()),
+            format!("--data-dir={}", data.path().join("data").display()),
+            format!("--git-api-address={git}"),
+            format!("--configstore-address={store}"),
+            format!("--actualizer-address={actualizer}"),
+        ];
+        let environment = BTreeMap::from([("CONTROL_PLANE_NAMESPACE".to_owned(), NAMESPACE.to_owned())]);
+        let program = Path::new(env!("CARGO_BIN_EXE_lunchbadger"));
+        let roles = Supervised::start(program, arguments, &environment, &data.path().join("log")).unwrap();
+        let url = |address: &str| format!("http://{address}");
+        let system = Self { cluster, roles, git_api: url(&git), configstore: url(&store), data };
+        eventually("the roles serve", || async {
+            let listed = system.run(&["producers", "list"]);
+            if listed.status.success() { Ok(()) } else { Err(format!("{}{}", stderr(&listed), system.roles.log_tail())) }
+        })
+        .await;
+        system
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(&[], arguments)
+    }
+
+    fn run_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+        lunchbadger()
+            .arg("--kubeconfig")
+            .arg(self.cluster.kubeconfig())
+            .args(["--git-api-url", &self.git_api, "--configstore-url", &self.configstore])
+            .arg("--token-file")
+            .arg(self.data.path().join("data/operator.token"))
+            .env("CONTROL_PLANE_NAMESPACE", NAMESPACE)
+            .envs(variables.iter().copied())
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    /// Runs a command that has to end with this status; its standard output.
+    fn expect(&self, status: i32, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let told = format!("{arguments:?}:\n{}{}\n{}", stdout(&output), stderr(&output), self.roles.log_tail());
+        assert_eq!(output.status.code(), Some(status), "{told}");
+        if status == 2 { stderr(&output) } else { stdout(&output) }
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[arguments, &["--output", "json"]].concat());
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", stderr(&output)))
+    }
+
+    /// The producer's environment in `status`.
+    fn environment(&self, producer: &str) -> Value {
+        self.json(&["status", producer])["producers"][0]["status"]["environments"]["dev"].clone()
+    }
+
+    async fn until_applied(&self, producer: &str, commit: &str) {
+        eventually("the commit is applied", || async {
+            let state = self.environment(producer);
+            let applied = condition(&state, "Applied") == "True" && state["applied"]["dev"] == commit;
+            if applied { Ok(()) } else { Err(format!("{state:#}\n{}", self.roles.log_tail())) }
+        })
+        .await;
+    }
+
+    /// Names of the producer's objects of some kinds.
+    async fn objects(&self, producer: &str, kinds: &str) -> String {
+        let selector = format!("producer={producer}");
+        let output =
+            self.cluster.kubectl(&["get", kinds, "--namespace", NAMESPACE, "--selector", &selector, "--output=name"]).await;
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    }
+
+    /// Pushes the example's repositories as the producer of the example.
+    async fn push_example(&self, git: &Git) -> (Clone, String) {
+        let mut pushed = Vec::new();
+        for repo in ["functions", "dev"] {
+            let clone = git.init(&format!("{}/customer-al/{repo}.git", self.git_api)).await;
+            clone.copy_from(&example().join(repo));
+            let (commit, _) = clone.commit_and_push(&format!("Begin {repo}")).await;
+            pushed.push((clone, commit));
+        }
+        pushed.pop().unwrap()
+    }
+}
+
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/al")
+}
+
+fn condition<'a>(of: &'a Value, kind: &str) -> &'a str {
+    let conditions = of["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    conditions.iter().find(|c| c["type"] == kind).and_then(|c| c["status"].as_str()).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_from_its_creation_to_its_purge() {
+    let system = System::start().await;
+    assert!(system.expect(2, &["status", "al"]).contains("producers list"));
+    let created = system.expect(0, &["producers", "create", "al"]);
+    assert!(created.contains(&format!("git clone {}/customer-al/dev.git", system.git_api)), "{created}");
+    let token = system.expect(0, &["producers", "token", "al"]);
+    let git = Git::new().with_token("customer-al", token.trim());
+    let (dev, first) = system.push_example(&git).await;
+    system.until_applied("al", &first).await;
+
+    reading(&system, &first);
+    differences(&system);
+    let second = why(&system, &dev, &first).await;
+    reconcile(&system, &second);
+    switches(&system, &second).await;
+    purge(&system).await;
+    ending(system).await;
+}
+
+fn reading(system: &System, commit: &str) {
+    let list = system.expect(0, &["producers", "list"]);
+    assert!(list.contains("customer-al") && list.contains("dev, functions"), "{list}");
+    assert!(system.expect(0, &["producers", "show", "al"]).contains("access        enabled"));
+    let overview = system.expect(0, &["status"]);
+    assert!(overview.contains(&commit[..10]), "{overview}");
+    let detail = system.expect(0, &["status", "al"]);
+    for expected in ["lbgateway/al-dev-main", "lbworkspace/al-dev", "lbfunction/al-dev-hello", "Applied"] {
+        assert!(detail.contains(expected), "{expected}: {detail}");
+    }
+    assert_eq!(system.expect(0, &["status", "--findings"]), "");
+    assert_eq!(system.expect(0, &["brake", "show"]), "the brake holds nothing\n");
+    assert!(system.expect(2, &["brake", "release", "0123456789abcdef"]).contains("nothing to release"));
+}
+
+fn differences(system: &System) {
+    assert_eq!(system.expect(0, &["diff", "al"]), "");
+    let output = system.run_with(&[("GATEWAY_VERSION", "1.16.11")], &["diff", "al"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let told = stdout(&output);
+    assert!(told.starts_with("change Deployment customer/gateway-al-dev-main\n"), "{told}");
+    assert!(told.contains("\n-      - image:") || told.contains("image: expressgateway/express-gateway:1.16.11"), "{told}");
+    assert_eq!(told.lines().filter(|line| line.starts_with("change ")).count(), 1, "{told}");
+}
+
+/// The gateway comes from the first commit, also after a second one that changes something else.
+async fn why(system: &System, dev: &Clone, first: &str) -> String {
+    let file = "server/datasources.json";
+    dev.write(file, dev.read(file).replace("memory", "transient"));
+    let (second, _) = dev.commit_and_push("Keep cars elsewhere").await;
+    system.until_applied("al", &second).await;
+    for subject in ["main-al-dev.lunchbadger.io", "deployment/gateway-al-dev-main", "lbgateway/al-dev-main"] {
+        let answer = system.json(&["why", subject]);
+        assert_eq!(answer["child"]["name"], "al-dev-main", "{subject}: {answer:#}");
+        assert_eq!(answer["entity"]["place"]["file"], "dev/lunchbadger.json", "{subject}: {answer:#}");
+        assert_eq!(answer["entity"]["place"]["line"], 8, "{subject}: {answer:#}");
+        assert_eq!(answer["commit"]["id"], first, "{subject}: {answer:#}");
+    }
+    let told = system.expect(0, &["why", "al-dev.lunchbadger.io"]);
+    assert!(told.contains("lbworkspace/al-dev") && told.contains("dev/lunchbadger.json"), "{told}");
+    let told = system.expect(0, &["why", "lbfunction/al-dev-hello"]);
+    assert!(told.contains("functions/hello/serverless.yml") && told.contains("Begin functions"), "{told}");
+    assert!(told.contains("Al <al@example.com>"), "{told}");
+    assert!(system.expect(2, &["why", "example.com"]).contains("nothing of ours"));
+    second
+}
+
+fn reconcile(system: &System, commit: &str) {
+    assert!(system.expect(0, &["reconcile", "al"]).contains(&commit[..10]));
+    system.expect(0, &["producers", "suspend", "al"]);
+    assert!(system.expect(2, &["reconcile", "al"]).contains("resume"));
+    system.expect(0, &["producers", "resume", "al"]);
+    assert!(system.expect(2, &["reconcile", "nobody"]).contains("producers list"));
+}
+
+async fn switches(system: &System, commit: &str) {
+    assert!(system.expect(2, &["producers", "purge", "al", "--yes"]).contains("producers disable al"));
+    let credentials = system.objects("al", "secrets").await;
+    assert!(credentials.contains("secret/credentials-al-dev"), "{credentials}");
+    system.expect(0, &["producers", "disable", "al"]);
+    eventually("nothing but credentials is left", || async {
+        let left = system.objects("al", "deployments,services,ingresses,serviceaccounts,networkpolicies,secrets").await;
+        if left == "secret/credentials-al-dev\n" { Ok(()) } else { Err(left) }
+    })
+    .await;
+    assert!(system.expect(0, &["producers", "show", "al"]).contains("disabled by an operator"));
+    system.expect(0, &["producers", "enable", "al"]);
+    system.until_applied("al", commit).await;
+    assert!(system.objects("al", "deployments").await.contains("gateway-al-dev-main"));
+}
+
+async fn purge(system: &System) {
+    system.expect(0, &["producers", "disable", "al"]);
+    assert!(system.expect(2, &["producers", "purge", "al"]).contains("--yes"), "nobody can be asked");
+    assert!(system.expect(0, &["producers", "purge", "al", "--yes"]).contains("removed"));
+    assert_eq!(system.objects("al", "deployments,services,secrets").await, "");
+    assert!(system.expect(0, &["producers", "list"]).contains("customer-al"), "git is left alone");
+}
+
+async fn ending(mut system: System) {
+    system.roles.signal("TERM").unwrap();
+    let status = lb_testkit::eventually_within("the roles end", Duration::from_secs(20), || {
+        let ended = system.roles.ended().ok_or("they run");
+        async move { ended }
+    })
+    .await;
+    assert_eq!(status.code(), Some(0), "{}", system.roles.log_tail());
+}
