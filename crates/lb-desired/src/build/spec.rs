@@ -136,3 +136,98 @@ impl TryFrom<&LBFunctionSpec> for Function {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gateway() -> LBGatewaySpec {
+        let digest = "ab".repeat(32);
+        LBGatewaySpec {
+            producer: "al".into(),
+            environment: "dev".into(),
+            instance: "main".into(),
+            id: "g1".into(),
+            hosts: vec!["main-al-dev.lunchbadger.io".into()],
+            replicas: 0,
+            config: ConfigReference { name: format!("gateway-al-dev-main-{}", &digest[..10]), digest },
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut LBGatewaySpec)) -> SpecError {
+        let mut spec = gateway();
+        change(&mut spec);
+        Gateway::try_from(&spec).unwrap_err()
+    }
+
+    #[test]
+    fn a_spec_that_the_plan_would_not_write_is_refused() {
+        assert!(Gateway::try_from(&gateway()).is_ok());
+        assert!(matches!(refused(|spec| spec.producer = "Al".into()), SpecError::Name(_)));
+        assert!(matches!(refused(|spec| spec.environment = "d-v".into()), SpecError::Name(_)));
+        assert!(matches!(refused(|spec| spec.instance = "a-b".into()), SpecError::Name(_)));
+        assert!(matches!(refused(|spec| spec.id = "-".into()), SpecError::Text(_)));
+        assert!(matches!(refused(|spec| spec.hosts.push("a/b.c".into())), SpecError::Text(_)));
+        assert!(matches!(refused(|spec| spec.hosts.clear()), SpecError::NoHost(_)));
+        assert!(matches!(refused(|spec| spec.replicas = -1), SpecError::Replicas(_, -1)));
+    }
+
+    /// A gateway that names another's Secret would read it.
+    #[test]
+    fn a_configuration_is_the_gateways_own() {
+        for name in [
+            "credentials-bob-dev",
+            "gateway-al-dev-main-",
+            "gateway-al-dev-main-0123456789",
+            "gateway-al-dev-mainabababababab",
+            "gateway-al-dev-main2-ababababab",
+            "gateway-al-dev-main-ababababab2",
+        ] {
+            let error = refused(|spec| spec.config.name = name.into());
+            assert!(matches!(error, SpecError::ForeignConfig(..)), "{name}: {error}");
+        }
+        for digest in ["", "abababab"] {
+            let error = refused(|spec| {
+                spec.config.name = format!("gateway-al-dev-main-{digest}");
+                spec.config.digest = digest.into();
+            });
+            assert!(matches!(error, SpecError::ForeignConfig(..)), "{digest}: {error}");
+        }
+    }
+
+    #[test]
+    fn revisions_are_commits_and_runtimes_have_versions() {
+        let mut workspace = LBWorkspaceSpec {
+            producer: "al".into(),
+            environment: "dev".into(),
+            revision: Some("1".repeat(40)),
+            functions_revision: None,
+        };
+        let built = Workspace::try_from(&workspace).unwrap();
+        assert_eq!(
+            (built.revision.map(|id| id.to_string()), built.functions_revision),
+            (Some("1".repeat(40)), None)
+        );
+        workspace.functions_revision = Some("master".into());
+        assert!(matches!(Workspace::try_from(&workspace), Err(SpecError::Revision(_))));
+
+        let mut function = LBFunctionSpec {
+            producer: "al".into(),
+            environment: "dev".into(),
+            service: "hello".into(),
+            id: String::new(),
+            commit: "1".repeat(40),
+            path: "hello".into(),
+            digest: "ab".repeat(32),
+            runtime: "nodejs:8".into(),
+            handler: "h.f".into(),
+            triggers: Vec::new(),
+        };
+        let built = Function::try_from(&function).unwrap();
+        assert_eq!((built.id, built.runtime), (None, ("nodejs".into(), "8".into())));
+        function.runtime = "nodejs8".into();
+        assert!(matches!(Function::try_from(&function), Err(SpecError::Runtime(..))));
+        function.service = "Hello".into();
+        assert!(matches!(Function::try_from(&function), Err(SpecError::Text(_))));
+    }
+}

@@ -100,3 +100,30 @@ pub fn set_condition(conditions: &mut Vec<Condition>, mut new: Condition, now: T
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp(seconds * 1000)
+    }
+
+    #[test]
+    fn conditions_are_sorted_and_move_their_time_only_with_their_status() {
+        let mut conditions = Vec::new();
+        let ready = |status, reason| condition(ConditionType::Ready, status, reason, "");
+        assert!(set_condition(&mut conditions, ready(ConditionStatus::False, "Starting"), at(1)));
+        let applied = condition(ConditionType::Applied, ConditionStatus::True, "Applied", "");
+        assert!(set_condition(&mut conditions, applied, at(2)));
+        assert!(!set_condition(&mut conditions, ready(ConditionStatus::False, "Waiting"), at(3)));
+        let seen = |conditions: &[Condition]| {
+            let seconds = |condition: &Condition| condition.last_transition_time.0.as_second();
+            conditions.iter().map(|c| (c.type_.clone(), c.reason.clone(), seconds(c))).collect::<Vec<_>>()
+        };
+        let row = |kind: &str, reason: &str, seconds| (kind.to_owned(), reason.to_owned(), seconds);
+        assert_eq!(seen(&conditions), [row("Applied", "Applied", 2), row("Ready", "Waiting", 1)]);
+        assert!(set_condition(&mut conditions, ready(ConditionStatus::True, "Serving"), at(4)));
+        assert_eq!(seen(&conditions), [row("Applied", "Applied", 2), row("Ready", "Serving", 4)]);
+    }
+}

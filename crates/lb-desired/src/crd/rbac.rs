@@ -1,13 +1,14 @@
 //! What the actualizer may do.
 //!
-//! * Custom resources cluster-wide: producers are cluster-scoped, and one watch sees the children of all namespaces.
-//! * Objects that children own, Secrets among them, in target namespaces alone, never cluster-wide. With one target
-//!   namespace that is a Role there. With a template (`customer-$PRODUCER`) the namespaces do not exist yet: the same
-//!   rules are a ClusterRole that the actualizer may bind (verb `bind`, that name alone) in the namespaces it makes;
-//!   [`target_binding`] is that binding. It may create RoleBindings anywhere then, to that role alone, which a
-//!   stolen identity of the actualizer could abuse: one namespace is the smaller right.
-//! * Leases, the brake's ConfigMap and Events in the control plane's namespace.
-//! * Deleting a producer is an operator's right, not the actualizer's.
+//! * Producers cluster-wide, because they are cluster-scoped. `purge` deletes them, after it annotated them as the
+//!   [admission policy](super::admission) demands.
+//! * With one target namespace all else is a Role there: children, and the objects that they own, Secrets among them.
+//! * With a template (`customer-$PRODUCER`) the namespaces do not exist yet. Children are its own everywhere, and the
+//!   kinds that they own are watched everywhere, but Secrets. What is written, and all that concerns Secrets, is a
+//!   ClusterRole that the actualizer may bind (verb `bind`, that name alone) in the namespaces it makes, right after
+//!   it made them: [`target_binding`] is that binding. It may then create RoleBindings anywhere, to that role alone,
+//!   which a stolen identity of the actualizer could abuse: one namespace is the smaller right.
+//! * Its lease and the brake's ConfigMap in the control plane's namespace, and Events.
 
 use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
@@ -17,6 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::GROUP;
+use crate::build::LeafKind;
 use crate::settings::Settings;
 
 /// The actualizer's ServiceAccount, in the control plane's namespace; also the name of its roles.
@@ -25,7 +27,9 @@ pub const SERVICE_ACCOUNT: &str = "lunchbadger-actualizer";
 pub const TARGET_ROLE: &str = "lunchbadger-actualizer-target";
 
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
+const CHILDREN: [&str; 3] = ["lbworkspaces", "lbgateways", "lbfunctions"];
 const WRITE: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
+const WATCH: &[&str] = &["list", "watch"];
 
 /// Roles and bindings of the actualizer, as manifests in the order of application.
 #[must_use]
@@ -34,18 +38,20 @@ pub fn rbac(settings: &Settings) -> Vec<Value> {
     let cluster = named(SERVICE_ACCOUNT, None);
     let mut rules = cluster_rules();
     let target = match settings.target_namespace.single() {
-        Some(namespace) => vec![
-            manifest(&Role { metadata: named(TARGET_ROLE, Some(namespace)), rules: Some(target_rules()) }),
-            manifest(&RoleBinding {
-                metadata: named(TARGET_ROLE, Some(namespace)),
-                role_ref: role("Role", TARGET_ROLE),
-                subjects: Some(vec![actualizer(home)]),
-            }),
-        ],
+        Some(namespace) => {
+            let metadata = named(TARGET_ROLE, Some(namespace));
+            let rules = [child_rules(), leaf_rules()].concat();
+            let role_ref = role("Role", TARGET_ROLE);
+            let subjects = Some(vec![actualizer(home)]);
+            vec![
+                manifest(&Role { metadata: metadata.clone(), rules: Some(rules) }),
+                manifest(&RoleBinding { metadata, role_ref, subjects }),
+            ]
+        }
         None => {
             rules.extend(template_rules());
-            let metadata = named(TARGET_ROLE, None);
-            vec![manifest(&ClusterRole { metadata, rules: Some(target_rules()), aggregation_rule: None })]
+            let (metadata, rules) = (named(TARGET_ROLE, None), Some(leaf_rules()));
+            vec![manifest(&ClusterRole { metadata, rules, aggregation_rule: None })]
         }
     };
     let mut manifests = vec![
@@ -76,55 +82,55 @@ pub fn target_binding(namespace: &str, settings: &Settings) -> RoleBinding {
     }
 }
 
-/// The roster makes producers; operators delete them. Children are made and pruned. Owner references that block
-/// deletion need `update` of the owner's `finalizers`.
+/// What lies in no target namespace.
 fn cluster_rules() -> Vec<PolicyRule> {
-    let children = ["lbworkspaces", "lbgateways", "lbfunctions"];
-    vec![
-        rule(GROUP, &["lbproducers"], &["get", "list", "watch", "create", "patch"]),
-        rule(GROUP, &children, WRITE),
-        rule(
-            GROUP,
-            &["lbproducers/status", "lbworkspaces/status", "lbgateways/status", "lbfunctions/status"],
-            &["patch"],
-        ),
-        rule(
-            GROUP,
-            &[
-                "lbproducers/finalizers",
-                "lbworkspaces/finalizers",
-                "lbgateways/finalizers",
-                "lbfunctions/finalizers",
-            ],
-            &["update"],
-        ),
-        rule("events.k8s.io", &["events"], &["create", "patch"]),
-    ]
+    let mut rules = with_status("lbproducers", WRITE);
+    rules.push(rule("events.k8s.io", &["events"], &["create", "patch"]));
+    rules
 }
 
 /// What a template adds: namespaces are made and looked at, never changed or deleted.
 fn template_rules() -> Vec<PolicyRule> {
+    let mut rules = child_rules();
+    rules.extend(
+        LeafKind::ALL.into_iter().filter(|kind| *kind != LeafKind::Secret).map(|kind| of_kind(kind, WATCH)),
+    );
+    rules.push(rule("", &["namespaces"], &["get", "create"]));
+    rules.push(rule(RBAC_GROUP, &["rolebindings"], &["get", "create", "patch"]));
+    rules.push(PolicyRule {
+        resource_names: Some(vec![TARGET_ROLE.to_owned()]),
+        ..rule(RBAC_GROUP, &["clusterroles"], &["bind"])
+    });
+    rules
+}
+
+fn child_rules() -> Vec<PolicyRule> {
+    CHILDREN.iter().flat_map(|plural| with_status(plural, WRITE)).collect()
+}
+
+/// A kind of ours with its status. An owner reference that blocks deletion needs `update` of the owner's
+/// `finalizers`.
+fn with_status(plural: &str, verbs: &[&str]) -> Vec<PolicyRule> {
     vec![
-        rule("", &["namespaces"], &["get", "create"]),
-        rule(RBAC_GROUP, &["rolebindings"], &["get", "create"]),
-        PolicyRule {
-            resource_names: Some(vec![TARGET_ROLE.to_owned()]),
-            ..rule(RBAC_GROUP, &["clusterroles"], &["bind"])
-        },
+        rule(GROUP, &[plural], verbs),
+        rule(GROUP, &[&format!("{plural}/status")], &["patch"]),
+        rule(GROUP, &[&format!("{plural}/finalizers")], &["update"]),
     ]
 }
 
-fn target_rules() -> Vec<PolicyRule> {
-    vec![
-        rule("", &["secrets", "services", "serviceaccounts"], WRITE),
-        rule("apps", &["deployments"], WRITE),
-        rule("networking.k8s.io", &["ingresses", "networkpolicies"], WRITE),
-    ]
+/// What children own: every kind that is built, so that none can be built and not be applied.
+fn leaf_rules() -> Vec<PolicyRule> {
+    LeafKind::ALL.into_iter().map(|kind| of_kind(kind, WRITE)).collect()
+}
+
+fn of_kind(kind: LeafKind, verbs: &[&str]) -> PolicyRule {
+    let group = kind.api_version().split_once('/').map_or("", |(group, _)| group);
+    rule(group, &[kind.plural()], verbs)
 }
 
 fn home_rules() -> Vec<PolicyRule> {
     vec![
-        rule("coordination.k8s.io", &["leases"], &["get", "create", "update", "patch"]),
+        rule("coordination.k8s.io", &["leases"], &["get", "create", "update"]),
         rule("", &["configmaps"], &["get", "list", "watch", "create", "patch"]),
     ]
 }
