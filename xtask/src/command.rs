@@ -25,6 +25,17 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let cargo = lb_testkit::environment("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(root()).args(arguments);
+    // `cargo run` describes this package to us. Build scripts that look at these variables would run again, and with
+    // them everything that depends on them, each time that cargo is called by hand in between.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+        {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
@@ -48,7 +59,12 @@ pub(crate) fn shown(command: &Command) -> String {
 /// Runs a command with our input and output.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = shown(command);
-    say(&shown);
+    run_as(&shown, command)
+}
+
+/// As [`run`], shown as a person would type it where everything is set up.
+pub(crate) fn run_as(shown: &str, command: &mut Command) -> Result<()> {
+    say(shown);
     let status = command.status().with_context(|| format!("start `{shown}`"))?;
     if !status.success() {
         bail!("`{shown}` failed ({status})");

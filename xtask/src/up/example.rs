@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use kube::Api;
-use kube::api::DynamicObject;
-use kube::discovery::ApiResource;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use lb_testkit::git::{Clone, Git};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::system::{PRODUCER, System};
-use crate::command::{output, root, run};
+use crate::command::{output, root, run_as};
 use crate::say::say;
 
 /// How long a push may take to be applied. It takes a moment.
@@ -33,7 +32,7 @@ impl Example {
     /// Creates the producer, pushes, shows what stands, pushes again, shows what changed.
     pub(super) async fn show(system: &mut System) -> Result<()> {
         title("A producer");
-        run(&mut system.lunchbadger(&["producers", "create", PRODUCER]))?;
+        lunchbadger(system, &["producers", "create", PRODUCER])?;
         let token = output(&mut system.lunchbadger(&["producers", "token", PRODUCER]))?;
         let git = Git::new();
         let credentials = write_credentials(system, token.trim())?;
@@ -43,14 +42,17 @@ impl Example {
         push(&git, system, &credentials, "openapi", "refs/lunchbadger/openapi/dev").await?;
         let dev = push(&git, system, &credentials, "dev", "master").await?;
         let example = Self { dev };
-        example.until_applied(system).await?;
+        let producers = kind(system, "LBProducer").await?;
+        example.until_applied(system, &producers).await?;
         show_objects(system)?;
+        let before = configuration(system).await?;
 
         title("The second push: the API endpoint `cars` gets the path /vans");
         example.change()?;
         commit_and_push(&example.dev, "Sell vans, too", "master").await?;
-        example.until_applied(system).await?;
-        run(&mut system.lunchbadger(&["status", PRODUCER])).or_else(only_findings)
+        example.until_applied(system, &producers).await?;
+        say(&format!("the gateway's configuration was {before}, is {}", configuration(system).await?));
+        lunchbadger(system, &["status", PRODUCER])
     }
 
     /// Edits the project file as a person would: that text and nothing else.
@@ -66,18 +68,10 @@ impl Example {
     }
 
     /// Waits until the status says that the newest commit of `dev` is applied, and says what it waits for.
-    async fn until_applied(&self, system: &mut System) -> Result<()> {
+    async fn until_applied(&self, system: &mut System, producers: &Api<DynamicObject>) -> Result<()> {
         let commit = self.dev.run(&["rev-parse", "HEAD"]).await;
         let short = &commit[..10];
         say(&format!("waiting for {short} to be applied"));
-        let resource = ApiResource {
-            group: "lunchbadger.io".into(),
-            version: "v1alpha1".into(),
-            api_version: "lunchbadger.io/v1alpha1".into(),
-            kind: "LBProducer".into(),
-            plural: "lbproducers".into(),
-        };
-        let producers: Api<DynamicObject> = Api::all_with(system.client().await?, &resource);
         let begin = Instant::now();
         let mut said = begin;
         loop {
@@ -134,27 +128,41 @@ fn title(text: &str) {
     println!("\n== {text} ==");
 }
 
-fn show_objects(system: &System) -> Result<()> {
-    title("What stands");
-    run(&mut system.lunchbadger(&["status", PRODUCER])).or_else(only_findings)?;
-    let kubectl = lb_testkit::tools::Binaries::locate()?.kubectl;
-    let mut get = lb_testkit::process::bare(&kubectl);
-    let kinds = "lbworkspaces,lbgateways,lbfunctions,deployments,services,ingresses,networkpolicies,serviceaccounts,secrets";
-    get.arg("--kubeconfig").arg(&system.kubeconfig);
-    run(get.args([
-        "get",
-        kinds,
-        "--namespace",
-        system.namespace,
-        "--selector",
-        "producer=al",
-        "--output=name",
-    ]))
+/// Runs `lunchbadger`, shown without the options that say where this system is.
+fn lunchbadger(system: &System, arguments: &[&str]) -> Result<()> {
+    let shown = format!("lunchbadger {}", arguments.join(" "));
+    run_as(&shown, &mut system.lunchbadger(arguments)).or_else(only_findings)
 }
 
 /// Status 1 of `lunchbadger status` says that there are findings, which is no failure here.
 fn only_findings(error: anyhow::Error) -> Result<()> {
     if error.to_string().contains("exit status: 1)") { Ok(()) } else { Err(error) }
+}
+
+fn show_objects(system: &System) -> Result<()> {
+    const KINDS: &str = "lbworkspaces,lbgateways,lbfunctions,deployments,services,ingresses,networkpolicies,serviceaccounts,secrets";
+    title("What stands");
+    lunchbadger(system, &["status", PRODUCER])?;
+    let selector = format!("producer={PRODUCER}");
+    let arguments = ["get", KINDS, "--namespace", system.namespace, "--selector", &selector, "--output=name"];
+    let kubectl = lb_testkit::tools::Binaries::locate()?.kubectl;
+    let mut get = lb_testkit::process::bare(&kubectl);
+    get.arg("--kubeconfig").arg(&system.kubeconfig).args(arguments);
+    run_as(&format!("kubectl {}", arguments.join(" ")), &mut get)
+}
+
+/// The name of the Secret that the first gateway is configured by; it ends in a digest of what is in it.
+async fn configuration(system: &System) -> Result<String> {
+    let gateways =
+        kind(system, "LBGateway").await?.list(&ListParams::default()).await.context("list LBGateways")?;
+    let name = gateways.items.iter().find_map(|gateway| gateway.data["spec"]["config"]["name"].as_str());
+    name.map(str::to_owned).context("no LBGateway names its configuration")
+}
+
+/// Objects of one of our kinds, in all namespaces.
+async fn kind(system: &System, kind: &str) -> Result<Api<DynamicObject>> {
+    let version = GroupVersionKind::gvk("lunchbadger.io", "v1alpha1", kind);
+    Ok(Api::all_with(system.client().await?, &ApiResource::from_gvk(&version)))
 }
 
 /// Copies a directory of the example into a new repository and pushes it.
@@ -191,7 +199,7 @@ async fn commit_and_push(clone: &Clone, message: &str, target: &str) -> Result<(
     say(&format!("git push origin HEAD:{target}   # {message}"));
     let push = clone.push_to(&format!("HEAD:{target}")).await;
     for line in push.output.lines() {
-        println!("    {line}");
+        println!("    {}", line.trim_end());
     }
     if push.accepted { Ok(()) } else { bail!("the push was refused") }
 }

@@ -105,8 +105,12 @@ async fn run(arguments: &UpArguments, directory: &Path, program: PathBuf) -> Res
 
 async fn show(system: &mut System, once: bool) -> Result<()> {
     Example::show(system).await?;
-    println!("\nready\n\n{}", system.what_to_try());
-    if once { Ok(()) } else { system.until_it_ends().await }
+    println!("\nready");
+    if once {
+        return Ok(());
+    }
+    println!("\n{}", system.what_to_try());
+    system.until_it_ends().await
 }
 
 /// Removes what a killed `up` left: processes, files, and in a named cluster the objects.

@@ -163,6 +163,7 @@ impl System {
              cd {clone}        # edit lunchbadger.json, then:\n  \
              git commit --all --message 'Try something' && git push origin master\n  \
              lunchbadger producers disable {PRODUCER}        # and enable it again\n\n\
+             No node runs here: objects are applied, pods stay Pending, so Ready stays False.\n\
              Logs: {log}\nCtrl-C ends it.\n",
             environment = self.directory.join("env").display(),
             namespace = self.namespace,
