@@ -20,7 +20,7 @@ const OLDEST: (u32, u32) = (2, 39);
 /// Where programs are looked for.
 const SEARCH_PATH: &str = "/usr/local/bin:/opt/homebrew/bin:/usr/bin:/bin";
 /// The largest piece of memory that a child may ask for at once: a small pack can hold a huge tree or commit.
-const MAX_ALLOCATION: u64 = 256 << 20;
+const MAX_ALLOCATION: u64 = 128 << 20;
 /// How much of what a child complains about is kept, bytes.
 const MAX_COMPLAINT: usize = 4096;
 /// How long a child that was told to end may clean up after itself.

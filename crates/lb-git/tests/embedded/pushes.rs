@@ -223,13 +223,13 @@ async fn hostile_objects_are_refused() {
     assert!(left.flatten().all(|entry| !entry.file_name().to_str().unwrap().contains("incoming")));
 }
 
-/// 300 MB of zeros are a small pack. They are taken in although no process may ask for so much memory at once: nothing
+/// 150 MB of zeros are a small pack. They are taken in although no process may ask for so much memory at once: nothing
 /// holds them whole.
 #[tokio::test]
 async fn a_pack_that_unfolds_is_never_held_in_memory() {
     let server = Server::start().await;
     let al = server.al().await;
-    al.write("zeros", vec![0; 300 << 20]);
+    al.write("zeros", vec![0; 150 << 20]);
     al.run(&["-c", "core.bigFileThreshold=1m", "add", "zeros"]).await;
     al.run(&["commit", "--quiet", "--message", "bomb"]).await;
     let push = al.push().await;
@@ -238,7 +238,7 @@ async fn a_pack_that_unfolds_is_never_held_in_memory() {
     let at = lb_git::At::Ref(lb_git::RefName::master());
     let tree = server.host.tree(&user("al"), &repo("dev"), &at, &globs, 4 << 20).await.unwrap();
     let lb_git::TreeAnswer::Known { tree, .. } = tree else { panic!("{tree:?}") };
-    assert_eq!(tree.get("zeros"), Some(&lb_vocab::Blob::TooLarge { size: 300 << 20 }));
+    assert_eq!(tree.get("zeros"), Some(&lb_vocab::Blob::TooLarge { size: 150 << 20 }));
 }
 
 /// A commit is never streamed: git would ask for all of its memory at once.
@@ -248,7 +248,7 @@ async fn a_commit_that_unfolds_is_refused() {
     let al = server.al().await;
     let tree = al.run(&["hash-object", "-t", "tree", "-w", "/dev/null"]).await;
     let text = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(text.path(), vec![b'a'; 300 << 20]).unwrap();
+    std::fs::write(text.path(), vec![b'a'; 150 << 20]).unwrap();
     let commit = al.run(&["commit-tree", "-F", text.path().to_str().unwrap(), &tree]).await;
     let push = al.push_to(&format!("{commit}:refs/heads/master")).await;
     assert!(!push.accepted);
