@@ -56,9 +56,8 @@ pub enum EditError {
 /// `lunchbadger.json` as text, and the project of one producer's environment in it.
 ///
 /// Guarantees: an edit leaves every byte outside the edited value as it was (a removed member goes with one comma and
-/// the blanks beside it); a failed edit leaves all of them, and no edit makes the file
-/// unreadable. Where a key stands twice, the last one is read and set,
-/// and all of them are removed.
+/// the blanks beside it); a failed edit leaves all of them, and no edit makes the file unreadable. Where a key stands
+/// twice, the last one is read and set, and all of them are removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectFile {
     text: String,
