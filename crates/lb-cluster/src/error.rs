@@ -79,6 +79,10 @@ pub(crate) struct Wait(pub(crate) Duration);
 pub(crate) struct Withheld;
 
 impl ApiError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other error of kube's means that no answer was read"
+    )]
     pub(crate) fn new(attempt: &str, error: kube::Error) -> Self {
         let attempt = attempt.to_owned();
         match error {

@@ -81,7 +81,10 @@ impl Leadership {
         while self.is_leader() != leading {
             if self.term.changed().await.is_err() {
                 // Nobody settles it any more: we do not lead, and never will.
-                return if leading { std::future::pending().await } else { () };
+                if leading {
+                    std::future::pending::<()>().await;
+                }
+                return;
             }
         }
     }
@@ -130,8 +133,11 @@ impl Election {
             match self.renew(ours.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_conflict() || error.is_not_found() => {
-                    // Somebody else wrote it: whether we still lead is theirs to say.
-                    self.stop("somebody else wrote the lease");
+                    // A renewal of ours whose answer was lost, or somebody else's doing.
+                    if let Some(lease) = self.read().await?.filter(|lease| self.is_ours(lease)) {
+                        return self.renew(lease).await;
+                    }
+                    self.stop("somebody else has the lease");
                 }
                 Err(error) => {
                     self.ours = Some(ours);
@@ -140,6 +146,11 @@ impl Election {
             }
         }
         self.stand().await
+    }
+
+    fn is_ours(&self, lease: &Lease) -> bool {
+        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
+        holder == Some(self.settings.holder.as_str())
     }
 
     /// Renews, or takes over: a replace that holds for the version that was read.

@@ -227,7 +227,7 @@ mod tests {
                     Told::Gone(object) => format!("gone {}", object["metadata"]["name"]),
                     Told::Synced(version) => format!("synced {version}"),
                     Told::Passed(version) => format!("passed {version}"),
-                })
+                });
             });
             match end {
                 None => {}

@@ -12,7 +12,7 @@ use lb_desired::crd::{ChildStatus, ConditionStatus, ConditionType, LBGateway, LB
 use lb_testkit::{eventually, unique};
 use serde_json::json;
 
-use crate::support::{Bench, gateway, shared};
+use crate::support::{Bench, gateway, permission, shared};
 
 fn owner(bench: &Bench) -> Owner {
     Owner::of(&bench.producer).unwrap()
@@ -260,4 +260,46 @@ async fn events_are_written_in_the_background_and_become_a_series() {
     assert_eq!(event.regarding.unwrap().kind.as_deref(), Some("LBGateway"));
     assert_eq!(event.reporting_instance.as_deref(), Some("test-0"));
     assert_eq!(BTreeSet::from([event.note.unwrap().len()]), BTreeSet::from([1024]));
+}
+
+#[tokio::test]
+async fn children_are_pruned_within_their_environment_and_owner_by_plan_s_permission() {
+    let bench = Bench::new().await;
+    let producer = bench.producer.metadata.name.clone().unwrap();
+    let mut live = named(&bench, "live");
+    live.name = format!("{producer}-live-main");
+    live.spec.environment = "live".into();
+    live.spec.instance = "main".into();
+    live.spec.config.name = format!("gateway-{}-0123456789", live.name);
+    for intent in [named(&bench, "keep"), named(&bench, "go"), live.clone()] {
+        bench.cluster.apply_child(&bench.gateways, &owner(&bench), &intent).await.unwrap();
+    }
+    let permission = permission(&producer);
+    let environment = "dev".parse().unwrap();
+    let desired = [format!("{producer}-dev-keep")].into();
+    let prune = || {
+        bench.cluster.prune_children(&bench.gateways, owner(&bench).uid, &environment, &desired, &permission)
+    };
+    // `main` and `go`.
+    assert_eq!(prune().await.unwrap().deleted, 2);
+    eventually("both are gone", || async {
+        let names: Vec<_> =
+            bench.gateways.all().iter().map(|child| child.metadata.name.clone().unwrap()).collect();
+        if names == [format!("{producer}-dev-keep"), live.name.clone()] {
+            Ok(())
+        } else {
+            Err(format!("{names:?}"))
+        }
+    })
+    .await;
+    let before = bench.cluster.requests().total();
+    assert_eq!(prune().await.unwrap(), lb_cluster::Pruned::default());
+    assert_eq!(bench.cluster.requests().total(), before);
+    let delete = || bench.cluster.delete_child(&bench.gateways, &bench.namespace, &live.name, &permission);
+    assert!(delete().await.unwrap());
+    eventually("it is gone", || async {
+        if bench.gateways.get(&bench.namespace, &live.name).is_none() { Ok(()) } else { Err("it stands") }
+    })
+    .await;
+    assert!(!delete().await.unwrap());
 }

@@ -187,3 +187,28 @@ async fn a_lease_that_somebody_takes_by_force_is_lost_at_once() {
     );
     first.stop.cancel();
 }
+
+#[tokio::test]
+async fn a_leader_whose_lease_was_touched_leads_on() {
+    let namespace = shared().await.namespace("lease").await;
+    let clock = ManualClock::default();
+    let mut first = replica(&namespace, "first", &clock).await;
+    first.leadership.acquired().await;
+    let leases: Api<Lease> = Api::namespaced(shared().await.client().await, &namespace);
+    let change = serde_json::json!({"metadata": {"annotations": {"note": "mine"}}});
+    let parameters = kube::api::PatchParams::default();
+    let touched = leases.patch("lunchbadger", &parameters, &kube::api::Patch::Merge(&change)).await.unwrap();
+    clock.advance(Duration::from_secs(8));
+    eventually("it is renewed all the same", || async {
+        let now = lease(&first.cluster, &namespace).await;
+        let millis = i64::try_from(clock.clock().now().0).unwrap();
+        let renewed = now.spec.and_then(|spec| spec.renew_time).map(|time| time.0.as_millisecond());
+        if renewed == Some(millis) { Ok(()) } else { Err("not yet") }
+    })
+    .await;
+    assert!(first.leadership.is_leader());
+    let now = lease(&first.cluster, &namespace).await;
+    assert_eq!(now.metadata.annotations, touched.metadata.annotations);
+    assert_eq!(now.spec.unwrap().lease_transitions, Some(0));
+    first.stop.cancel();
+}

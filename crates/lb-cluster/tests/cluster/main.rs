@@ -1,5 +1,5 @@
 //! Against a real API server. One binary, so that one cluster serves every test.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of tests reports by failing the test")]
+#![expect(clippy::unwrap_used, reason = "a helper of tests reports by failing the test")]
 
 mod apply;
 mod children;
@@ -7,6 +7,7 @@ mod drift;
 mod lease;
 mod prune;
 mod records;
+mod rights;
 mod setup;
 mod state;
 mod support;

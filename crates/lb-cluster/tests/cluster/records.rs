@@ -1,7 +1,6 @@
 //! Records: what is known of what stands, at which price, and across interruptions.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kube::api::{DeleteParams, PostParams};
@@ -121,10 +120,7 @@ async fn a_rollout_is_followed_to_its_end() {
     assert_eq!(rollout(), Rollout::Progressing { ready: 0, wanted: 1 });
     eventually_within("the deployment is rolled out", Duration::from_secs(60), || async {
         shared.make_pods_ready(&bench.namespace, "producer=al").await.map_err(|error| error.to_string())?;
-        match rollout() {
-            Rollout::Done => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
+        if rollout() == Rollout::Done { Ok(()) } else { Err(format!("{:?}", rollout())) }
     })
     .await;
     assert!(!bench.desired.changes().is_empty(), "a finished roll-out is told");

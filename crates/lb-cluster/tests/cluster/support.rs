@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,9 +13,14 @@ use lb_cluster::{
     Uid, Verdict,
 };
 use lb_desired::build::{Leaf, LeafKind, projection};
-use lb_desired::crd::{ConfigReference, LBGateway, LBGatewaySpec, LBProducer, all};
+use lb_desired::crd::{Access, ConfigReference, LBGateway, LBGatewaySpec, LBProducer, all};
+use lb_desired::plan::{Complete, Existing, Input, Presence, plan};
+use lb_desired::settings::Settings;
+use lb_project::Decoded;
 use lb_testkit::cluster::{TestCluster, User};
 use lb_testkit::{eventually, unique};
+use lb_vocab::settings::Reader;
+use lb_vocab::{Limits, Producer, Source};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, OnceCell};
 
@@ -26,7 +30,6 @@ pub(crate) struct Desired {
     pub(crate) owner: Mutex<Option<Uid>>,
     pub(crate) leaves: Mutex<BTreeMap<(LeafKind, String), Leaf>>,
     pub(crate) changes: Mutex<Vec<Change>>,
-    pub(crate) judged: AtomicUsize,
     pub(crate) told: Notify,
 }
 
@@ -51,7 +54,6 @@ impl Desired {
 
 impl Judge for Desired {
     fn judge(&self, live: &Live<'_>) -> Verdict {
-        self.judged.fetch_add(1, Ordering::SeqCst);
         if live.labels.app == Some("credentials") {
             return Verdict::Kept;
         }
@@ -180,13 +182,13 @@ impl Bench {
 
     pub(crate) fn secret(&self, name: &str, value: &str) -> Leaf {
         // `djE=` is `v1`.
-        self.leaf(LeafKind::Secret, name, json!({"type": "Opaque", "data": {"file": value}}))
+        self.leaf(LeafKind::Secret, name, &json!({"type": "Opaque", "data": {"file": value}}))
     }
 
     pub(crate) fn service(&self, name: &str) -> Leaf {
         let port = json!({"name": "http", "port": 8080, "targetPort": 8080, "protocol": "TCP"});
         let spec = json!({"type": "ClusterIP", "selector": {"producer": "al"}, "ports": [port]});
-        self.leaf(LeafKind::Service, name, json!({"spec": spec}))
+        self.leaf(LeafKind::Service, name, &json!({"spec": spec}))
     }
 
     pub(crate) fn deployment(&self, name: &str) -> Leaf {
@@ -202,14 +204,14 @@ impl Bench {
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
         });
-        self.leaf(LeafKind::Deployment, name, json!({"spec": spec}))
+        self.leaf(LeafKind::Deployment, name, &json!({"spec": spec}))
     }
 
     pub(crate) fn ingress(&self, name: &str) -> Leaf {
         let backend = json!({"service": {"name": name, "port": {"number": 8080}}});
         let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
         let rule = json!({"host": "main-al-dev.example.test", "http": {"paths": [path]}});
-        self.leaf(LeafKind::Ingress, name, json!({"spec": {"rules": [rule]}}))
+        self.leaf(LeafKind::Ingress, name, &json!({"spec": {"rules": [rule]}}))
     }
 
     pub(crate) fn network_policy(&self, name: &str) -> Leaf {
@@ -218,11 +220,11 @@ impl Bench {
             "policyTypes": ["Ingress"],
             "ingress": [{"ports": [{"protocol": "TCP", "port": 8080}]}],
         });
-        self.leaf(LeafKind::NetworkPolicy, name, json!({"spec": spec}))
+        self.leaf(LeafKind::NetworkPolicy, name, &json!({"spec": spec}))
     }
 
     pub(crate) fn service_account(&self, name: &str) -> Leaf {
-        self.leaf(LeafKind::ServiceAccount, name, json!({"automountServiceAccountToken": false}))
+        self.leaf(LeafKind::ServiceAccount, name, &json!({"automountServiceAccountToken": false}))
     }
 
     /// One object of each kind.
@@ -237,7 +239,7 @@ impl Bench {
         ]
     }
 
-    pub(crate) fn leaf(&self, kind: LeafKind, name: &str, body: Value) -> Leaf {
+    pub(crate) fn leaf(&self, kind: LeafKind, name: &str, body: &Value) -> Leaf {
         let mut manifest =
             json!({"apiVersion": kind.api_version(), "kind": kind.kind(), "metadata": self.metadata(name)});
         manifest.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
@@ -249,6 +251,36 @@ pub(crate) fn dynamic(client: Client, namespace: &str, kind: LeafKind) -> Api<Dy
     let (group, version) = kind.api_version().rsplit_once('/').unwrap_or(("", kind.api_version()));
     let gvk = GroupVersionKind::gvk(group, version, kind.kind());
     Api::namespaced_with(client, namespace, &ApiResource::from_gvk_with_plural(&gvk, kind.plural()))
+}
+
+/// The settings of an operator who set but the namespaces.
+pub(crate) fn settings(target: &str, home: &str) -> Settings {
+    let variables = [("ACTUALIZER_TARGET_NAMESPACE", target), ("CONTROL_PLANE_NAMESPACE", home)]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    Settings::read(&mut Reader::new(&variables))
+}
+
+/// The permission to prune gateways, as plan gives it for a producer that is switched off.
+pub(crate) fn permission(producer: &str) -> Complete {
+    let decoded = Decoded {
+        project: Source::Absent(None),
+        models: Source::Absent(None),
+        data_sources: Source::Absent(None),
+        functions: Source::Absent(None),
+        openapi: Source::Absent(None),
+        findings: Vec::new(),
+    };
+    let input = Input {
+        producer: &Producer::new(producer.parse().unwrap(), "dev".parse().unwrap()).unwrap(),
+        decoded: &decoded,
+        access: Access::Disabled,
+        presence: Presence::Present,
+        existing: &Existing::default(),
+        settings: &settings("customer", "default"),
+        limits: &Limits::default(),
+    };
+    plan(&input).gateways.complete.unwrap()
 }
 
 /// A gateway child.
