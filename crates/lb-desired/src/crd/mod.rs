@@ -11,7 +11,9 @@ mod producer;
 mod rbac;
 mod workspace;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
 use kube::CustomResourceExt;
 
 pub use admission::{CONFIRM_DELETE, admission};
@@ -29,8 +31,28 @@ pub const GROUP: &str = "lunchbadger.io";
 /// The one field manager of everything that the Actualizer applies.
 pub const FIELD_MANAGER: &str = "lunchbadger-actualizer";
 
-/// The custom resource definitions, in the order in which `crds print` shows them.
+/// The custom resource definitions, in the order in which `crds print` shows them. Descriptions are one paragraph
+/// each: `kubectl explain` would keep the line breaks of our comments.
 #[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![LBProducer::crd(), LBWorkspace::crd(), LBGateway::crd(), LBFunction::crd()]
+    let mut definitions = vec![LBProducer::crd(), LBWorkspace::crd(), LBGateway::crd(), LBFunction::crd()];
+    let versions = definitions.iter_mut().flat_map(|definition| &mut definition.spec.versions);
+    let schemas = versions.filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+    schemas.for_each(join_lines);
+    definitions
+}
+
+fn join_lines(schema: &mut JSONSchemaProps) {
+    if let Some(description) = &mut schema.description {
+        *description = description.replace('\n', " ");
+    }
+    schema.properties.iter_mut().flatten().for_each(|(_, property)| join_lines(property));
+    match &mut schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(items)) => join_lines(items),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(join_lines),
+        None => {}
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        join_lines(values);
+    }
 }

@@ -5,6 +5,7 @@
 mod admission;
 mod api;
 mod cases;
+mod definitions;
 mod golden;
 mod live;
 mod policies;

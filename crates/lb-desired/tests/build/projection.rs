@@ -358,3 +358,50 @@ fn lists_in_the_way_are_written_whole() {
     let paths: Vec<_> = overwrites(&desired, &live).iter().map(|op| op["path"].clone()).collect();
     assert_eq!(paths, ["/spec/template/spec/containers/1/env"]);
 }
+
+/// Every text, number and truth value of a manifest, as JSON pointers.
+fn scalars(path: &str, value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                scalars(&format!("{path}/{}", key.replace('~', "~0").replace('/', "~1")), value, found);
+            }
+        }
+        Value::Array(items) => {
+            for (at, value) in items.iter().enumerate() {
+                scalars(&format!("{path}/{at}"), value, found);
+            }
+        }
+        Value::Null => {}
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => found.push(path.to_owned()),
+    }
+}
+
+/// Nothing that we set, in any object of any case, may be changed or removed unseen.
+#[test]
+fn every_field_that_we_set_is_drift_when_it_changes_or_goes() {
+    let mut seen = 0;
+    for (name, case) in crate::cases::cases() {
+        for leaf in case.leaves(&case.settings(&[])) {
+            let mut paths = Vec::new();
+            scalars("", &leaf.manifest, &mut paths);
+            for path in paths {
+                let mut changed = leaf.manifest.clone();
+                let value = changed.pointer_mut(&path).unwrap();
+                *value = match &*value {
+                    Value::Bool(on) => json!(!*on),
+                    Value::Number(number) => json!(number.as_i64().unwrap() + 1),
+                    other => json!(format!("{}x", other.as_str().unwrap())),
+                };
+                assert!(!matches(&leaf.manifest, &changed), "{name}: {path} changed");
+                let mut gone = leaf.manifest.clone();
+                remove(&mut gone, &path);
+                let unlisted = ["/apiVersion", "/kind"].contains(&path.as_str());
+                assert_eq!(matches(&leaf.manifest, &gone), unlisted, "{name}: {path} gone");
+                assert_ne!(digest(&leaf.manifest), digest(&changed), "{name}: {path}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 1000, "{seen}");
+}

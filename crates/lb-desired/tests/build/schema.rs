@@ -38,6 +38,7 @@ fn every_field_has_a_description_with_unit_and_default() {
     for (path, property, required) in all_properties() {
         let description = property["description"].as_str().unwrap_or_default().to_owned();
         assert!(description.len() > 10, "{path} has no description");
+        assert!(!description.contains('\n'), "{path}: `kubectl explain` breaks its lines there");
         // Condition is Kubernetes' own type.
         if path.contains("conditions[]") {
             continue;
