@@ -1,5 +1,6 @@
 //! The real Express Gateway, with a real Redis, starts on every file that is generated from `fixtures/plan`, answers
 //! a request per pipeline, and refuses what we refuse.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test reports by failing")]
 
 #[path = "plan/case.rs"]
 #[allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of it")]
@@ -198,7 +199,7 @@ fn per_pipeline(config: &Value) -> Vec<(String, String, String)> {
             let methods = endpoint["methods"].as_array();
             let method = methods.map_or(Some("GET"), |methods| methods.first().and_then(Value::as_str));
             let Some(method) = method else { continue };
-            let path = endpoint["paths"][0].as_str().unwrap_or("/").replace('*', "x").replace(':', "x");
+            let path = endpoint["paths"][0].as_str().unwrap_or("/").replace(['*', ':'], "x");
             let host = endpoint["host"].as_str().unwrap().replace('*', "x");
             requests.push((host, method.to_uppercase(), path));
         }
@@ -340,8 +341,8 @@ fn keys(redis: u16) -> Vec<String> {
     keys.lines().filter(|line| !line.starts_with(['+', '*', '$'])).map(str::to_owned).collect()
 }
 
-/// Asks Express Gateway's own schemas, which it builds from its policies, about actions: `{policy, action}` in,
-/// whether each is taken out. With no input: the fields of every policy.
+/// Asks Express Gateway itself about actions (`{policy, action}`), conditions (`{condition}`) and paths (`{path}`):
+/// whether it takes each. With no input: the fields of every policy.
 const ORACLE: &str = r"
 const root = process.argv[2] + '/express-gateway/lib';
 const policies = require(root + '/policies');
@@ -349,10 +350,17 @@ const schemas = require(root + '/schemas');
 const fs = require('fs');
 const names = fs.readdirSync(root + '/policies').filter(name => !name.endsWith('.js'));
 policies.load(names);
+const conditions = require(root + '/conditions');
+conditions.init();
+const router = require(process.argv[2] + '/express').Router();
+const takes = attempt => { try { attempt(); return true; } catch (error) { return false; } };
+const judge = ({ policy, action, condition, path }) => condition
+  ? takes(() => conditions.conditions[condition.name](condition))
+  : path === undefined ? schemas.validate(policies.policies[policy].schema.$id, action).isValid
+    : takes(() => router.all(path, () => {}));
 const fields = schema => Object.assign({}, schema.properties, ...(schema.allOf || []).map(fields));
 const asked = JSON.parse(fs.readFileSync(process.argv[3], 'utf8'));
-const answer = asked.length ? asked.map(({ policy, action }) =>
-    schemas.validate(policies.policies[policy].schema.$id, action).isValid)
+const answer = asked.length ? asked.map(judge)
   : Object.fromEntries(names.map(name => [name, Object.keys(fields(policies.policies[name].schema))]));
 fs.writeFileSync(process.argv[4], JSON.stringify(answer));
 process.exit(0);
@@ -383,19 +391,22 @@ impl Oracle<'_> {
     }
 }
 
-/// Whether a gateway with this policy is deployed.
-fn taken(policy: &str, action: &Value) -> bool {
-    let gateway = json!({ "id": "g", "name": "g", "pipelines": [{ "id": "p", "policies": [{ policy: [{ "action": action }] }] }] });
-    let project = json!({ "gateways": [gateway] }).to_string();
+/// Whether a gateway with this is deployed.
+fn taken(asked: &Value) -> bool {
+    let policy = asked["policy"].as_str().unwrap_or("cors");
+    let pair = json!({ "action": asked["action"], "condition": asked["condition"] });
+    let gateway =
+        json!({ "id": "g", "name": "g", "pipelines": [{ "id": "p", "policies": [{ policy: [pair] }] }] });
+    let endpoint = json!({ "id": "a", "paths": [asked["path"].as_str().unwrap_or("/")] });
+    let connection = json!({ "fromId": "p", "toId": "a" });
+    let project =
+        json!({ "gateways": [gateway], "apiEndpoints": [endpoint], "connections": [connection] }).to_string();
     let file = json!({ "models": { "Project": { "al-dev": project } } }).to_string();
     let plan = case::plan_of(&[("lunchbadger.json", &file)]);
     case::deployed(&plan.gateways).next().is_some()
 }
 
-#[test]
-fn what_express_gateway_refuses_is_held_and_what_it_takes_is_deployed() {
-    let Some(tools) = tools() else { return };
-    let (_redis, redis) = redis(&tools);
+fn oracle(tools: &Tools, redis: u16) -> Oracle<'_> {
     let directory = tempfile::tempdir().unwrap();
     let files = case::planned(&case::all().into_iter().find(|d| d.ends_with("one-gateway")).unwrap()).plan;
     fs::create_dir(directory.path().join("models")).unwrap();
@@ -403,7 +414,14 @@ fn what_express_gateway_refuses_is_held_and_what_it_takes_is_deployed() {
         let name = if key.ends_with(".json") { format!("models/{key}") } else { key.clone() };
         fs::write(directory.path().join(name), content.reveal()).unwrap();
     }
-    let oracle = Oracle { tools: &tools, redis, directory };
+    Oracle { tools, redis, directory }
+}
+
+#[test]
+fn what_express_gateway_refuses_is_held_and_what_it_takes_is_deployed() {
+    let Some(tools) = tools() else { return };
+    let (_redis, redis) = redis(&tools);
+    let oracle = oracle(&tools, redis);
     let fields = oracle.ask(&[]);
     let needed = json!({
         "expression": { "jscode": "1" }, "headers": { "forwardHeaders": {} }, "log": { "message": "x" },
@@ -436,11 +454,102 @@ fn what_express_gateway_refuses_is_held_and_what_it_takes_is_deployed() {
     let stricter = ["secretOrPublicKeyFile", "proxyUrl", "secretOrPublicKey"];
     let mut wrong = Vec::new();
     for (asked, answer) in asked.iter().zip(answers.as_array().unwrap()) {
-        let ours = taken(asked["policy"].as_str().unwrap(), &asked["action"]);
+        let ours = taken(asked);
         let excused =
             asked["policy"] == "oauth2-introspect" || stricter.iter().any(|field| asked["field"] == *field);
         if ours != answer.as_bool().unwrap() && (ours || !excused) {
             wrong.push(format!("{asked}: Express Gateway {answer}, we {ours}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), asked.len(), wrong.join("\n"));
+}
+
+#[test]
+fn conditions_and_paths_are_judged_as_express_gateway_judges_them() {
+    let Some(tools) = tools() else { return };
+    let (_redis, redis) = redis(&tools);
+    let names = [
+        "always",
+        "never",
+        "allOf",
+        "oneOf",
+        "not",
+        "pathMatch",
+        "pathExact",
+        "method",
+        "hostMatch",
+        "expression",
+        "authenticated",
+        "anonymous",
+        "tlsClientAuthenticated",
+        "json-schema",
+        "full-moon",
+    ];
+    let fields = json!({
+        "conditions": [[], [{ "name": "always" }], [{ "name": "never" }, { "name": "full-moon" }], [{}], {}, [1]],
+        "condition": [{ "name": "always" }, { "name": "full-moon" }, { "name": "not" }, {}, []],
+        "pattern": ["x", "", "^/[a-z]+$", "[", "(", "a{2,1}", 5, [], {}], "path": ["/x", 5, []],
+        "methods": ["GET", "get", ["GET", "PUT"], ["FETCH"], [], 5, {}], "expression": ["1", 5, []], "schema": [1, []],
+    });
+    let mut asked: Vec<Value> = names.map(|name| json!({ "condition": { "name": name } })).to_vec();
+    for name in names {
+        for (field, values) in fields.as_object().unwrap() {
+            asked.extend(
+                values.as_array().unwrap().iter().map(|v| json!({ "condition": { "name": name, field: v } })),
+            );
+        }
+    }
+    let paths = [
+        "/",
+        "/x",
+        "/x*",
+        "*",
+        "/:id",
+        "/:id(\\d+)",
+        "/x(",
+        "/x)",
+        "/(x)",
+        "/[x",
+        "/x]",
+        "+",
+        "/x+",
+        "/x?",
+        "?",
+        "/x??",
+        "/x???",
+        "/{x}",
+        "/x{2,1}",
+        "/:a:b",
+        "/a/(b",
+        "/:id(",
+        "/:id()",
+        "/:id(*)",
+        "/**",
+        "/\\",
+        "\\",
+        "/a|b",
+        "/é",
+        "/a^$",
+        "/(?:x)",
+        "/(?<a>x)",
+        "/(?<a>x)(?<a>y)",
+        "/.:a",
+        "//:a",
+        "/:",
+        "/:id*?",
+        "/\\(",
+        "/[\\w-_]",
+        "/:id([)",
+        "/a/:b?/*",
+    ];
+    asked.extend(paths.map(|path| json!({ "path": path })));
+    let answers = oracle(&tools, redis).ask(&asked);
+    let refused = answers.as_array().unwrap().iter().filter(|answer| **answer == json!(false)).count();
+    assert!(refused > 100 && asked.len() - refused > 100, "{refused} of {}", asked.len());
+    let mut wrong = Vec::new();
+    for (asked, answer) in asked.iter().zip(answers.as_array().unwrap()) {
+        if taken(asked) != answer.as_bool().unwrap() {
+            wrong.push(format!("{asked}: Express Gateway {answer}"));
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), asked.len(), wrong.join("\n"));

@@ -137,3 +137,78 @@ fn printable(line: &str) -> String {
         line.chars().take(MAX_LINE - 1).chain(['…']).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lb_vocab::Digest;
+
+    use super::{MAX_CHANGES, changes, printable};
+    use crate::plan::{Component, Decision, Plan, Why};
+
+    fn plan(functions: usize, complete: bool) -> Plan {
+        let mut plan = Plan {
+            workspace: Component::empty(),
+            gateways: Component::empty(),
+            functions: Component::empty(),
+            findings: Vec::new(),
+            digest: Digest::of(b""),
+        };
+        for at in 0..functions {
+            let spec = crate::crd::LBFunctionSpec {
+                producer: "al".into(),
+                environment: "dev".into(),
+                service: format!("f{at}"),
+                id: String::new(),
+                commit: at.to_string(),
+                path: String::new(),
+                digest: String::new(),
+                runtime: String::new(),
+                handler: String::new(),
+                triggers: Vec::new(),
+            };
+            plan.functions.children.insert(format!("al-dev-f{at:03}"), Decision::Deploy(spec));
+        }
+        if complete {
+            plan.functions.complete([], Why::NotInProject);
+        }
+        plan
+    }
+
+    #[test]
+    fn lines_are_bounded_and_the_rest_is_counted() {
+        let lines = changes(&plan(0, true), &plan(MAX_CHANGES + 5, true));
+        assert_eq!((lines.len(), lines[MAX_CHANGES].as_str()), (MAX_CHANGES + 1, "and 5 more"));
+        assert_eq!(changes(&plan(0, true), &plan(MAX_CHANGES, true)).len(), MAX_CHANGES);
+    }
+
+    #[test]
+    fn what_is_not_listed_goes_only_where_everything_is_known() {
+        assert_eq!(changes(&plan(1, true), &plan(0, true)), ["- function f0"]);
+        assert_eq!(
+            changes(&plan(1, true), &plan(0, false)),
+            ["function f0: stays as it is: something about it is unknown"]
+        );
+        let mut held = plan(0, true);
+        held.functions.hold("al-dev-f000".into(), "why".into());
+        assert_eq!(changes(&plan(1, true), &held), ["function f0: stays as it is: why"]);
+        assert!(changes(&held, &held).is_empty());
+    }
+
+    #[test]
+    fn another_commit_alone_is_no_change_and_another_handler_is() {
+        let (old, mut new) = (plan(1, true), plan(1, true));
+        let Some(Decision::Deploy(spec)) = new.functions.children.get_mut("al-dev-f000") else { panic!() };
+        spec.commit = "other".into();
+        assert!(changes(&old, &new).is_empty());
+        let Some(Decision::Deploy(spec)) = new.functions.children.get_mut("al-dev-f000") else { panic!() };
+        spec.handler = "other".into();
+        assert_eq!(changes(&old, &new), ["function f0: ~ changed"]);
+    }
+
+    #[test]
+    fn a_name_cannot_forge_a_line() {
+        assert_eq!(printable("a\nremote: ok\u{1b}[0m"), "a\u{fffd}remote: ok\u{fffd}[0m");
+        assert_eq!(printable(&"é".repeat(161)).chars().count(), 160);
+        assert_eq!(printable(&"é".repeat(160)), "é".repeat(160));
+    }
+}

@@ -176,8 +176,7 @@ fn finish(
     let objects = gateway_name(input.producer, instance);
     if objects.len() > MAX_OBJECTS_NAME {
         let text = format!(
-            "`{objects}` has more than {} characters: clients cannot read the admin host from its pods' names",
-            MAX_OBJECTS_NAME
+            "`{objects}` has more than {MAX_OBJECTS_NAME} characters: clients cannot read the admin host from its pods' names"
         );
         notes.warn("GatewayNameLong", place, text);
     }

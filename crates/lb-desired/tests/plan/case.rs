@@ -243,9 +243,9 @@ impl Planned {
         let findings: Vec<String> =
             self.plan.findings.iter().map(|finding| format!("{} {finding}", finding.code)).collect();
         section(&mut text, "findings", &findings);
-        section(&mut text, "workspace", &component(&self.plan.workspace, |spec| json(spec)));
+        section(&mut text, "workspace", &component(&self.plan.workspace, json));
         section(&mut text, "gateways", &component(&self.plan.gateways, gateway));
-        section(&mut text, "functions", &component(&self.plan.functions, |spec| json(spec)));
+        section(&mut text, "functions", &component(&self.plan.functions, json));
         let names: Vec<String> =
             self.leaves().iter().map(|leaf| format!("{} {}", leaf.kind.kind(), leaf.name)).collect();
         section(&mut text, "objects", &names);
@@ -302,6 +302,6 @@ fn gateway(plan: &GatewayPlan) -> String {
     format!("{} from {}: {}", json(&plan.spec), plan.place, plan.facts.join(", "))
 }
 
-fn json(value: &impl serde::Serialize) -> String {
+fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap()
 }

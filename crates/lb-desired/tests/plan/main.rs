@@ -1,5 +1,6 @@
 //! Every directory below `fixtures/plan` is a case: what a producer keeps in git, what the platform knows, and in
 //! `expected/` what is decided, rendered and built. `UPDATE_EXPECT=1` writes what is expected anew.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test reports by failing")]
 
 #[allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of it")]
 mod case;
@@ -17,9 +18,9 @@ fn check(directory: &Path, update: bool) -> Vec<String> {
     for file in case::files(&root) {
         if !expected.contains_key(&name(&file)) {
             if update {
-                fs::remove_file(&file).unwrap()
+                fs::remove_file(&file).unwrap();
             } else {
-                wrong.push(format!("{file:?} is not expected any more"))
+                wrong.push(format!("{file:?} is not expected any more"));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexSet;
 use lb_project::{Entity, Model, OpenApi};
 use lb_vocab::{EntityKind, Finding, InstanceName, Place, Slug, Source, label_id};
 use serde_json::{Map, Value, json};
@@ -94,16 +95,17 @@ fn unreadable<'a>(models: &'a [Entity<Model>], name: &str) -> Option<&'a Place> 
 
 /// Paths as Express Gateway routes them, `*` for `{x}`, each once.
 fn routable(paths: &[&str], place: &Place, notes: &mut Notes) -> Vec<String> {
-    let mut routes: Vec<String> = Vec::new();
+    let mut routes = IndexSet::new();
     for path in paths {
         let route = wildcards(path);
         match patterns::path_problem(&route) {
             Some(problem) => notes.refuse("PathRefused", place, format!("{problem}: it is left out")),
-            None if !routes.contains(&route) => routes.push(route),
-            None => {}
+            None => {
+                routes.insert(route);
+            }
         }
     }
-    routes
+    routes.into_iter().collect()
 }
 
 fn wildcards(path: &str) -> String {
@@ -138,9 +140,9 @@ fn file(input: &Input<'_>, document: &OpenApi, paths: &[String], slug: &Slug) ->
     }
     policies.push(json!({ "proxy": [{ "action": { "serviceEndpoint": API, "changeOrigin": true } }] }));
     let pipeline = json!({ "apiEndpoints": [API], "policies": policies });
-    let declared = ["cors", "proxy", "key-auth", "jwt", "rate-limit"].map(str::to_owned).to_vec();
+    let declared = ["cors", "proxy", "key-auth", "jwt", "rate-limit"].map(str::to_owned);
     let admin = Admin { host: admin_host(slug, settings), origin: settings.admin_cross_origin.clone() };
-    assemble(&admin, one(endpoint), one(service), declared, one(pipeline))
+    assemble(&admin, one(endpoint), one(service), &declared, one(pipeline))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use indexmap::IndexMap;
 use lb_project::{ApiEndpoint, Entity, Gateway, Pair, Pipeline, Policy};
 use lb_vocab::{Finding, Place, Producer, Slug};
 use serde_json::{Map, Value, json};
@@ -19,8 +20,8 @@ const METHODS: [&str; 8] = ["all", "delete", "get", "head", "options", "patch", 
 pub(super) struct Project<'a> {
     input: &'a Input<'a>,
     upstreams: Upstreams<'a>,
-    /// API endpoints in order.
-    endpoints: Vec<&'a ApiEndpoint>,
+    /// API endpoints by id, in order.
+    endpoints: IndexMap<&'a str, &'a ApiEndpoint>,
     broken_endpoints: Vec<&'a lb_project::Broken>,
     /// The pipeline that each API endpoint's first connection starts at.
     publishers: BTreeMap<&'a str, &'a str>,
@@ -41,7 +42,7 @@ impl<'a> Project<'a> {
         let mut this = Self {
             input,
             upstreams,
-            endpoints: Vec::new(),
+            endpoints: IndexMap::new(),
             broken_endpoints: Vec::new(),
             publishers: BTreeMap::new(),
             connections: Vec::new(),
@@ -68,7 +69,7 @@ impl<'a> Project<'a> {
                     format!("{why}: it is left out"),
                 ));
             } else {
-                self.endpoints.push(endpoint);
+                self.endpoints.insert(&endpoint.id, endpoint);
             }
         }
     }
@@ -119,7 +120,7 @@ pub(super) fn render(project: &Project<'_>, gateway: &Gateway, slug: &Slug, note
     let File { endpoints, services, facts, .. } = file;
     let settings = project.input.settings;
     let admin = Admin { host: admin_host(slug, settings), origin: settings.admin_cross_origin.clone() };
-    Config { file: assemble(&admin, endpoints, services, policies, pipelines), facts }
+    Config { file: assemble(&admin, endpoints, services, &policies, pipelines), facts }
 }
 
 /// One file in the making.
@@ -139,9 +140,11 @@ impl File<'_, '_> {
         for pipeline in &self.gateway.pipelines {
             match refused_id(&pipeline.id) {
                 Some(why) => {
-                    self.notes.refuse("IdRefused", &pipeline.place, format!("{why}: it is left out"))
+                    self.notes.refuse("IdRefused", &pipeline.place, format!("{why}: it is left out"));
                 }
-                None => drop(ids.insert(pipeline.id.as_str())),
+                None => {
+                    ids.insert(pipeline.id.as_str());
+                }
             }
         }
         self.declare_endpoints(&ids);
@@ -159,7 +162,7 @@ impl File<'_, '_> {
         let own = |endpoint: &&&ApiEndpoint| {
             project.publishers.get(endpoint.id.as_str()).is_some_and(|pipeline| pipelines.contains(pipeline))
         };
-        for endpoint in project.endpoints.iter().filter(own) {
+        for endpoint in project.endpoints.values().filter(own) {
             if project.uncertain.contains(endpoint.id.as_str()) {
                 let reason = format!(
                     "{}: a gateway that cannot be read may publish this API endpoint",
@@ -171,7 +174,7 @@ impl File<'_, '_> {
             self.endpoints.insert(endpoint.id.clone(), value);
         }
         for (from, to) in &project.connections {
-            let known = project.endpoints.iter().any(|endpoint| endpoint.id == *to);
+            let known = project.endpoints.contains_key(to);
             let unread = project
                 .broken_endpoints
                 .iter()
@@ -194,7 +197,6 @@ impl File<'_, '_> {
                 format!("its host `{}` is not published: the gateway's own is `{own}`", printable(&host));
             self.notes.warn("HostNotPublished", &endpoint.place, text);
         }
-        self.facts.extend(routes(endpoint, &host, &own));
         value.insert("host".to_owned(), Value::from(host));
         let paths = endpoint.paths.as_ref().map(|paths| self.paths(paths, &endpoint.place));
         value.extend(paths.map(|paths| ("paths".to_owned(), paths)));
@@ -210,6 +212,7 @@ impl File<'_, '_> {
             value.insert("scopes".to_owned(), Value::from(scopes));
         }
         value.insert("friendlyName".to_owned(), Value::from(endpoint.name.as_str()));
+        self.facts.extend(routes(&value, &own));
         Value::Object(value)
     }
 
@@ -391,13 +394,19 @@ fn covers(host: &str, own: &str) -> bool {
     host.split('.').count() == own.split('.').count() && host.split('.').zip(own.split('.')).all(matches)
 }
 
-/// The routes of an endpoint in words: `route /cars`, `route GET,POST example.org/cars`.
-fn routes(endpoint: &ApiEndpoint, host: &str, own: &str) -> Vec<String> {
-    let methods =
-        endpoint.methods.as_ref().map(|methods| format!("{} ", methods.join(","))).unwrap_or_default();
-    let host = if host == own { "" } else { host };
-    let everything = vec!["/*".to_owned()];
-    let paths = endpoint.paths.as_ref().filter(|paths| !paths.is_empty()).unwrap_or(&everything);
+/// The routes of a rendered endpoint in words: `route /cars`, `route GET,POST example.org/cars`.
+fn routes(endpoint: &Map<String, Value>, own: &str) -> Vec<String> {
+    let texts = |key: &str| {
+        let list = endpoint.get(key)?.as_array()?;
+        Some(list.iter().filter_map(Value::as_str).collect::<Vec<_>>())
+    };
+    let methods = match texts("methods") {
+        Some(methods) if methods.is_empty() => return Vec::new(),
+        Some(methods) => methods.join(",").to_uppercase() + " ",
+        None => String::new(),
+    };
+    let host = endpoint.get("host").and_then(Value::as_str).filter(|host| *host != own).unwrap_or_default();
+    let paths = texts("paths").filter(|paths| !paths.is_empty()).unwrap_or_else(|| vec!["/*"]);
     paths.iter().map(|path| format!("route {methods}{host}{path}")).collect()
 }
 
@@ -420,7 +429,7 @@ pub(super) fn assemble(
     admin: &Admin,
     endpoints: Map<String, Value>,
     services: Map<String, Value>,
-    policies: Vec<String>,
+    policies: &[String],
     pipelines: Map<String, Value>,
 ) -> Value {
     let entry = |own: Value, theirs: Map<String, Value>| {

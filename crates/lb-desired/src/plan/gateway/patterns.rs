@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn a_long_or_deep_pattern_is_refused_without_harm() {
         assert!(regex_problem(&"(".repeat(100_000)).is_some());
-        assert!(regex_problem(&format!("{}{}", "(".repeat(500), ")".repeat(500))).is_none());
+        assert!(regex_problem(&format!("{}{}", "(".repeat(50), ")".repeat(50))).is_none());
         assert!(regex_problem("^/cars/[0-9]+$").is_none() && regex_problem("[").is_some());
     }
 }

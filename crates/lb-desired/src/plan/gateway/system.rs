@@ -44,8 +44,14 @@ pub(super) fn render(
                 notes.warn("SystemDatabase", place, text);
                 continue;
             }
-            "crypto" => with_secret(value, "cipherKey", CIPHER_KEY),
-            "session" => with_secret(value, "secret", SESSION_SECRET),
+            "crypto" => {
+                warn_of_default(key, value, "cipherKey", place, notes);
+                with_secret(value, "cipherKey", CIPHER_KEY)
+            }
+            "session" => {
+                warn_of_default(key, value, "secret", place, notes);
+                with_secret(value, "secret", SESSION_SECRET)
+            }
             _ => Node::Value(value.clone()),
         };
         match entries.iter_mut().find(|(ours, _)| ours == key) {
@@ -56,6 +62,7 @@ pub(super) fn render(
     json::text(&Node::Object(entries))
 }
 
+const KNOWN_SECRETS: [&str; 2] = ["sensitiveKey", "keyboard cat"];
 const CIPHER_KEY: &str = r#""${EG_CIPHER_KEY}""#;
 const SESSION_SECRET: &str = r#""${EG_SESSION_SECRET}""#;
 
@@ -83,6 +90,17 @@ fn session() -> Node {
         ("resave".to_owned(), Node::Value(json!(false))),
         ("saveUninitialized".to_owned(), Node::Value(json!(false))),
     ])
+}
+
+/// Secrets that stand in Express Gateway's own template are no secrets. They stay, because what was encrypted with them
+/// could not be read with another.
+fn warn_of_default(key: &str, value: &Value, secret: &str, place: &Place, notes: &mut Notes) {
+    if value.get(secret).and_then(Value::as_str).is_some_and(|text| KNOWN_SECRETS.contains(&text)) {
+        let text = format!(
+            "`system.{key}.{secret}` is the one of Express Gateway's template, which everybody knows"
+        );
+        notes.warn("SystemSecretKnown", place, text);
+    }
 }
 
 /// An object of the producer's, with our secret where it has none.
