@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter};
@@ -12,6 +12,7 @@ use http::StatusCode;
 
 use crate::auth::{Authenticator, Guard, Identity, Rule};
 use crate::error::ApiError;
+use crate::extract::Parameters;
 
 /// How long an answer may take to begin; git's own transfers are not concerned.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -71,14 +72,12 @@ pub fn filter(method: &str) -> MethodFilter {
 
 async fn check(
     State((seam, rule)): State<(Seam, Rule)>,
-    parameters: Result<RawPathParams, axum::extract::rejection::RawPathParamsRejection>,
+    parameters: Result<Parameters, ApiError>,
     request: Request,
     next: Next,
 ) -> Response {
-    let parameters = match parameters {
-        Ok(parameters) => parameters.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
-        Err(_) => Vec::new(),
-    };
+    // A path that is not UTF-8 names nothing: only the platform itself gets on to be told so.
+    let Parameters(parameters) = parameters.unwrap_or_default();
     let request = match admit(&seam, rule, &parameters, request).await {
         Ok(request) => request,
         Err(error) => return error.into_response(),

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use lb_vocab::UnknownReason;
 
+use crate::error::code;
+
 /// A call that did not bring what was asked for. `what` is the call: `GET http://git-api/users/customer/al`.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -90,10 +92,33 @@ impl From<&ClientError> for UnknownReason {
     fn from(error: &ClientError) -> Self {
         let text = error.to_string();
         match error {
-            ClientError::NotFound { .. } => Self::RepositoryMissing(text),
+            ClientError::NotFound { code, .. }
+                if [code::USER_NOT_FOUND, code::REPOSITORY_NOT_FOUND].contains(&code.as_str()) =>
+            {
+                Self::RepositoryMissing(text)
+            }
+            // Another 404 of ours (a route, a commit) says nothing about the repository.
+            ClientError::NotFound { .. } => Self::Malformed(text),
             ClientError::Unreachable { .. } | ClientError::Refused { .. } => Self::Unreachable(text),
             ClientError::Malformed { .. } => Self::Malformed(text),
             ClientError::TooLarge { .. } => Self::Unreadable(text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_right_404_is_a_missing_repository() {
+        let of = |code: &str| {
+            let error = ClientError::NotFound { what: "w".into(), code: code.into(), message: "m".into() };
+            UnknownReason::from(&error).name()
+        };
+        assert_eq!(of("REPOSITORY_NOT_FOUND"), "RepositoryMissing");
+        assert_eq!(of("USER_NOT_FOUND"), "RepositoryMissing");
+        assert_eq!(of("ROUTE_NOT_FOUND"), "Malformed");
+        assert_eq!(of("COMMIT_NOT_FOUND"), "Malformed");
     }
 }

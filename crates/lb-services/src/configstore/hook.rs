@@ -1,28 +1,31 @@
 //! The git server's push webhook. What it says is not believed: it makes us look at git-api's changes at once.
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use hmac::{Hmac, Mac};
 use http::HeaderMap;
 use lb_http::error::ApiError;
+use lb_http::extract::read;
 use lb_vocab::Secret;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::Shared;
 
+/// The largest webhook that is read, bytes; a push of many commits makes a large one.
+const LIMIT: usize = 8 << 20;
 /// Headers that carry the body's HMAC-SHA256 as hex digits: Gitea's, and the one that several servers share.
 const SIGNATURES: [&str; 2] = ["x-gitea-signature", "x-hub-signature-256"];
 
 pub(super) async fn hook(
     State(app): State<Shared>,
     headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Result<Json<Value>, ApiError> {
     let secret = app.hook_secret.as_ref().ok_or_else(ApiError::forbidden)?;
     let signature = SIGNATURES.iter().find_map(|name| headers.get(*name)?.to_str().ok());
     let signature = signature.ok_or_else(ApiError::unauthenticated)?;
+    let body = read(request.into_body(), LIMIT).await?;
     if !signed(secret, &body, signature) {
         return Err(ApiError::unauthenticated());
     }

@@ -1,12 +1,12 @@
 //! The producers: listed, one, made.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use lb_http::contract::configstore::{Created, CreatedUser, Producer, ProducerEntry, TOTAL_HEADER};
 use lb_http::contract::git_api::UserWithRepos;
 use lb_http::error::{ApiError, code};
-use lb_http::extract::JsonBody;
+use lb_http::extract::{JsonBody, Parameters};
 use lb_vocab::{GitUser, NameError, ProducerName, RepoName};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -30,8 +30,9 @@ pub(super) async fn list(State(app): State<Shared>) -> Result<Response, ApiError
 
 pub(super) async fn get(
     State(app): State<Shared>,
-    Path(name): Path<String>,
+    parameters: Parameters,
 ) -> Result<Json<Producer>, ApiError> {
+    let name = parameters.get("name");
     let missing =
         || ApiError::not_found(code::PRODUCER_NOT_FOUND, format!("producer `{name}` does not exist"));
     let name: ProducerName = name.parse().map_err(|_: NameError| missing())?;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::response::sse::Event;
 use futures::{Stream, StreamExt};
@@ -11,6 +11,7 @@ use http::HeaderMap;
 use lb_http::contract::configstore::PushEvent;
 use lb_http::contract::git_api::ChangeKind;
 use lb_http::error::ApiError;
+use lb_http::extract::Parameters;
 use lb_vocab::{CommitId, GitUser, NameError, ProducerName};
 use tokio::sync::broadcast;
 
@@ -22,11 +23,13 @@ const ZEROS: &str = "0000000000000000000000000000000000000000";
 
 pub(super) async fn stream(
     State(app): State<Shared>,
-    Path(name): Path<String>,
+    parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let name: ProducerName =
-        name.parse().map_err(|error: NameError| ApiError::bad_request(error.to_string()))?;
+    let name: ProducerName = parameters
+        .get("name")
+        .parse()
+        .map_err(|error: NameError| ApiError::bad_request(error.to_string()))?;
     let user = GitUser::of(app.prefix.clone(), &name);
     // First listen, then look back: what happens in between comes twice, and never not at all.
     let listening = app.followers.subscribe(&user.to_string());

@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use http::{HeaderMap, header};
 use lb_git::{Cursor, GitHost};
 use lb_http::error::ApiError;
+use lb_http::extract::QueryOf;
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -23,10 +24,9 @@ pub(super) struct After {
 
 pub(super) async fn changes(
     State(app): State<Shared>,
-    query: Result<Query<After>, axum::extract::rejection::QueryRejection>,
+    QueryOf(After { after }): QueryOf<After>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let Query(After { after }) = query.map_err(|error| ApiError::bad_request(error.body_text()))?;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let streaming = text(header::ACCEPT).is_some_and(|accept| accept.contains("text/event-stream"));
     // The browser's own reconnecting sends the header and repeats the query: the header is newer.

@@ -1,14 +1,14 @@
 //! Files, many at one commit or one on `master`, and histories.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use lb_git::{At, Globs, RefName, TreeAnswer};
 use lb_http::contract::git_api::{TreeBody, TreeRequest};
 use lb_http::error::ApiError;
-use lb_http::extract::JsonBody;
+use lb_http::extract::{JsonBody, Parameters, QueryOf};
 use lb_vocab::{Blob, SafePath};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -50,9 +50,8 @@ pub(super) struct Which {
 pub(super) async fn history(
     State(app): State<Shared>,
     at: AtRepo,
-    query: Result<Query<Which>, axum::extract::rejection::QueryRejection>,
+    QueryOf(Which { reference, path, limit }): QueryOf<Which>,
 ) -> Result<Json<Value>, ApiError> {
-    let Query(Which { reference, path, limit }) = query.map_err(|error| bad(error.body_text()))?;
     let from = reference.map_or(Ok(At::Ref(RefName::master())), |text| text.parse()).map_err(bad)?;
     let path =
         path.filter(|path| !path.is_empty()).map(|path| path.parse::<SafePath>()).transpose().map_err(bad)?;
@@ -66,10 +65,11 @@ pub(super) async fn history(
 /// The file at the asked path on `master`; `data` is null where there is none.
 pub(super) async fn file(
     State(app): State<Shared>,
-    Path(parameters): Path<Vec<(String, String)>>,
+    parameters: Parameters,
     at: AtRepo,
 ) -> Result<Json<Value>, ApiError> {
-    let path = parameters.iter().find(|(key, _)| key == "path").map_or("hook", |(_, path)| path);
+    // The route of a file called `hook` has no parameter for it.
+    let path = Some(parameters.get("path")).filter(|path| !path.is_empty()).unwrap_or("hook");
     let path: SafePath = path.parse().map_err(bad)?;
     let globs = Globs::new(&[literal(path.as_str())]).map_err(errors::api)?;
     let master = At::Ref(RefName::master());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use lb_desired::crd::Access;
-use lb_desired::plan::{Existing, Input, Plan, Presence, changes, plan};
+use lb_desired::plan::{Decision, Existing, Input, Plan, Presence, changes, plan};
 use lb_git::{At, GitHost, Globs, HostError, ReceivedHook, RefName, RefUpdate, TreeAnswer};
 use lb_project::{DEV_GLOBS, FUNCTIONS_GLOBS, Observed, decode, openapi_ref};
 use lb_vocab::{CommitId, Environment, GitUser, Limits, Producer, RepoName, Source, Tree, UnknownReason};
@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 const MAX_LINES: usize = 20;
 /// A pusher does not wait longer than this.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Previews that are made at once; further pushes are answered without one.
+/// Previews that are made at once; they hold many files in memory.
 const AT_ONCE: usize = 2;
 
 /// Makes previews.
@@ -58,8 +58,10 @@ impl Previews {
         let producer = Producer::new(producer, environment()?).ok()?;
         let (previews, user, repo) = (self.clone(), user.clone(), repo.clone());
         let hook = move |updates: Vec<RefUpdate>| async move {
-            let Ok(_turn) = previews.turns.try_acquire() else { return Vec::new() };
-            let preview = previews.lines(&user, &repo, &producer, &updates);
+            let preview = async {
+                let _turn = previews.turns.acquire().await.ok()?;
+                previews.lines(&user, &repo, &producer, &updates).await
+            };
             tokio::time::timeout(PATIENCE, preview).await.ok().flatten().unwrap_or_default()
         };
         Some(Box::new(move |updates| hook(updates).boxed()))
@@ -175,7 +177,12 @@ fn planned(observed: Observed, producer: &Producer, settings: &lb_desired::setti
 
 /// Findings come last, next to the prompt, and get at least half of the room.
 fn lines(old: &Plan, new: &Plan) -> Vec<String> {
-    let mut lines = changes(old, new);
+    let mut lines = if held(old) && !held(new) {
+        // What ran meanwhile is the last good commit, which is not looked for here.
+        vec!["readable again: what runs becomes what this commit says".to_owned()]
+    } else {
+        changes(old, new)
+    };
     if lines.is_empty() {
         lines.push("nothing that runs changes".to_owned());
     }
@@ -190,6 +197,11 @@ fn lines(old: &Plan, new: &Plan) -> Vec<String> {
         lines.extend(about);
     }
     lines
+}
+
+/// Nothing could be said about the commit as a whole.
+fn held(plan: &Plan) -> bool {
+    plan.workspace.children.values().any(|decision| matches!(decision, Decision::Hold(_)))
 }
 
 /// Leaves `room` lines at most, the last of which counts what was cut.

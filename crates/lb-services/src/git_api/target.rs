@@ -1,10 +1,11 @@
 //! What a path names, checked once: a git user, perhaps one of its repositories.
 
-use axum::extract::{FromRequestParts, RawPathParams};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use lb_git::Login;
 use lb_http::auth::Identity;
 use lb_http::error::ApiError;
+use lb_http::extract::Parameters;
 use lb_vocab::{GitUser, Prefix, RepoName};
 
 use super::Shared;
@@ -61,10 +62,7 @@ pub(super) struct AtRepo {
 }
 
 async fn enter(parts: &mut Parts, app: &Shared) -> Result<(Target, Identity, Place), ApiError> {
-    let parameters = RawPathParams::from_request_parts(parts, app)
-        .await
-        .map_err(|_| ApiError::bad_request("the path is not UTF-8"))?;
-    let parameters: Vec<_> = parameters.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    let Parameters(parameters) = Parameters::from_request_parts(parts, app).await?;
     let target = Target::of(&parameters, &app.prefix)?
         .ok_or_else(|| ApiError::bad_request("the path names no user"))?;
     let who = parts.extensions.get::<Identity>().cloned().unwrap_or(Identity::Anonymous);

@@ -1,7 +1,7 @@
 //! Users, repositories, hooks, keys, collaborators, tokens.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, TryStreamExt};
 use http::StatusCode;
@@ -9,7 +9,7 @@ use lb_git::{HostError, Kind, Login};
 use lb_http::auth::Identity;
 use lb_http::contract::git_api as contract;
 use lb_http::error::{ApiError, code};
-use lb_http::extract::JsonBody;
+use lb_http::extract::{JsonBody, Parameters, QueryOf};
 use lb_vocab::{GitUser, Prefix};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -34,20 +34,18 @@ pub(super) struct Search {
     q: String,
 }
 
-pub(super) async fn search(
-    State(app): State<Shared>,
-    query: Result<Query<Search>, axum::extract::rejection::QueryRejection>,
-) -> Answer {
-    let Query(Search { q }) = query.map_err(|error| ApiError::bad_request(error.body_text()))?;
+pub(super) async fn search(State(app): State<Shared>, QueryOf(Search { q }): QueryOf<Search>) -> Answer {
     let users = app.host.search_users(&q).await.map_err(errors::api)?;
     let users: Vec<_> = users.into_iter().map(wire::user).collect();
     Ok(Json(json!({"users": users})))
 }
 
 /// Every user of a prefix with all its repositories. A user that vanishes meanwhile is left out.
-pub(super) async fn list(State(app): State<Shared>, Path(prefix): Path<String>) -> Answer {
-    let prefix: Prefix =
-        prefix.parse().map_err(|error: lb_vocab::NameError| ApiError::bad_request(error.to_string()))?;
+pub(super) async fn list(State(app): State<Shared>, parameters: Parameters) -> Answer {
+    let prefix: Prefix = parameters
+        .get("prefix")
+        .parse()
+        .map_err(|error: lb_vocab::NameError| ApiError::bad_request(error.to_string()))?;
     let users = app.host.users(&prefix).await.map_err(errors::api)?;
     let (app, prefix) = (&app, &prefix);
     let with_repos = |user: lb_git::User| async move {
@@ -168,11 +166,11 @@ pub(super) async fn keys(State(app): State<Shared>, at: AtUser) -> Answer {
 
 pub(super) async fn delete_key(
     State(app): State<Shared>,
-    Path(parameters): Path<Vec<(String, String)>>,
+    parameters: Parameters,
     at: AtUser,
 ) -> Result<Response, ApiError> {
     let unknown = || (StatusCode::BAD_REQUEST, Json(json!({"result": "UNKNOWN_ID"}))).into_response();
-    let id = parameters.iter().find(|(key, _)| key == "id").and_then(|(_, id)| id.parse().ok());
+    let id = parameters.get("id").parse().ok();
     let Some(id) = id else { return Ok(unknown()) };
     match app.host.delete_key(&at.user, id).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT.into_response()),
@@ -204,9 +202,11 @@ pub(super) async fn collaborators(State(app): State<Shared>, at: AtRepo) -> Answ
     Ok(Json(json!({"collaborators": collaborators})))
 }
 
-fn collaborator(parameters: &[(String, String)]) -> Result<Login, ApiError> {
-    let login = parameters.iter().find(|(key, _)| key == "collaborator").map_or("", |(_, login)| login);
-    login.parse().map_err(|error: lb_git::WordError| ApiError::bad_request(error.to_string()))
+fn collaborator(parameters: &Parameters) -> Result<Login, ApiError> {
+    parameters
+        .get("collaborator")
+        .parse()
+        .map_err(|error: lb_git::WordError| ApiError::bad_request(error.to_string()))
 }
 
 #[derive(Deserialize)]
@@ -216,7 +216,7 @@ pub(super) struct Allowed {
 
 pub(super) async fn set_collaborator(
     State(app): State<Shared>,
-    Path(parameters): Path<Vec<(String, String)>>,
+    parameters: Parameters,
     at: AtRepo,
     JsonBody(body): JsonBody<Allowed>,
 ) -> Answer {
@@ -228,7 +228,7 @@ pub(super) async fn set_collaborator(
 
 pub(super) async fn remove_collaborator(
     State(app): State<Shared>,
-    Path(parameters): Path<Vec<(String, String)>>,
+    parameters: Parameters,
     at: AtRepo,
 ) -> Result<StatusCode, ApiError> {
     let login = collaborator(&parameters)?;

@@ -173,6 +173,11 @@ async fn the_pusher_is_told_what_changes_and_what_is_wrong() {
     assert!(broken.iter().any(|line| line.contains("finding")), "{broken:?}");
     let (_, nonsense) = clone.write("lunchbadger.json", "{").commit_and_push("fifth").await;
     assert!(nonsense.iter().any(|line| line.contains("dev/lunchbadger.json")), "{nonsense:?}");
+    let (_, mended) = clone.write("lunchbadger.json", project(&["/cars"])).commit_and_push("mended").await;
+    assert!(
+        mended[0].starts_with("readable again") && !mended.iter().any(|line| line.contains("+ ")),
+        "{mended:?}"
+    );
     let many: String = (0..400).map(|n| format!("{{\"x{n}\":")).collect();
     let (_, deep) = clone.write("lunchbadger.json", many).commit_and_push("sixth").await;
     assert!(deep.len() <= 25, "{deep:?}");

@@ -206,6 +206,8 @@ async fn hostile_names_reach_nothing() {
         "/customer-al/..%2f..%2fx.git/info/refs?service=git-upload-pack",
         "/other-al/dev.git/info/refs?service=git-upload-pack",
         "/users/customer/%ff",
+        "/users/%ff",
+        "/users/customer/al/repos/dev/%ff",
         "/users/customer/../repos",
         "/users/customer/al/repos/dev/../../x",
     ] {
