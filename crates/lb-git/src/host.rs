@@ -153,7 +153,7 @@ pub trait Tokens: Send + Sync {
     async fn create_token(&self, login: &Login, name: &str) -> Result<(TokenInfo, Secret), HostError>;
 
     /// A user's tokens, oldest first.
-    async fn tokens(&self, login: &Login) -> Result<Vec<TokenInfo>, HostError>;
+    async fn list_tokens(&self, login: &Login) -> Result<Vec<TokenInfo>, HostError>;
 
     /// Makes one invalid; `NotFound` where the id is unknown or somebody else's.
     async fn revoke_token(&self, login: &Login, id: u64) -> Result<(), HostError>;

@@ -11,7 +11,7 @@ use super::files::blocking;
 use super::objects::Objects;
 use super::records::{Edit, HookRecord, KeyRecord, Owner, RepositoryRecord, TokenRecord, UserRecord};
 use super::repository::Target;
-use super::{Embedded, Inner, history, keys, receive, refs, secrets, smart, tree};
+use super::{Embedded, Inner, history, keys, list, receive, refs, secrets, smart, tree};
 use crate::error::{HostError, Kind};
 use crate::globs::Globs;
 use crate::host::{GitHost, Tokens};
@@ -39,7 +39,8 @@ impl GitHost for Embedded {
     }
 
     async fn user(&self, user: &GitUser) -> Result<Option<User>, HostError> {
-        Ok(self.0.users(|owner| owner.record.user == *user).pop())
+        let Ok(login) = self.0.login(user) else { return Ok(None) };
+        Ok(self.0.store.owner(&login, |owner| describe_user(&login, owner)).ok())
     }
 
     async fn create_user(&self, user: &GitUser) -> Result<User, HostError> {
@@ -306,9 +307,7 @@ impl GitHost for Embedded {
     }
 
     async fn refs(&self, user: &GitUser, repo: &RepoName) -> Result<BTreeMap<RefName, CommitId>, HostError> {
-        let target = self.0.target(user, repo)?;
-        let doing = format!("read the references of {}", target.name());
-        blocking(move || refs::list(&target.directory).map_err(HostError::io(doing))).await
+        list(&self.0.target(user, repo)?).await
     }
 
     async fn changes(&self, after: Option<&Cursor>) -> Result<Changes, HostError> {
@@ -367,7 +366,7 @@ impl Tokens for Embedded {
         Ok((self.0.store.edit_user(login, add).await?, secret))
     }
 
-    async fn tokens(&self, login: &Login) -> Result<Vec<TokenInfo>, HostError> {
+    async fn list_tokens(&self, login: &Login) -> Result<Vec<TokenInfo>, HostError> {
         self.0.store.owner(login, |owner| owner.record.tokens.iter().map(token_info).collect())
     }
 
@@ -387,13 +386,8 @@ impl Tokens for Embedded {
 
 impl Inner {
     fn users(&self, wanted: impl Fn(&Owner) -> bool) -> Vec<User> {
-        let describe = |(login, owner): (&Login, &Owner)| User {
-            id: owner.record.id,
-            login: login.clone(),
-            email: owner.record.email.clone(),
-            created: owner.record.created,
-        };
-        self.store.read(|owners| owners.iter().filter(|(_, owner)| wanted(owner)).map(describe).collect())
+        let describe = |(login, owner): (&Login, &Owner)| wanted(owner).then(|| describe_user(login, owner));
+        self.store.read(|owners| owners.iter().filter_map(describe).collect())
     }
 
     fn describe(&self, login: &Login, user: &GitUser, record: &RepositoryRecord) -> Repository {
@@ -486,6 +480,11 @@ impl Inner {
 /// An edit of a map's entry.
 fn edited(changed: bool) -> Edit<()> {
     if changed { Edit::Write(()) } else { Edit::Same(()) }
+}
+
+fn describe_user(login: &Login, owner: &Owner) -> User {
+    let UserRecord { id, email, created, .. } = &owner.record;
+    User { id: *id, login: login.clone(), email: email.clone(), created: *created }
 }
 
 fn public_key(key: &KeyRecord) -> PublicKey {

@@ -141,6 +141,12 @@ impl Journal {
         Ok(Changes { cursor, reset: false, changes: changes.collect::<Result<_, _>>()? })
     }
 
+    /// Has it write into another file from now on; answers the one before.
+    #[cfg(test)]
+    pub(super) fn swap_file(&self, file: File) -> File {
+        std::mem::replace(&mut self.tail().file, file)
+    }
+
     fn tail(&self) -> MutexGuard<'_, Tail> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -313,5 +319,4 @@ fn parse(text: &[u8]) -> Option<(Memory, u64)> {
 }
 
 #[cfg(test)]
-#[path = "journal_tests.rs"]
 mod tests;

@@ -208,13 +208,11 @@ impl Inner {
     /// [`Live::pushing`]: an older look at the references must not come after a newer one.
     async fn observe(&self, target: &Target, actor: Option<&Login>) -> Result<Vec<RefUpdate>, HostError> {
         let (journal, now, actor) = (Arc::clone(&self.journal), self.clock.now(), actor.cloned());
-        let (user, repo, directory) = (target.user.clone(), target.repo.clone(), target.directory.clone());
-        let observed = blocking(move || {
-            let doing = format!("read the references of {user}/{repo}");
-            let refs = refs::list(&directory).map_err(HostError::io(doing))?;
-            journal.observe(&user, &repo, &refs, actor.as_ref(), now)
-        })
-        .await;
+        let (user, repo) = (target.user.clone(), target.repo.clone());
+        let observed = match list(target).await {
+            Ok(refs) => blocking(move || journal.observe(&user, &repo, &refs, actor.as_ref(), now)).await,
+            Err(error) => Err(error),
+        };
         if observed.is_err() {
             self.lagging(|lagging| lagging.insert((target.user.clone(), Some(target.repo.clone()))));
         }
@@ -253,21 +251,44 @@ impl Inner {
         events
     }
 
-    /// Tells the journal what it could not be told before. Nobody is answered from it as long as this fails: a change
-    /// that is left out would be taken for none.
+    /// Tells the journal what it could not be told before. Nobody is answered from it as long as it cannot be written:
+    /// a change that is left out would be taken for none.
     async fn catch_up(&self) -> Result<(), HostError> {
-        for (user, repo) in self.lagging(|lagging| lagging.clone()) {
-            self.settle(&user).await?;
-            if let Some(target) = repo.as_ref().and_then(|repo| self.target(&user, repo).ok()) {
-                let _pushing = target.live.pushing.lock().await;
-                self.observe(&target, None).await?;
+        let mut behind = self.lagging(std::mem::take);
+        while let Some((user, repo)) = behind.pop_first() {
+            if let Err(error) = self.catch_up_with(&user, repo.as_ref()).await {
+                behind.insert((user, repo));
+                self.lagging(|lagging| lagging.append(&mut behind));
+                return Err(error);
             }
-            self.lagging(|lagging| lagging.remove(&(user, repo)));
         }
         Ok(())
+    }
+
+    async fn catch_up_with(&self, user: &GitUser, repo: Option<&RepoName>) -> Result<(), HostError> {
+        self.settle(user).await?;
+        let Some(target) = repo.and_then(|repo| self.target(user, repo).ok()) else { return Ok(()) };
+        // A push that runs right now looks for itself when it is done.
+        let Ok(_pushing) = target.live.pushing.try_lock() else { return Ok(()) };
+        if let Err(error) = list(&target).await {
+            // One damaged repository does not stop the others' changes; what was known of it stays known.
+            tracing::error!(repository = target.name(), %error, "a repository cannot be read");
+            self.lagging(|lagging| lagging.insert((target.user.clone(), Some(target.repo.clone()))));
+            return Ok(());
+        }
+        self.observe(&target, None).await.map(drop)
     }
 
     fn lagging<T>(&self, work: impl FnOnce(&mut BTreeSet<(GitUser, Option<RepoName>)>) -> T) -> T {
         work(&mut self.lagging.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+/// All references of a repository.
+async fn list(target: &Target) -> Result<refs::Refs, HostError> {
+    let (directory, doing) = (target.directory.clone(), format!("read the references of {}", target.name()));
+    blocking(move || refs::list(&directory).map_err(HostError::io(doing))).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -55,7 +55,7 @@ async fn users_and_repositories_are_made_once_and_survive_a_restart() {
     let host = Embedded::open(Settings::new(directory.path()), clock.clock()).await.unwrap();
     assert_eq!(host.users(&"customer".parse().unwrap()).await.unwrap(), std::slice::from_ref(&made));
     assert_eq!(host.repositories(&user("al")).await.unwrap(), Some(vec![dev.clone()]));
-    assert_eq!(Tokens::tokens(&host, &login("al")).await.unwrap(), [token]);
+    assert_eq!(host.list_tokens(&login("al")).await.unwrap(), [token]);
     assert!(host.authenticate(&login("al"), &secret).await.unwrap());
     let bob = host.create_user(&user("bob")).await.unwrap();
     assert!(bob.id > dev.id, "a number is never used again");

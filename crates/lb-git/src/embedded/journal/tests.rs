@@ -193,11 +193,11 @@ fn what_cannot_be_written_is_not_told_and_is_told_later() {
     let path = directory.path().join("journal");
     let journal = with_al(&path, 10);
     let start = push(&journal, 1);
-    let good = std::mem::replace(&mut journal.tail().file, File::open(&path).unwrap());
+    let good = journal.swap_file(File::open(&path).unwrap());
     let two = refs(&[("refs/heads/master", 2)]);
     assert!(journal.observe(&user("al"), &repo(), &two, None, Timestamp(3)).is_err());
     assert_eq!(afters(&journal.changes(Some(&start)).unwrap()), [""; 0]);
-    journal.tail().file = good;
+    journal.swap_file(good);
     assert_eq!(journal.observe(&user("al"), &repo(), &two, None, Timestamp(3)).unwrap().len(), 1);
     assert_eq!(afters(&journal.changes(Some(&start)).unwrap()), ["0002"]);
     assert_eq!(afters(&Journal::open(&path, 10).unwrap().changes(Some(&start)).unwrap()), ["0002"]);
