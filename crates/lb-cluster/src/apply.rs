@@ -282,11 +282,17 @@ impl Cluster {
         let manifest = target.manifest(&Only::This(uid), autoscaled);
         let manner = Manner { force: true, dry_run: false };
         let name = &target.leaf.name;
-        let mut live = self.server_side_apply(&target.collection, name, &manifest, manner).await?;
+        let applied = match self.server_side_apply(&target.collection, name, &manifest, manner).await {
+            Err(refusal) if refusal.code() == Some(422) => {
+                self.overwrite(target, uid, refusal).await?;
+                self.server_side_apply(&target.collection, name, &manifest, manner).await
+            }
+            applied => applied,
+        };
+        let mut live = applied?;
         records.enter(target.leaf.kind, &live, target.state(&live));
-        let extras = removals(&projection::foreign_extras(&target.leaf.manifest, &live));
-        if !extras.is_empty() {
-            live = self.remove(target, &live, extras).await?;
+        if has_extras(target, &live) {
+            live = self.without_extras(target, live).await?;
             records.enter(target.leaf.kind, &live, target.state(&live));
         }
         if target.state(&live) == State::Drifted {
@@ -299,17 +305,50 @@ impl Cluster {
         Ok(Applied::Changed)
     }
 
-    async fn remove(&self, target: &Target<'_>, live: &Value, extras: Vec<Value>) -> Result<Value, ApiError> {
-        let attempt = format!("remove what is foreign from {} {}", target.kind(), target.leaf.name);
+    /// Removes what is foreign from lists that we own whole. A Deployment's controller answers every apply with a
+    /// new status, so that the version moves under us: what it is then is looked at once more.
+    async fn without_extras(&self, target: &Target<'_>, live: Value) -> Result<Value, ApiError> {
+        match self.remove_extras(target, &live).await {
+            Err(error) if error.is_conflict() => {}
+            result => return result,
+        }
+        let attempt = format!("read {} {}", target.kind(), target.leaf.name);
+        let live = self.get(&target.collection, &target.leaf.name).await?;
+        let live = live.ok_or_else(|| ApiError::Malformed { attempt, what: "it is gone".to_owned() })?;
+        if has_extras(target, &live) { self.remove_extras(target, &live).await } else { Ok(live) }
+    }
+
+    async fn remove_extras(&self, target: &Target<'_>, live: &Value) -> Result<Value, ApiError> {
+        self.patch(target, live, removals(&projection::foreign_extras(&target.leaf.manifest, live))).await
+    }
+
+    /// Writes lists over in which somebody's item and ours cannot stand together: a port of our port's name.
+    async fn overwrite(&self, target: &Target<'_>, uid: Uid, refusal: ApiError) -> Result<(), ApiError> {
+        let Some(live) = self.get(&target.collection, &target.leaf.name).await? else { return Err(refusal) };
+        let same = live.pointer("/metadata/uid").and_then(Value::as_str).map(Uid::parse) == Some(uid);
+        let overwrites = projection::overwrites(&target.leaf.manifest, &live);
+        if !same || overwrites.is_empty() {
+            return Err(refusal);
+        }
+        self.patch(target, &live, overwrites).await.map(|_| ())
+    }
+
+    /// Changes exactly the version that was looked at.
+    async fn patch(&self, target: &Target<'_>, live: &Value, changes: Vec<Value>) -> Result<Value, ApiError> {
+        let attempt = format!("take what is foreign out of {} {}", target.kind(), target.leaf.name);
         let version =
             live.pointer("/metadata/resourceVersion").and_then(Value::as_str).and_then(Version::parse);
         let version = version.ok_or_else(|| ApiError::Malformed {
             attempt: attempt.clone(),
             what: "an object without a version".to_owned(),
         })?;
-        let operations = std::iter::once(only_at(version)).chain(extras).collect();
+        let operations = std::iter::once(only_at(version)).chain(changes).collect();
         self.json_patch(&target.collection, &target.leaf.name, None, patch_of(&attempt, operations)?).await
     }
+}
+
+fn has_extras(target: &Target<'_>, live: &Value) -> bool {
+    !projection::foreign_extras(&target.leaf.manifest, live).is_empty()
 }
 
 fn managed_by(managers: &[String]) -> String {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
 use kube::api::PostParams;
 use kube::runtime::wait::{await_condition, conditions};
@@ -46,6 +47,31 @@ impl Cluster {
             self.established(crd.metadata.name.as_deref().unwrap_or_default(), within).await?;
         }
         Ok(())
+    }
+
+    /// Makes a RoleBinding where there is none of its name, or puts it back.
+    ///
+    /// # Errors
+    /// Where it can neither be read nor made.
+    pub async fn ensure_role_binding(&self, binding: &RoleBinding) -> Result<(), ApiError> {
+        let name = binding.metadata.name.as_deref().unwrap_or_default();
+        let namespace = binding.metadata.namespace.clone().unwrap_or_default();
+        let all = Collection::new(
+            "rbac.authorization.k8s.io/v1",
+            "rolebindings",
+            "RoleBinding",
+            &Scope::Namespace(namespace),
+        );
+        let attempt = format!("make RoleBinding {name}");
+        let manifest = serde_json::to_value(binding)
+            .map_err(|error| ApiError::Malformed { attempt, what: error.to_string() })?;
+        let same = |standing: &Value| {
+            ["roleRef", "subjects"].iter().all(|field| standing.get(field) == manifest.get(field))
+        };
+        if self.get(&all, name).await?.is_some_and(|standing| same(&standing)) {
+            return Ok(());
+        }
+        self.server_side_apply(&all, name, &manifest, Manner::default()).await.map(|_| ())
     }
 
     async fn established(&self, name: &str, within: Duration) -> Result<(), ApiError> {

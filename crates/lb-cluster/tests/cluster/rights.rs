@@ -58,12 +58,12 @@ async fn the_control_plane_s_rights_are_enough() {
     cluster.guard(leadership.clone());
     let stop = CancellationToken::new();
     let running = tokio::spawn(election.run(stop.clone()));
-    leadership.acquired().await;
+    within("leadership", leadership.acquired(), || None).await;
 
     let producers = Store::<LBProducer>::watch(&cluster, &Scope::Everywhere, |_| {});
     let gateways = Store::<LBGateway>::watch(&cluster, &Scope::Everywhere, |_| {});
-    producers.synced().await;
-    gateways.synced().await;
+    within("producers", producers.synced(), || producers.waiting()).await;
+    within("gateways", gateways.synced(), || gateways.waiting()).await;
     let name = unique("al");
     assert!(cluster.create_producer(&producers, &name.parse().unwrap()).await.unwrap());
     let producer = producers.get("", &name).unwrap();
@@ -78,7 +78,7 @@ async fn the_control_plane_s_rights_are_enough() {
     for kind in LeafKind::ALL {
         records.watch(&cluster, kind, &Scope::Namespace(namespace.clone()));
     }
-    records.synced().await;
+    within("records", records.synced(), || Some(records.waiting().join(", "))).await;
     let bench = Bench {
         cluster: cluster.clone(),
         mallory: own.client().await,
@@ -119,6 +119,12 @@ async fn the_control_plane_s_rights_are_enough() {
     assert_eq!(pruned.unwrap().deleted, 1);
     stop.cancel();
     running.await.unwrap();
+}
+
+/// Waits for a minute at most; then says what is being waited for.
+async fn within(what: &str, done: impl Future<Output = ()>, waiting: impl Fn() -> Option<String>) {
+    let late = tokio::time::timeout(Duration::from_secs(60), done).await.is_err();
+    assert!(!late, "{what}: {:?}", waiting());
 }
 
 /// Status and Events, of a child and of its producer.
