@@ -3,6 +3,7 @@
 
 mod configstore;
 mod data_plane;
+mod docs;
 mod events;
 mod facade;
 mod http_rules;
