@@ -354,10 +354,15 @@ const conditions = require(root + '/conditions');
 conditions.init();
 const router = require(process.argv[2] + '/express').Router();
 const takes = attempt => { try { attempt(); return true; } catch (error) { return false; } };
+const config = require(root + '/config');
+const actionParams = require(root + '/gateway/actionParams');
+// A policy is checked, then made. Whether a service endpoint exists is another question.
+const makes = (name, action) => schemas.validate(policies.policies[name].schema.$id, action).isValid
+  && ((name === 'proxy' && typeof action.serviceEndpoint === 'string' && action.serviceEndpoint !== 's-cars')
+    || takes(() => policies.policies[name].policy(Object.assign({}, action, actionParams.prototype), config)));
 const judge = ({ policy, action, condition, path }) => condition
   ? takes(() => conditions.conditions[condition.name](condition))
-  : path === undefined ? schemas.validate(policies.policies[policy].schema.$id, action).isValid
-    : takes(() => router.all(path, () => {}));
+  : path === undefined ? makes(policy, action) : takes(() => router.all(path, () => {}));
 const fields = schema => Object.assign({}, schema.properties, ...(schema.allOf || []).map(fields));
 const asked = JSON.parse(fs.readFileSync(process.argv[3], 'utf8'));
 const answer = asked.length ? asked.map(judge)
@@ -424,7 +429,7 @@ fn what_express_gateway_refuses_is_held_and_what_it_takes_is_deployed() {
     let oracle = oracle(&tools, redis);
     let fields = oracle.ask(&[]);
     let needed = json!({
-        "expression": { "jscode": "1" }, "headers": { "forwardHeaders": {} }, "log": { "message": "x" },
+        "proxy": { "serviceEndpoint": "s-cars" }, "expression": { "jscode": "1" }, "headers": { "forwardHeaders": {} }, "log": { "message": "x" },
         "jwt": { "secretOrPublicKey": "x" }, "oauth2-introspect": { "endpoint": "http://x" },
         "request-transformer": { "headers": { "add": { "a": "1" } } },
         "response-transformer": { "body": { "remove": ["a"] } },
@@ -447,6 +452,22 @@ fn what_express_gateway_refuses_is_held_and_what_it_takes_is_deployed() {
             }
         }
     }
+    let more = [
+        ("jwt", json!({ "secretOrPublicKey": "x", "jwtExtractor": "authScheme" })),
+        ("jwt", json!({ "secretOrPublicKey": "x", "jwtExtractor": "authScheme", "jwtExtractorField": "x" })),
+        ("jwt", json!({ "secretOrPublicKey": "x", "jwtExtractor": "authScheme", "jwtExtractorField": "" })),
+        ("jwt", json!({ "secretOrPublicKey": "x", "secretOrPublicKeyFile": "y" })),
+        ("proxy", json!({ "serviceEndpoint": "s-cars", "target": { "keyFile": "/no/such" } })),
+        ("proxy", json!({ "serviceEndpoint": "s-cars", "target": { "x": 1 } })),
+        (
+            "proxy",
+            json!({ "serviceEndpoint": "s-cars", "proxyOptions": { "target": { "caFile": "/no/such" } } }),
+        ),
+        ("proxy", json!({ "serviceEndpoint": "s-cars", "proxyUrl": "no-url" })),
+        ("proxy", json!({ "serviceEndpoint": "s-cars", "proxyUrl": "http://proxy.example:3128" })),
+        ("oauth2", json!({ "jwt": { "secretOrPublicKey": 1, "jwtExtractor": "none" } })),
+    ];
+    asked.extend(more.into_iter().map(|(policy, action)| json!({ "policy": policy, "action": action })));
     assert!(asked.len() > 1000, "{}", asked.len());
     let answers = oracle.ask(&asked);
     assert!(answers.as_array().unwrap().iter().filter(|answer| **answer == json!(false)).count() > 500);

@@ -166,8 +166,16 @@ pub(super) fn action_problem(policy: &str, action: &Map<String, Value>) -> Optio
                 action.get("jwt").and_then(Value::as_object).and_then(|jwt| action_problem("jwt", jwt))
             }
             "proxy" => certificate_problem(action),
+        "jwt" => scheme_problem(action),
             _ => None,
         })
+}
+
+/// passport-jwt asks for the scheme when it is made.
+fn scheme_problem(action: &Map<String, Value>) -> Option<String> {
+    let by_scheme = action.get("jwtExtractor").and_then(Value::as_str) == Some("authScheme");
+    (by_scheme && !action.contains_key("jwtExtractorField"))
+        .then(|| "`jwtExtractorField` is missing: it names the scheme".to_owned())
 }
 
 /// Express Gateway reads the certificates of `target` at its start.
