@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Breach, TextFile};
 
 /// The generated page of all routes.
-const ROUTES: &str = "docs/http.md";
+const ROUTES: &str = "docs/routes.md";
 /// Methods that a documented route begins with.
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "ANY"];
 
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn variables_and_routes_exist() {
         let files = [
-            rust("docs/http.md", "| `GET /users/{prefix}/{name}` | owner |\n"),
+            rust("docs/routes.md", "| `GET /users/{prefix}/{name}` | owner |\n"),
             rust("a/src/x.rs", "const A: &str = \"SLEEP_TIME\";"),
             rust("docs/use.md", "Set `SLEEP_TIME`, ask `GET /users/:prefix/:name?x=1`, get `JSON`.\n"),
             rust("docs/wrong.md", "\n`SLEPT_TIME`\n`GET /users/:name`\n`POST /users/:a/:b`\n"),

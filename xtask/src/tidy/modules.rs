@@ -36,9 +36,14 @@ fn is_root(path: &Path) -> bool {
         || in_directory("tests") && !within_src(directory)
         || in_directory("benches")
         || in_directory("examples")
-        || path.ends_with("main.rs") && directory.parent().is_some_and(|above| above.ends_with("examples"))
+        || path.ends_with("main.rs") && directory.parent().is_some_and(keeps_programs)
         || in_directory("fuzz_targets")
         || in_directory("src") && (path.ends_with("lib.rs") || path.ends_with("main.rs"))
+}
+
+/// Directories whose subdirectories are programs, each with its `main.rs`.
+fn keeps_programs(directory: &Path) -> bool {
+    ["tests", "benches", "examples", "src/bin"].iter().any(|name| directory.ends_with(name))
 }
 
 fn within_src(directory: &Path) -> bool {
@@ -81,6 +86,8 @@ mod tests {
             rust("crates/a/tests/it.rs", "mod common;"),
             rust("crates/a/tests/common/mod.rs", ""),
             rust("crates/a/src/bin/x.rs", ""),
+            rust("crates/a/tests/e2e/main.rs", "mod drift;"),
+            rust("crates/a/tests/e2e/drift.rs", ""),
         ];
         assert_eq!(orphans(&files), []);
     }
