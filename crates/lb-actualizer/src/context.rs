@@ -124,6 +124,8 @@ impl Context {
             self.opened().remove(&namespace);
         }
         made?;
+        let binding = lb_desired::crd::target_binding(&namespace, desired);
+        self.cluster.ensure_role_binding(&binding).await?;
         self.records.watch(&self.cluster, LeafKind::Secret, &Scope::Namespace(namespace));
         self.records.synced().await;
         Ok(())

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::PostParams;
 use kube::runtime::wait::{await_condition, conditions};
 use lb_desired::crd::FIELD_MANAGER;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::collection::{Collection, Manner, Scope};
 use crate::connect::Cluster;

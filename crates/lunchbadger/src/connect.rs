@@ -55,7 +55,8 @@ impl<'a> Connect<'a> {
 
     /// A client of the configstore.
     pub(crate) fn configstore(&self) -> Result<Configstore> {
-        let url = self.url(self.global.configstore_url.as_deref(), "CONFIGSTORE_URL", "http://localhost:3002")?;
+        let url =
+            self.url(self.global.configstore_url.as_deref(), "CONFIGSTORE_URL", "http://localhost:3002")?;
         Ok(Configstore::new(url, self.token()?, Timeouts::default())?)
     }
 
@@ -95,7 +96,8 @@ impl<'a> Connect<'a> {
     }
 
     fn token(&self) -> Result<TokenSource> {
-        let file = self.global.token_file.clone().or_else(|| self.set("LUNCHBADGER_TOKEN_FILE").map(PathBuf::from));
+        let file =
+            self.global.token_file.clone().or_else(|| self.set("LUNCHBADGER_TOKEN_FILE").map(PathBuf::from));
         let Some(file) = file else { return Ok(TokenSource::none()) };
         std::fs::File::open(&file).with_context(|| format!("open the token file {}", file.display()))?;
         Ok(TokenSource::file(file))

@@ -23,9 +23,10 @@ fn filter(variables: &Variables, default: &str) -> (EnvFilter, Option<String>) {
     if let Some(text) = set("RUST_LOG") {
         return match EnvFilter::try_new(text) {
             Ok(filter) => (filter, None),
-            Err(error) => {
-                (EnvFilter::new(default), Some(format!("RUST_LOG is no log filter ({error}); using `{default}`")))
-            }
+            Err(error) => (
+                EnvFilter::new(default),
+                Some(format!("RUST_LOG is no log filter ({error}); using `{default}`")),
+            ),
         };
     }
     match set("DEBUG") {

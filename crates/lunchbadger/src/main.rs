@@ -59,7 +59,8 @@ fn default_filter(command: &Command) -> &'static str {
 }
 
 fn run(cli: &Cli, variables: &Variables, screen: &mut Screen) -> Result<Exit> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let connect = Connect::new(&cli.global, variables);
     let done = runtime.block_on(dispatch(&cli.command, &connect, variables, screen));
     // A task that hangs does not keep the process.
@@ -67,7 +68,12 @@ fn run(cli: &Cli, variables: &Variables, screen: &mut Screen) -> Result<Exit> {
     done
 }
 
-async fn dispatch(command: &Command, connect: &Connect<'_>, variables: &Variables, screen: &mut Screen) -> Result<Exit> {
+async fn dispatch(
+    command: &Command,
+    connect: &Connect<'_>,
+    variables: &Variables,
+    screen: &mut Screen,
+) -> Result<Exit> {
     match command {
         Command::Plan(arguments) => commands::plan::run(arguments, variables, screen),
         Command::Completion { shell } => commands::completion::run(*shell, screen),

@@ -29,7 +29,12 @@ pub(crate) fn redacted(manifest: &Value) -> Value {
     let mut manifest = manifest.clone();
     if manifest.get("kind").and_then(Value::as_str) == Some("Secret") {
         for field in ["data", "stringData"] {
-            for value in manifest.get_mut(field).and_then(Value::as_object_mut).into_iter().flat_map(|map| map.values_mut()) {
+            for value in manifest
+                .get_mut(field)
+                .and_then(Value::as_object_mut)
+                .into_iter()
+                .flat_map(|map| map.values_mut())
+            {
                 let text = value.as_str().unwrap_or_default();
                 *value = Value::String(format!("sha256:{}", Digest::of(&plain(text, field == "data"))));
             }
@@ -61,7 +66,8 @@ pub(crate) fn of_plan(plan: &Plan, producer: &Producer, settings: &Settings) -> 
         objects.leaves(build::workspace(&input, settings));
     }
     for (name, gateway) in deployed(gateways) {
-        let input = build::Gateway::try_from(&gateway.spec).with_context(|| format!("build gateway {name}"))?;
+        let input =
+            build::Gateway::try_from(&gateway.spec).with_context(|| format!("build gateway {name}"))?;
         objects.leaves(vec![build::gateway_config(&input, &gateway.config, settings)]);
         objects.child(LBGateway::new(name, gateway.spec.clone()))?;
         objects.leaves(build::gateway(&input, settings));
@@ -91,7 +97,8 @@ impl Objects<'_> {
         let labels = child.labels_mut();
         labels.insert("producer".to_owned(), self.producer.name().to_string());
         labels.insert("environment".to_owned(), self.producer.environment().to_string());
-        let mut manifest = serde_json::to_value(&child).with_context(|| format!("write {} as JSON", K::kind(&())))?;
+        let mut manifest =
+            serde_json::to_value(&child).with_context(|| format!("write {} as JSON", K::kind(&())))?;
         if let Some(fields) = manifest.as_object_mut() {
             fields.shift_remove("status");
         }

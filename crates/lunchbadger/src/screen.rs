@@ -63,7 +63,9 @@ const WRITE: &str = "write to standard output";
 
 /// Whether an error only says that nobody reads on (`| head`).
 pub(crate) fn nobody_reads(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
 }
 
 /// A table: a heading and rows, columns as wide as their widest cell.
@@ -79,18 +81,24 @@ impl Table {
 
     /// Adds a row. Cells may hold a producer's text: what could move the cursor is replaced.
     pub(crate) fn row<const N: usize>(&mut self, cells: [&str; N]) {
-        self.rows.push(cells.iter().map(|cell| printable(if cell.is_empty() { "-" } else { cell })).collect());
+        self.rows
+            .push(cells.iter().map(|cell| printable(if cell.is_empty() { "-" } else { cell })).collect());
     }
 
     /// The table's lines.
     pub(crate) fn render(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+        let width = |column: usize| {
+            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+        };
         let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
         let mut text = String::new();
         for row in &self.rows {
-            let cells: Vec<String> =
-                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+            let cells: Vec<String> = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell:<width$}", width = *width))
+                .collect();
             text.push_str(cells.join("  ").trim_end());
             text.push('\n');
         }
@@ -113,6 +121,9 @@ mod tests {
         table.row(["al", "True"]);
         table.row(["big-corp", ""]);
         table.row(["ä\u{1b}[2J", "x\ny"]);
-        assert_eq!(table.render(), "NAME      READY\nal        True\nbig-corp  -\nä\u{fffd}[2J     x\u{fffd}y\n");
+        assert_eq!(
+            table.render(),
+            "NAME      READY\nal        True\nbig-corp  -\nä\u{fffd}[2J     x\u{fffd}y\n"
+        );
     }
 }

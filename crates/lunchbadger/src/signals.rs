@@ -32,7 +32,10 @@ pub(crate) fn shutdown() -> Result<CancellationToken> {
 ///
 /// # Errors
 /// What the role says, or that it did not end in time.
-pub(crate) async fn within_deadline(role: impl Future<Output = Result<()>>, shutdown: &CancellationToken) -> Result<()> {
+pub(crate) async fn within_deadline(
+    role: impl Future<Output = Result<()>>,
+    shutdown: &CancellationToken,
+) -> Result<()> {
     let late = async {
         shutdown.cancelled().await;
         tokio::time::sleep(DEADLINE).await;

@@ -115,10 +115,13 @@ impl Follower {
                     ChangeKind::Push { after: None, .. } | ChangeKind::Created | ChangeKind::Deleted => None,
                 }
             });
-            for producer in self.context.heads.replace(heads) {
+            let news = self.context.heads.replace(heads);
+            self.context.upstream.git_api.caught_up();
+            // Whoever has no reference any more is in no listing: everybody known is looked at, which costs nothing
+            // where nothing changed.
+            for producer in news.into_iter().chain(self.context.stores.producer_names()) {
                 self.context.dispatch.queue.nudge(Key::Producer(producer), Class::Resync);
             }
-            self.context.upstream.git_api.caught_up();
         } else {
             for change in &changes.changes {
                 self.note(change);

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_cluster::{ApplyError, Child as ChildResource, Intent, Owner, Store, Uid};
+use lb_cluster::{Applied, ApplyError, Child as ChildResource, Intent, Owner, Store, Uid};
 use lb_desired::build::{self, Gateway};
-use lb_desired::crd::LBProducer;
+use lb_desired::crd::{LBGateway, LBProducer};
 use lb_desired::plan::{Component, Decision, GatewayPlan, Plan};
 use lb_vocab::Producer;
 
 use super::ProducerError;
-use crate::context::Context;
+use crate::child::ChildKey;
+use crate::context::{Context, Key};
+use crate::queue::Class;
 
 /// Applies every child that is to be deployed. Everything is tried; the first failure is the answer.
 pub(super) async fn apply(
@@ -80,20 +82,34 @@ async fn gateway(
     let intent = intent(context, who, name, &planned.spec);
     let standing = context.stores.gateways.get(&intent.namespace, name);
     if let Some(child) = standing.filter(|child| child.metadata.deletion_timestamp.is_none()) {
-        config(context, Owner::of(child.as_ref()), planned).await?;
+        config(context, Some(&child), planned).await?;
         context.cluster.apply_child(&context.stores.gateways, owner, &intent).await.map(drop)
     } else {
         context.cluster.apply_child(&context.stores.gateways, owner, &intent).await?;
         let made = context.stores.gateways.get(&intent.namespace, name);
-        config(context, made.and_then(|child| Owner::of(child.as_ref())), planned).await
+        config(context, made.as_deref(), planned).await
     }
 }
 
 /// Writes a gateway's configuration. Nothing to do where the child is gone again, or its spec is not ours.
-async fn config(context: &Context, owner: Option<Owner>, planned: &GatewayPlan) -> Result<(), ApplyError> {
-    let (Some(owner), Ok(gateway)) = (owner, Gateway::try_from(&planned.spec)) else { return Ok(()) };
+async fn config(
+    context: &Context,
+    child: Option<&LBGateway>,
+    planned: &GatewayPlan,
+) -> Result<(), ApplyError> {
+    let Some(child) = child else { return Ok(()) };
+    let (Some(owner), Ok(gateway)) = (Owner::of(child), Gateway::try_from(&planned.spec)) else {
+        return Ok(());
+    };
     let leaf = build::gateway_config(&gateway, &planned.config, &context.settings.desired);
-    context.cluster.apply(&context.records, &owner, &leaf).await.map(drop)
+    match context.cluster.apply(&context.records, &owner, &leaf).await? {
+        Applied::Unchanged => {}
+        // Records do not tell of our own writes, and the child may wait for this one.
+        Applied::Created | Applied::Changed => {
+            context.dispatch.queue.nudge(Key::Child(ChildKey::gateway(child)), Class::Interactive);
+        }
+    }
+    Ok(())
 }
 
 /// Removes children that the plan does not have. Needs the plan's permission, kind by kind.

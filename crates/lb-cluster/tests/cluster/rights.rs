@@ -61,7 +61,7 @@ async fn the_control_plane_s_rights_are_enough() {
     within("leadership", leadership.acquired(), || None).await;
 
     let producers = Store::<LBProducer>::watch(&cluster, &Scope::Everywhere, |_| {});
-    let gateways = Store::<LBGateway>::watch(&cluster, &Scope::Everywhere, |_| {});
+    let gateways = Store::<LBGateway>::watch(&cluster, &Scope::Namespace(namespace.clone()), |_| {});
     within("producers", producers.synced(), || producers.waiting()).await;
     within("gateways", gateways.synced(), || gateways.waiting()).await;
     let name = unique("al");

@@ -33,7 +33,10 @@ async fn read(api: &Api<ConfigMap>, namespace: &str) -> Result<Brake> {
     let map = api.get_opt(CONFIG_MAP).await.with_context(|| format!("get {}", what()))?;
     // Before the first removal there is none.
     let state = map.and_then(|map| map.data).and_then(|mut data| data.remove(STATE));
-    state.map_or_else(|| Ok(Brake::default()), |text| serde_json::from_str(&text).with_context(|| format!("read {}", what())))
+    state.map_or_else(
+        || Ok(Brake::default()),
+        |text| serde_json::from_str(&text).with_context(|| format!("read {}", what())),
+    )
 }
 
 fn show(brake: &Brake, screen: &mut Screen) -> Result<Exit> {
@@ -72,8 +75,10 @@ async fn release(api: &Api<ConfigMap>, brake: &Brake, digest: &str, screen: &mut
         );
     }
     let parameters = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
-    let patch = json!({"metadata": {"annotations": {RELEASE: digest}}});
-    api.patch(CONFIG_MAP, &parameters, &Patch::Merge(patch)).await.context("annotate the brake's ConfigMap")?;
+    let patch = json!({"data": {RELEASE: digest}});
+    api.patch(CONFIG_MAP, &parameters, &Patch::Merge(patch))
+        .await
+        .context("write the digest into the brake's ConfigMap")?;
     if screen.json() {
         screen.document(&json!({"released": brake.held.keys().collect::<Vec<_>>()}))?;
     } else {

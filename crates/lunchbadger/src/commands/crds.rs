@@ -72,14 +72,19 @@ where
     let name = format!("{} {}", K::kind(&()), object.name_any());
     let parameters = PatchParams::apply(OPERATOR).force();
     let api: Api<K> = Api::all(cluster.client().clone());
-    api.patch(&object.name_any(), &parameters, &Patch::Apply(object)).await.with_context(|| format!("apply {name}"))?;
+    api.patch(&object.name_any(), &parameters, &Patch::Apply(object))
+        .await
+        .with_context(|| format!("apply {name}"))?;
     Ok(name)
 }
 
 fn manifests() -> Result<Vec<Value>> {
     let (policy, binding) = crd::admission();
-    let mut manifests: Vec<Value> =
-        crd::all().iter().map(serde_json::to_value).collect::<Result<_, _>>().context("write definitions as JSON")?;
+    let mut manifests: Vec<Value> = crd::all()
+        .iter()
+        .map(serde_json::to_value)
+        .collect::<Result<_, _>>()
+        .context("write definitions as JSON")?;
     manifests.push(serde_json::to_value(policy).context("write the policy as JSON")?);
     manifests.push(serde_json::to_value(binding).context("write the policy's binding as JSON")?);
     Ok(manifests)

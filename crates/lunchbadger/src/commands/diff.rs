@@ -40,7 +40,8 @@ pub(crate) async fn run(
     for finding in &plan.findings {
         screen.note(finding.to_string())?;
     }
-    let mut run = Run { cluster: &cluster, resource: &resource, who: &who, settings: &settings, found: Vec::new() };
+    let mut run =
+        Run { cluster: &cluster, resource: &resource, who: &who, settings: &settings, found: Vec::new() };
     run.all(&plan, &standing).await?;
     let differences = run.found;
     if screen.json() {
@@ -65,7 +66,8 @@ async fn plan(
     settings: &Settings,
 ) -> Result<Plan> {
     let limits = resource.spec.limits.over(&Limits::default());
-    let status = resource.status.as_ref().and_then(|status| status.environments.get(who.environment().as_str()));
+    let status =
+        resource.status.as_ref().and_then(|status| status.environments.get(who.environment().as_str()));
     let noted = status.and_then(|status| status.attempted.as_ref());
     let commit = |text: Option<&String>| text.and_then(|text| text.parse().ok());
     let noted = Revision {
@@ -113,7 +115,8 @@ impl Run<'_> {
             Ok((LBGateway::new(name, planned.spec.clone()), leaves))
         };
         self.kind(gateways, &standing.gateways, wanted).await?;
-        let wanted = |name: &str, spec: &LBFunctionSpec| Ok((LBFunction::new(name, spec.clone()), Vec::new()));
+        let wanted =
+            |name: &str, spec: &LBFunctionSpec| Ok((LBFunction::new(name, spec.clone()), Vec::new()));
         self.kind(functions, &standing.functions, wanted).await
     }
 
@@ -130,7 +133,9 @@ impl Run<'_> {
                     let (child, leaves) = wanted(name, planned).with_context(|| format!("build {name}"))?;
                     self.child(child, live, &leaves).await?;
                 }
-                (Decision::Withdraw(why), Some(live)) => self.found.push(Difference::removed(live, why.words())?),
+                (Decision::Withdraw(why), Some(live)) => {
+                    self.found.push(Difference::removed(live, why.words())?)
+                }
                 (Decision::Hold(reason), _) => self.found.push(Difference::held::<K>(name, reason)),
                 (Decision::Withdraw(_), None) => {}
             }
@@ -144,12 +149,15 @@ impl Run<'_> {
         K: Child + Resource<Scope = NamespaceResourceScope>,
     {
         let namespace = self.settings.namespace(self.who.name());
-        let would_be = children::dry_run(self.cluster, self.resource, self.who, &namespace, child, live).await?;
+        let would_be =
+            children::dry_run(self.cluster, self.resource, self.who, &namespace, child, live).await?;
         self.found.extend(Difference::between(live, &would_be)?);
         let owner = Owner::of(&would_be).context("the dry run of a child has no uid")?;
         for leaf in leaves {
             match self.cluster.dry_run(&owner, leaf).await {
-                Ok(DryRun { live, would_be }) => self.found.extend(Difference::between(live.as_ref(), &would_be)?),
+                Ok(DryRun { live, would_be }) => {
+                    self.found.extend(Difference::between(live.as_ref(), &would_be)?)
+                }
                 Err(error) => self.found.push(Difference::refused(leaf, &namespace, &error)),
             }
         }

@@ -16,7 +16,11 @@ use crate::exit::Exit;
 use crate::screen::Screen;
 
 /// Runs one of the commands.
-pub(crate) async fn run(command: &ProducersCommand, connect: &Connect<'_>, screen: &mut Screen) -> Result<Exit> {
+pub(crate) async fn run(
+    command: &ProducersCommand,
+    connect: &Connect<'_>,
+    screen: &mut Screen,
+) -> Result<Exit> {
     use change::Switch;
     match command {
         ProducersCommand::List => read::list(connect, screen).await,

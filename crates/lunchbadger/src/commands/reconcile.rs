@@ -23,7 +23,11 @@ use crate::screen::Screen;
 const REQUESTED_AT: &str = "lunchbadger.io/reconcile-requested-at";
 
 /// Asks for a reconcile and waits until what git holds now has been worked on.
-pub(crate) async fn run(arguments: &ReconcileArgs, connect: &Connect<'_>, screen: &mut Screen) -> Result<Exit> {
+pub(crate) async fn run(
+    arguments: &ReconcileArgs,
+    connect: &Connect<'_>,
+    screen: &mut Screen,
+) -> Result<Exit> {
     let name = &arguments.producer;
     let cluster = connect.cluster().await?;
     let resource = super::producers::resource(&cluster, name).await?;
@@ -76,7 +80,9 @@ async fn heads(name: &ProducerName, connect: &Connect<'_>) -> Result<BTreeMap<&'
         match git.tree(&user, &repo.parse()?, &request).await? {
             TreeAnswer::At(commit, _) => drop(heads.insert(repo, commit.to_string())),
             TreeAnswer::ReferenceMissing { .. } => {}
-            TreeAnswer::RepositoryMissing | TreeAnswer::UserMissing => bail!("there is no repository {user}/{repo}"),
+            TreeAnswer::RepositoryMissing | TreeAnswer::UserMissing => {
+                bail!("there is no repository {user}/{repo}")
+            }
         }
     }
     Ok(heads)
@@ -87,7 +93,8 @@ fn is_done(producer: &LBProducer, heads: &BTreeMap<&'static str, String>) -> boo
     let environments = producer.status.as_ref().map(|status| &status.environments);
     producer.spec.environments.iter().all(|name| {
         let state = environments.and_then(|environments| environments.get(name));
-        state.is_some_and(|state| is_at(state, heads) && !holds(&state.conditions, ConditionType::Reconciling))
+        state
+            .is_some_and(|state| is_at(state, heads) && !holds(&state.conditions, ConditionType::Reconciling))
     })
 }
 

@@ -41,7 +41,8 @@ pub(crate) async fn git_api(variables: &Variables) -> Result<Exit> {
     let settings = environment::read(variables, git_api::Settings::read)?;
     let shutdown = signals::shutdown()?;
     let host = host(&settings).await?;
-    let server = git_api::Server::bind(&settings, Arc::new(host.clone()), &clock::system(), shutdown.clone()).await?;
+    let server =
+        git_api::Server::bind(&settings, Arc::new(host.clone()), &clock::system(), shutdown.clone()).await?;
     signals::within_deadline(serve_git(server, host), &shutdown).await?;
     Ok(Exit::Clean)
 }
@@ -49,7 +50,9 @@ pub(crate) async fn git_api(variables: &Variables) -> Result<Exit> {
 /// The git host that the settings name.
 pub(super) async fn host(settings: &git_api::Settings) -> Result<Embedded> {
     if settings.gitea_host.is_some() {
-        bail!("GITEA_HOST is set, and this version serves the embedded git host alone: unset it, or use one that has Gitea");
+        bail!(
+            "GITEA_HOST is set, and this version serves the embedded git host alone: unset it, or use one that has Gitea"
+        );
     }
     let directory = &settings.data_dir;
     Embedded::open(embedded::Settings::new(directory), clock::system())

@@ -5,8 +5,8 @@ mod detail;
 mod watch;
 
 use anyhow::{Context, Result};
-use kube::api::ListParams;
 use kube::Api;
+use kube::api::ListParams;
 use lb_cluster::Cluster;
 use lb_desired::crd::{Access, Condition, ConditionStatus, ConditionType, EnvironmentStatus, LBProducer};
 use serde_json::json;
@@ -33,11 +33,12 @@ async fn show(arguments: &StatusArgs, cluster: &Cluster, screen: &mut Screen) ->
     let api: Api<LBProducer> = Api::all(client.clone());
     let producers = match &arguments.producer {
         Some(name) => vec![super::producers::resource(cluster, name).await?],
-        None => api
-            .list(&ListParams::default())
-            .await
-            .context("list LBProducers: `lunchbadger crds apply` makes the cluster know them")?
-            .items,
+        None => {
+            api.list(&ListParams::default())
+                .await
+                .context("list LBProducers: `lunchbadger crds apply` makes the cluster know them")?
+                .items
+        }
     };
     if arguments.findings {
         return findings(&producers, screen);
@@ -61,7 +62,8 @@ async fn show(arguments: &StatusArgs, cluster: &Cluster, screen: &mut Screen) ->
 }
 
 fn overview(producers: &[LBProducer], screen: &mut Screen) -> Result<()> {
-    let mut table = Table::new(&["PRODUCER", "ENV", "STATE", "APPLIED", "READY", "REVISION", "GATEWAYS", "FINDINGS"]);
+    let mut table =
+        Table::new(&["PRODUCER", "ENV", "STATE", "APPLIED", "READY", "REVISION", "GATEWAYS", "FINDINGS"]);
     for producer in producers {
         for (name, status) in environments(producer) {
             table.row([
@@ -85,9 +87,14 @@ fn overview(producers: &[LBProducer], screen: &mut Screen) -> Result<()> {
 
 /// The environments of a producer, those without a status, too.
 fn environments(producer: &LBProducer) -> Vec<(String, EnvironmentStatus)> {
-    let known = |name: &String| producer.status.as_ref().and_then(|status| status.environments.get(name)).cloned();
-    let mut all: Vec<_> =
-        producer.spec.environments.iter().map(|name| (name.clone(), known(name).unwrap_or_default())).collect();
+    let known =
+        |name: &String| producer.status.as_ref().and_then(|status| status.environments.get(name)).cloned();
+    let mut all: Vec<_> = producer
+        .spec
+        .environments
+        .iter()
+        .map(|name| (name.clone(), known(name).unwrap_or_default()))
+        .collect();
     for (name, status) in producer.status.iter().flat_map(|status| &status.environments) {
         if !producer.spec.environments.contains(name) {
             all.push((name.clone(), status.clone()));
@@ -139,7 +146,9 @@ fn findings(producers: &[LBProducer], screen: &mut Screen) -> Result<Exit> {
     for producer in producers {
         let name = producer.metadata.name.as_deref().unwrap_or_default();
         for (environment, status) in environments(producer) {
-            let left = usize::try_from(status.finding_count).unwrap_or(usize::MAX).saturating_sub(status.findings.len());
+            let left = usize::try_from(status.finding_count)
+                .unwrap_or(usize::MAX)
+                .saturating_sub(status.findings.len());
             for finding in &status.findings {
                 found.push(json!({"producer": name, "environment": environment, "finding": finding}));
                 if !screen.json() {
@@ -147,7 +156,9 @@ fn findings(producers: &[LBProducer], screen: &mut Screen) -> Result<Exit> {
                 }
             }
             if left > 0 && !screen.json() {
-                screen.line(printable(&format!("{name}-{environment}: and {left} more: `lunchbadger plan` shows all")))?;
+                screen.line(printable(&format!(
+                    "{name}-{environment}: and {left} more: `lunchbadger plan` shows all"
+                )))?;
             }
         }
     }

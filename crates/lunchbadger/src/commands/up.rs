@@ -56,7 +56,10 @@ pub(crate) async fn run(
     let store_url = url(store.address());
     settings.git_api_url.clone_from(&git_url);
     settings.configstore_url.clone_from(&store_url);
-    announce(&Places { git: git_url, store: store_url, tokens: &tokens, actualizer: settings.address }, screen)?;
+    announce(
+        &Places { git: git_url, store: store_url, tokens: &tokens, actualizer: settings.address },
+        screen,
+    )?;
     let ended = shutdown.clone();
     let actualizer = async move { Ok(lb_actualizer::run(settings, &auth, cluster, clock, ended).await?) };
     let parts = [
@@ -74,7 +77,9 @@ async fn check(cluster: &Cluster) -> Result<()> {
     match api.list(&ListParams::default().limit(1)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => {
-            bail!("the cluster does not know LBProducer: `lunchbadger crds apply` with the same --kubeconfig first")
+            bail!(
+                "the cluster does not know LBProducer: `lunchbadger crds apply` with the same --kubeconfig first"
+            )
         }
         Err(error) => Err(error).context("ask the cluster for LBProducers: is it up, and may we?"),
     }
@@ -138,7 +143,9 @@ fn announce(places: &Places<'_>, screen: &mut Screen) -> Result<()> {
 fn url(address: SocketAddr) -> String {
     let address = match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], v6.port())),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], v6.port()))
+        }
         SocketAddr::V4(_) | SocketAddr::V6(_) => address,
     };
     format!("http://{address}")

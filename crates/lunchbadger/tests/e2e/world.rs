@@ -9,7 +9,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind, ObjectMeta};
 use kube::{Client, Resource, ResourceExt};
 use lb_desired::crd::{LBFunction, LBGateway, LBProducer, LBWorkspace};
@@ -23,13 +23,10 @@ use tempfile::TempDir;
 
 /// The namespace of every producer's objects.
 pub(crate) const NAMESPACE: &str = "customer";
-/// The namespace of the control plane.
-pub(crate) const CONTROL_PLANE: &str = "default";
 
 /// One control plane and one LunchBadger.
 pub(crate) struct World {
     pub(crate) cluster: TestCluster,
-    pub(crate) client: Client,
     pub(crate) data: TempDir,
     pub(crate) git_api: String,
     pub(crate) configstore: String,
@@ -52,15 +49,15 @@ impl World {
     /// Starts everything, with these settings over the tests' own.
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Arc<Self> {
         let cluster = TestCluster::start(Options::default()).await.expect("a control plane");
-        let client = cluster.client().await;
         let ports: [u16; 3] = std::array::from_fn(|_| free_port());
         let url = |port: u16| format!("http://127.0.0.1:{port}");
         let mut all: BTreeMap<String, String> = BTreeMap::new();
-        for (name, value) in [("SLEEP_TIME", "250"), ("ROSTER_INTERVAL", "1000"), ("RUST_LOG", "info")].iter().chain(settings) {
+        for (name, value) in
+            [("SLEEP_TIME", "250"), ("ROSTER_INTERVAL", "1000"), ("RUST_LOG", "info")].iter().chain(settings)
+        {
             all.insert((*name).to_owned(), (*value).to_owned());
         }
         let world = Self {
-            client,
             data: tempfile::tempdir().expect("a data directory"),
             git_api: url(ports[0]),
             configstore: url(ports[1]),
@@ -81,20 +78,20 @@ impl World {
 
     /// Starts the LunchBadger process and waits until it is ready.
     pub(crate) async fn resume(&self) {
-        let mut command = lb_testkit::process::bare(Path::new(env!("CARGO_BIN_EXE_lunchbadger")));
         let address = |url: &str| url.trim_start_matches("http://").to_owned();
-        command
-            .arg("up")
-            .arg("--kubeconfig")
-            .arg(self.cluster.kubeconfig())
-            .arg("--data-dir")
-            .arg(self.data.path())
-            .args(["--git-api-address", &address(&self.git_api)])
-            .args(["--configstore-address", &address(&self.configstore)])
-            .args(["--actualizer-address", &address(&self.actualizer)])
-            .envs(&self.settings)
-            .stdin(Stdio::null());
-        let process = Supervised::start("lunchbadger", command, self.data.path(), None).expect("start lunchbadger up");
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let arguments = [
+            "up".to_owned(),
+            format!("--kubeconfig={}", text(self.cluster.kubeconfig())),
+            format!("--data-dir={}", text(self.data.path())),
+            format!("--git-api-address={}", address(&self.git_api)),
+            format!("--configstore-address={}", address(&self.configstore)),
+            format!("--actualizer-address={}", address(&self.actualizer)),
+        ];
+        let log = self.data.path().join("lunchbadger.log");
+        let program = Path::new(env!("CARGO_BIN_EXE_lunchbadger"));
+        let process =
+            Supervised::start(program, arguments, &self.settings, &log).expect("start lunchbadger up");
         *self.process.lock().await = Some(process);
         eventually("LunchBadger is ready", || async {
             let answer = http_get(&format!("{}/ready", self.actualizer)).await?;
@@ -126,7 +123,10 @@ impl World {
             .arg("--token-file")
             .arg(self.data.path().join("operator.token"))
             .stdin(Stdio::null());
-        tokio::task::spawn_blocking(move || command.output()).await.expect("a thread").expect("start lunchbadger")
+        tokio::task::spawn_blocking(move || command.output())
+            .await
+            .expect("a thread")
+            .expect("start lunchbadger")
     }
 
     /// As [`Self::run`], for a command that must succeed: what it printed.
@@ -148,15 +148,20 @@ impl World {
         Producer { dev: git.init(&url("dev")).await, functions: git.init(&url("functions")).await, name }
     }
 
-    /// The producer's resource.
-    pub(crate) async fn resource(&self, name: &str) -> Option<LBProducer> {
-        Api::<LBProducer>::all(self.client.clone()).get_opt(name).await.expect("read an LBProducer")
+    /// A client of the test's own runtime: a connection dies with the runtime that made it.
+    async fn client(&self) -> Client {
+        self.cluster.client().await
     }
 
-    /// Changes the producer's resource as an operator with kubectl would.
-    pub(crate) async fn patch(&self, name: &str, patch: Value) {
-        let api = Api::<LBProducer>::all(self.client.clone());
-        api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.expect("patch an LBProducer");
+    /// A producer's bare repository in the embedded host's data directory.
+    pub(crate) fn repository(&self, name: &str, repo: &str) -> PathBuf {
+        let user = self.data.path().join("git/users").join(format!("customer-{name}"));
+        user.join("repos").join(repo).join("git")
+    }
+
+    /// The producer's resource.
+    pub(crate) async fn resource(&self, name: &str) -> Option<LBProducer> {
+        Api::<LBProducer>::all(self.client().await).get_opt(name).await.expect("read an LBProducer")
     }
 
     /// Waits until the newest commits of a producer are applied.
@@ -188,7 +193,8 @@ impl World {
             let resource = self.resource(name).await.ok_or("no LBProducer")?;
             let all = resource.status.unwrap_or_default();
             let of_environments = all.environments.values().flat_map(|environment| &environment.conditions);
-            let found = all.conditions.iter().chain(of_environments).find(|c| c.type_ == kind && c.status == status);
+            let found =
+                all.conditions.iter().chain(of_environments).find(|c| c.type_ == kind && c.status == status);
             match found {
                 Some(condition) => Ok((condition.reason.clone(), condition.message.clone())),
                 None => Err(format!("{all:#?}\n{}", self.log().await)),
@@ -220,8 +226,9 @@ impl World {
             + std::clone::Clone
             + serde::de::DeserializeOwned,
     {
-        let api = Api::<K>::namespaced(self.client.clone(), NAMESPACE);
-        let listed = api.list(&ListParams::default().labels(&format!("producer={name}"))).await.expect("list");
+        let api = Api::<K>::namespaced(self.client().await, NAMESPACE);
+        let listed =
+            api.list(&ListParams::default().labels(&format!("producer={name}"))).await.expect("list");
         for object in listed {
             let ObjectMeta { uid, resource_version, .. } = object.meta().clone();
             let key = format!("{kind}/{}", object.name_any());
@@ -231,12 +238,12 @@ impl World {
 
     /// One object of the namespace, as JSON.
     pub(crate) async fn object(&self, kind: &str, name: &str) -> Option<Value> {
-        let found = self.api(kind).get_opt(name).await.expect("read an object");
+        let found = self.api(kind).await.get_opt(name).await.expect("read an object");
         found.map(|object| serde_json::to_value(object).expect("an object is JSON"))
     }
 
     /// Access to objects of a kind by name.
-    pub(crate) fn api(&self, kind: &str) -> Api<DynamicObject> {
+    pub(crate) async fn api(&self, kind: &str) -> Api<DynamicObject> {
         let (group, version) = match kind {
             "Deployment" => ("apps", "v1"),
             "Ingress" | "NetworkPolicy" => ("networking.k8s.io", "v1"),
@@ -244,7 +251,7 @@ impl World {
             _ => ("", "v1"),
         };
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
+        Api::namespaced_with(self.client().await, NAMESPACE, &resource)
     }
 }
 

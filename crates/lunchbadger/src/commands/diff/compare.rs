@@ -136,10 +136,16 @@ mod tests {
         let secret = |value: &str| json!({"kind": "Secret", "metadata": {"name": "a", "namespace": "n"}, "data": {"k": value}});
         let difference = Difference::between(Some(&secret("b25l")), &secret("dHdv")).unwrap().unwrap();
         let text = difference.render();
-        assert!(text.starts_with("change Secret n/a\n--- cluster Secret n/a\n+++ git Secret n/a\n"), "{text}");
+        assert!(
+            text.starts_with("change Secret n/a\n--- cluster Secret n/a\n+++ git Secret n/a\n"),
+            "{text}"
+        );
         assert!(text.contains("\n-  k: sha256:") && text.contains("\n+  k: sha256:"), "{text}");
         assert!(!text.contains("b25l") && !text.contains("dHdv"), "{text}");
         let created = Difference::between(None, &secret("b25l")).unwrap().unwrap().render();
-        assert!(created.starts_with("create Secret n/a\n") && created.contains("\n+kind: Secret\n"), "{created}");
+        assert!(
+            created.starts_with("create Secret n/a\n") && created.contains("\n+kind: Secret\n"),
+            "{created}"
+        );
     }
 }

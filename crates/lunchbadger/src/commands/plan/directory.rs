@@ -38,13 +38,17 @@ pub(super) fn read(root: &Path, name: &str, globs: &[&str], max_bytes: u64) -> R
         Err(error) => return Err(error).with_context(|| format!("look at {}", root.display())),
     };
     if metadata.is_symlink() {
-        bail!("{} is a symbolic link: name the directory that holds the repositories themselves", root.display());
+        bail!(
+            "{} is a symbolic link: name the directory that holds the repositories themselves",
+            root.display()
+        );
     }
     if !metadata.is_dir() {
         bail!("{} is not a directory: it should be a checkout of the repository `{name}`", root.display());
     }
     let globs = Globs::new(globs).context("compile the globs of a repository")?;
-    let mut walk = Walk { name, globs, max_bytes, entries: 0, total: 0, tree: Tree::default(), findings: Vec::new() };
+    let mut walk =
+        Walk { name, globs, max_bytes, entries: 0, total: 0, tree: Tree::default(), findings: Vec::new() };
     walk.directory(root, "", 0)?;
     let commit = commit(&walk.tree)?;
     Ok(Checkout { source: Source::Known(walk.tree, commit), findings: walk.findings })
@@ -93,7 +97,8 @@ impl Walk<'_> {
             if SKIPPED.contains(&file_name) {
                 continue;
             }
-            let inside = if inside.is_empty() { file_name.to_owned() } else { format!("{inside}/{file_name}") };
+            let inside =
+                if inside.is_empty() { file_name.to_owned() } else { format!("{inside}/{file_name}") };
             self.entry(&path, &inside, depth)?;
         }
         Ok(())
@@ -165,7 +170,11 @@ fn blob(path: &Path, metadata: &Metadata, max_bytes: u64) -> Result<Blob> {
     let reading = || format!("read {} (git could not add it either)", path.display());
     let mut content = Vec::new();
     // The file may have grown since it was looked at.
-    File::open(path).with_context(reading)?.take(max_bytes + 1).read_to_end(&mut content).with_context(reading)?;
+    File::open(path)
+        .with_context(reading)?
+        .take(max_bytes + 1)
+        .read_to_end(&mut content)
+        .with_context(reading)?;
     let size = content.len() as u64;
     Ok(if size > max_bytes { Blob::TooLarge { size } } else { Blob::File(content) })
 }

@@ -51,7 +51,8 @@ fn held(plan: &Plan) -> BTreeSet<&str> {
 }
 
 fn print(objects: &[Object], arguments: &PlanArgs, screen: &mut Screen) -> Result<()> {
-    let shown = |object: &Object| if arguments.show_secrets { object.manifest.clone() } else { object.redacted() };
+    let shown =
+        |object: &Object| if arguments.show_secrets { object.manifest.clone() } else { object.redacted() };
     let format = arguments.format.unwrap_or(if screen.json() { PlanFormat::Json } else { PlanFormat::Yaml });
     match format {
         PlanFormat::Yaml => {

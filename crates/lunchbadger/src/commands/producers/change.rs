@@ -25,7 +25,10 @@ pub(super) async fn create(name: &ProducerName, connect: &Connect<'_>, screen: &
     for url in &urls {
         screen.line(format!("  git clone {}", printable(url)))?;
     }
-    screen.line(format!("user name: {}; password: a token from `lunchbadger producers token {name}`", printable(login)))?;
+    screen.line(format!(
+        "user name: {}; password: a token from `lunchbadger producers token {name}`",
+        printable(login)
+    ))?;
     Ok(Exit::Clean)
 }
 

@@ -45,13 +45,17 @@ pub(super) async fn run(
     if !consent.yes {
         confirm(name, screen)?;
     }
-    cluster.edit(&resource, &json!({"metadata": {"annotations": {PURGE: name, CONFIRM_DELETE: name}}})).await?;
+    cluster
+        .edit(&resource, &json!({"metadata": {"annotations": {PURGE: name, CONFIRM_DELETE: name}}}))
+        .await?;
     screen.note(format!("waiting until the Actualizer has removed everything of {name}"))?;
     let uid = resource.uid().unwrap_or_default();
     let api: Api<LBProducer> = Api::all(cluster.client().clone());
     // Where its git user is still there the LBProducer stays, disabled, and the request is taken back.
     let gone = await_condition(api, name.as_str(), |producer: Option<&LBProducer>| {
-        producer.is_none_or(|producer| producer.uid().as_deref() != Some(&uid) || !producer.annotations().contains_key(PURGE))
+        producer.is_none_or(|producer| {
+            producer.uid().as_deref() != Some(&uid) || !producer.annotations().contains_key(PURGE)
+        })
     });
     match tokio::time::timeout(PATIENCE, gone).await {
         Ok(done) => done.map(drop).with_context(|| format!("watch LBProducer {name}"))?,
@@ -64,7 +68,9 @@ pub(super) async fn run(
     if screen.json() {
         screen.document(&json!({"purged": name}))?;
     } else {
-        screen.line(format!("everything of producer {name} is removed from the cluster; its repositories are not"))?;
+        screen.line(format!(
+            "everything of producer {name} is removed from the cluster; its repositories are not"
+        ))?;
     }
     Ok(Exit::Clean)
 }
@@ -73,9 +79,14 @@ pub(super) async fn run(
 fn is_off(resource: &LBProducer) -> bool {
     let holds = |kind: ConditionType| {
         let conditions = resource.status.iter().flat_map(|status| &status.conditions);
-        let of_environments =
-            resource.status.iter().flat_map(|status| status.environments.values()).flat_map(|e| &e.conditions);
-        conditions.chain(of_environments).any(|c| c.type_ == kind.name() && c.status == ConditionStatus::True.name())
+        let of_environments = resource
+            .status
+            .iter()
+            .flat_map(|status| status.environments.values())
+            .flat_map(|e| &e.conditions);
+        conditions
+            .chain(of_environments)
+            .any(|c| c.type_ == kind.name() && c.status == ConditionStatus::True.name())
     };
     match resource.spec.access {
         Access::Disabled => true,

@@ -61,7 +61,11 @@ impl Child {
 
 /// The kinds of child, each with how the API server knows it.
 pub(crate) fn kinds() -> [ApiResource; 3] {
-    [ApiResource::erase::<LBWorkspace>(&()), ApiResource::erase::<LBGateway>(&()), ApiResource::erase::<LBFunction>(&())]
+    [
+        ApiResource::erase::<LBWorkspace>(&()),
+        ApiResource::erase::<LBGateway>(&()),
+        ApiResource::erase::<LBFunction>(&()),
+    ]
 }
 
 /// All children of a producer, in whatever namespace.
@@ -76,7 +80,8 @@ pub(crate) async fn all_children(client: &Client) -> Result<Vec<Child>> {
     let mut all = Vec::new();
     for resource in kinds() {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        let list = api.list(&ListParams::default()).await.with_context(|| format!("list {}", resource.plural))?;
+        let list =
+            api.list(&ListParams::default()).await.with_context(|| format!("list {}", resource.plural))?;
         all.extend(list.items.into_iter().map(|object| Child::of(&resource.kind, object)));
     }
     Ok(all)

@@ -61,7 +61,8 @@ fn table(conditions: &[Condition]) -> String {
     }
     let mut table = Table::new(&["  CONDITION", "STATUS", "SINCE", "REASON", "MESSAGE"]);
     for condition in conditions {
-        let Condition { type_, status, reason, message, last_transition_time, observed_generation: _ } = condition;
+        let Condition { type_, status, reason, message, last_transition_time, observed_generation: _ } =
+            condition;
         table.row([&format!("  {type_}"), status, &last_transition_time.0.to_string(), reason, message]);
     }
     table.render()
@@ -71,11 +72,13 @@ fn table_of_children(children: &[&Child]) -> String {
     let mut table = Table::new(&["  CHILD", "APPLIED", "READY", "OBJECTS", "MESSAGE"]);
     for child in children {
         let conditions = &child.status.conditions;
-        let trouble = [ConditionType::Stalled, ConditionType::Applied, ConditionType::Ready].into_iter().find_map(|kind| {
-            let good = kind != ConditionType::Stalled;
-            let condition = conditions.iter().find(|c| c.type_ == kind.name())?;
-            ((condition.status == "True") != good).then_some(condition.message.as_str())
-        });
+        let trouble = [ConditionType::Stalled, ConditionType::Applied, ConditionType::Ready]
+            .into_iter()
+            .find_map(|kind| {
+                let good = kind != ConditionType::Stalled;
+                let condition = conditions.iter().find(|c| c.type_ == kind.name())?;
+                ((condition.status == "True") != good).then_some(condition.message.as_str())
+            });
         let message = trouble.or(child.status.findings.first().map(String::as_str)).unwrap_or_default();
         table.row([
             &format!("  {}", child.title()),

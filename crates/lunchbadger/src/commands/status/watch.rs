@@ -22,16 +22,22 @@ const BUNDLE: Duration = Duration::from_millis(200);
 
 /// Shows it until the process is told to end.
 pub(super) async fn run(arguments: &StatusArgs, cluster: &Cluster, screen: &mut Screen) -> Result<Exit> {
+    // The first picture says what is wrong with the question; later ones outlast an API server that restarts.
+    let mut exit = super::show(arguments, cluster, screen).await?;
+    screen.flush()?;
     let mut changes = pin!(changes(cluster.client()).ready_chunks(1024));
     loop {
-        screen.clear()?;
-        let exit = super::show(arguments, cluster, screen).await?;
-        screen.flush()?;
         if changes.next().await.is_none() {
             return Ok(exit);
         }
         // More usually follows: one picture of all of it.
         while let Ok(Some(_)) = tokio::time::timeout(BUNDLE, changes.next()).await {}
+        screen.clear()?;
+        match super::show(arguments, cluster, screen).await {
+            Ok(shown) => exit = shown,
+            Err(error) => screen.note(format!("{error:#}; trying again"))?,
+        }
+        screen.flush()?;
     }
 }
 

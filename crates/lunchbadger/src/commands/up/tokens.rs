@@ -28,7 +28,8 @@ impl Tokens {
         builder.recursive(true).mode(0o700);
         builder.create(directory).with_context(|| format!("make the directory {}", directory.display()))?;
         let file = |name: &str| directory.join(name);
-        let tokens = Self { operator: file("operator.token"), system: file("system.token"), table: file("tokens") };
+        let tokens =
+            Self { operator: file("operator.token"), system: file("system.token"), table: file("tokens") };
         let (operator, system) = (token(&tokens.operator)?, token(&tokens.system)?);
         let table = format!("{operator},operator,operator\n{system},lunchbadger,system\n");
         write(&tokens.table, &table)?;
@@ -39,7 +40,8 @@ impl Tokens {
 /// The token of a file, made where it is missing.
 fn token(path: &Path) -> Result<String> {
     if path.exists() {
-        let text = fs::read_to_string(path).with_context(|| format!("read the token file {}", path.display()))?;
+        let text =
+            fs::read_to_string(path).with_context(|| format!("read the token file {}", path.display()))?;
         let token = text.trim();
         if token.len() < 16 || token.contains([',', '\n', '#']) {
             bail!("{} holds no token: delete it, and one is made", path.display());
@@ -56,7 +58,8 @@ fn token(path: &Path) -> Result<String> {
 fn write(path: &Path, text: &str) -> Result<()> {
     let writing = || format!("write {}", path.display());
     let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).with_context(writing)?;
+    let mut file =
+        options.write(true).create(true).truncate(true).mode(0o600).open(path).with_context(writing)?;
     // One that was there may have been open to others.
     file.set_permissions(Permissions::from_mode(0o600)).with_context(writing)?;
     file.write_all(text.as_bytes()).with_context(writing)

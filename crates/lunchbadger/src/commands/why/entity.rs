@@ -29,7 +29,11 @@ pub(super) struct Entity {
 }
 
 /// Finds the entity of a child at the revision that stands.
-pub(super) async fn find(repositories: &Repositories<'_>, child: &Child, revision: &RevisionStatus) -> Result<Entity> {
+pub(super) async fn find(
+    repositories: &Repositories<'_>,
+    child: &Child,
+    revision: &RevisionStatus,
+) -> Result<Entity> {
     if child.kind == LBFunction::kind(&()) {
         return function(repositories, child, revision).await;
     }
@@ -39,11 +43,16 @@ pub(super) async fn find(repositories: &Repositories<'_>, child: &Child, revisio
     project(repositories, child, revision).await
 }
 
-async fn project(repositories: &Repositories<'_>, child: &Child, revision: &RevisionStatus) -> Result<Entity> {
+async fn project(
+    repositories: &Repositories<'_>,
+    child: &Child,
+    revision: &RevisionStatus,
+) -> Result<Entity> {
     let commit = commit(revision.dev.as_deref(), "dev")?;
     let tree = repositories.tree("dev", commit.as_str(), &[PROJECT_FILE]).await?;
     let absent = || Source::Absent(None);
-    let observed = Observed { dev: Source::Known(tree, commit.clone()), functions: absent(), openapi: absent() };
+    let observed =
+        Observed { dev: Source::Known(tree, commit.clone()), functions: absent(), openapi: absent() };
     let decoded = decode(observed, repositories.who, &limits());
     let entity = |place: Place, id: String, note: Option<&str>| Entity {
         repo: "dev",
@@ -56,10 +65,12 @@ async fn project(repositories: &Repositories<'_>, child: &Child, revision: &Revi
     let project = decoded.project.known();
     if child.kind != LBGateway::kind(&()) {
         let note = "workspace and sls-api run for every producer that is not disabled";
-        let place = project.map_or_else(|| Place::file(format!("dev/{PROJECT_FILE}")), |project| project.place.clone());
+        let place = project
+            .map_or_else(|| Place::file(format!("dev/{PROJECT_FILE}")), |project| project.place.clone());
         return Ok(entity(place, repositories.who.to_string(), Some(note)));
     }
-    let gateways = project.with_context(|| format!("the project cannot be read at {}", commit.short()))?.gateways.iter();
+    let gateways =
+        project.with_context(|| format!("the project cannot be read at {}", commit.short()))?.gateways.iter();
     let gateway = gateways.filter_map(Read::read).find(|gateway| label_id(&gateway.id).0 == child.text("id"));
     let Some(gateway) = gateway else {
         bail!("no gateway with id `{}` is in the project at {}", child.text("id"), commit.short());
@@ -68,11 +79,16 @@ async fn project(repositories: &Repositories<'_>, child: &Child, revision: &Revi
     Ok(entity(gateway.place.clone(), id, None))
 }
 
-async fn function(repositories: &Repositories<'_>, child: &Child, revision: &RevisionStatus) -> Result<Entity> {
+async fn function(
+    repositories: &Repositories<'_>,
+    child: &Child,
+    revision: &RevisionStatus,
+) -> Result<Entity> {
     let commit = commit(revision.functions.as_deref(), "functions")?;
     let tree = repositories.tree("functions", commit.as_str(), FUNCTIONS_GLOBS).await?;
     let absent = || Source::Absent(None);
-    let observed = Observed { dev: absent(), functions: Source::Known(tree, commit.clone()), openapi: absent() };
+    let observed =
+        Observed { dev: absent(), functions: Source::Known(tree, commit.clone()), openapi: absent() };
     let decoded = decode(observed, repositories.who, &limits());
     let functions = decoded.functions.known().context("the functions cannot be read")?;
     let mut read = functions.iter().filter_map(Read::read);
@@ -98,7 +114,9 @@ fn document(repositories: &Repositories<'_>, revision: &RevisionStatus) -> Resul
         commit: commit.to_string(),
         id: String::new(),
         place: Place { kind: EntityKind::OpenApi, ..Place::file(format!("dev/{OPENAPI_FILE}")) },
-        note: Some(format!("the workspace publishes it as `{reference}`; AUTOGATEWAY_ENABLE makes a gateway of it")),
+        note: Some(format!(
+            "the workspace publishes it as `{reference}`; AUTOGATEWAY_ENABLE makes a gateway of it"
+        )),
     })
 }
 

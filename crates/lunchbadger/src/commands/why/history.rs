@@ -35,7 +35,9 @@ impl Repositories<'_> {
         match self.git.tree(self.user, &repo, &request).await? {
             TreeAnswer::At(_, tree) => Ok(tree),
             TreeAnswer::ReferenceMissing { .. } => bail!("{}/{repo} has no `{reference}`", self.user),
-            TreeAnswer::RepositoryMissing | TreeAnswer::UserMissing => bail!("there is no repository {}/{repo}", self.user),
+            TreeAnswer::RepositoryMissing | TreeAnswer::UserMissing => {
+                bail!("there is no repository {}/{repo}", self.user)
+            }
         }
     }
 
@@ -49,7 +51,10 @@ impl Repositories<'_> {
 
 /// The newest commit in whose parent the entity's value is another one, along first parents. `None` where it is
 /// older than the last thousand commits of its file.
-pub(super) async fn last_change(repositories: &Repositories<'_>, entity: &Entity) -> Result<Option<CommitInfo>> {
+pub(super) async fn last_change(
+    repositories: &Repositories<'_>,
+    entity: &Entity,
+) -> Result<Option<CommitInfo>> {
     let repo: RepoName = entity.repo.parse()?;
     // Any file of its directory makes another function of it.
     let (path, limit) = match (entity.place.kind == EntityKind::Function, entity.path.rsplit_once('/')) {
@@ -81,7 +86,12 @@ pub(super) async fn last_change(repositories: &Repositories<'_>, entity: &Entity
         return Ok(oldest);
     }
     if complete {
-        bail!("{} has no commit with {} \"{}\"", entity.place.file, entity.place.kind.words(), entity.place.name);
+        bail!(
+            "{} has no commit with {} \"{}\"",
+            entity.place.file,
+            entity.place.kind.words(),
+            entity.place.name
+        );
     }
     Ok(None)
 }

@@ -75,7 +75,8 @@ async fn trace(answer: &mut Answer, cluster: &Cluster, connect: &Connect<'_>) ->
 /// The revision that stands, else the one that was worked on.
 async fn revision(cluster: &Cluster, who: &Producer) -> Result<RevisionStatus> {
     let producer = super::producers::resource(cluster, who.name()).await?;
-    let environment = producer.status.and_then(|mut status| status.environments.remove(who.environment().as_str()));
+    let environment =
+        producer.status.and_then(|mut status| status.environments.remove(who.environment().as_str()));
     let environment = environment.unwrap_or_default();
     Ok(environment.applied.or(environment.attempted).unwrap_or_default())
 }

@@ -34,9 +34,9 @@ impl Subject {
     }
 
     fn host(host: &str, text: &str) -> Result<Self> {
-        let host = host.rsplit_once(':').map_or(host, |(host, port)| {
-            if port.bytes().all(|b| b.is_ascii_digit()) { host } else { text }
-        });
+        let host = host
+            .rsplit_once(':')
+            .map_or(host, |(host, port)| if port.bytes().all(|b| b.is_ascii_digit()) { host } else { text });
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control()) {
             bail!("`{text}` is neither a host nor KIND/NAME");
@@ -65,7 +65,9 @@ impl Subject {
                     return (*name == child.name).then_some(name.len());
                 }
                 // Pods, ReplicaSets and configurations carry their component's name and a suffix.
-                let belongs = |base: &String| name == base || name.strip_prefix(base.as_str()).is_some_and(|rest| rest.starts_with('-'));
+                let belongs = |base: &String| {
+                    name == base || name.strip_prefix(base.as_str()).is_some_and(|rest| rest.starts_with('-'))
+                };
                 bases(child).iter().filter(|base| belongs(base)).map(String::len).max()
             }
         }
@@ -88,7 +90,8 @@ fn is_kind(kind: &str, child: &str) -> bool {
 /// known by their first label.
 fn hosts(child: &Child) -> Vec<String> {
     if child.kind == LBGateway::kind(&()) {
-        let hosts = child.spec.get("hosts").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let hosts =
+            child.spec.get("hosts").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         let mut hosts: Vec<String> = hosts.map(str::to_owned).collect();
         if let Some(own) = hosts.first() {
             hosts.push(format!("admin-{own}"));
@@ -117,7 +120,9 @@ fn bases(child: &Child) -> Vec<String> {
 
 fn fits(host: &str, pattern: &str) -> Option<usize> {
     let fits = match pattern.strip_prefix('*') {
-        Some(below) => host.strip_suffix(below).is_some_and(|label| !label.is_empty() && !label.contains('.')),
+        Some(below) => {
+            host.strip_suffix(below).is_some_and(|label| !label.is_empty() && !label.contains('.'))
+        }
         None if pattern.ends_with('.') => host.starts_with(pattern),
         None => host == pattern,
     };
@@ -186,7 +191,13 @@ mod tests {
 
     #[test]
     fn others_things_are_not_ours() {
-        for text in ["example.com", "a.b.example.com", "deployment/gateway-al-dev-mai", "lbgateway/al-dev", "pod/nginx"] {
+        for text in [
+            "example.com",
+            "a.b.example.com",
+            "deployment/gateway-al-dev-mai",
+            "lbgateway/al-dev",
+            "pod/nginx",
+        ] {
             assert_eq!(names(text), Vec::<String>::new(), "{text}");
         }
         for text in ["", "/", "a/b/c", "deployment/", "a b"] {

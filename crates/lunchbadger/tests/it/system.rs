@@ -1,13 +1,12 @@
 //! The command against a running system: `lunchbadger up`, a real API server, the real git client.
 
-mod common;
-
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::Duration;
 
-use common::{lunchbadger, stderr, stdout};
+use crate::command::{lunchbadger, stderr, stdout};
 use lb_testkit::cluster::TestCluster;
 use lb_testkit::control_plane::Options;
 use lb_testkit::git::{Clone, Git};
@@ -34,8 +33,7 @@ impl System {
         let address = || format!("127.0.0.1:{}", free_port());
         let (git, store, actualizer) = (address(), address(), address());
         cluster.kubectl(&["create", "namespace", NAMESPACE]).await;
-        let applied = lunchbadger().arg("--kubeconfig").arg(cluster.kubeconfig()).args(["crds", "apply"]).output().unwrap();
-        assert_eq!(applied.status.code(), Some(0), "{}", stderr(&applied));
+        definitions(&cluster, data.path());
         let arguments = [
             "up".to_owned(),
             format!("--kubeconfig={}", cluster.kubeconfig().display()),
@@ -44,17 +42,25 @@ impl System {
             format!("--configstore-address={store}"),
             format!("--actualizer-address={actualizer}"),
         ];
-        let environment = BTreeMap::from([("CONTROL_PLANE_NAMESPACE".to_owned(), NAMESPACE.to_owned())]);
+        let environment = BTreeMap::from([
+            ("CONTROL_PLANE_NAMESPACE".to_owned(), NAMESPACE.to_owned()),
+            ("RUST_LOG".to_owned(), "info,lb_actualizer=debug".to_owned()),
+        ]);
         let program = Path::new(env!("CARGO_BIN_EXE_lunchbadger"));
         let roles = Supervised::start(program, arguments, &environment, &data.path().join("log")).unwrap();
         let url = |address: &str| format!("http://{address}");
         let system = Self { cluster, roles, git_api: url(&git), configstore: url(&store), data };
         eventually("the roles serve", || async {
             let listed = system.run(&["producers", "list"]);
-            if listed.status.success() { Ok(()) } else { Err(format!("{}{}", stderr(&listed), system.roles.log_tail())) }
+            if listed.status.success() { Ok(()) } else { Err(format!("{}{}", stderr(&listed), system.log())) }
         })
         .await;
         system
+    }
+
+    /// What the roles logged.
+    fn log(&self) -> String {
+        fs::read_to_string(self.data.path().join("log")).unwrap_or_default()
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
@@ -62,7 +68,12 @@ impl System {
     }
 
     fn run_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
-        lunchbadger()
+        self.command(variables, arguments).output().unwrap()
+    }
+
+    fn command(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Command {
+        let mut command = lunchbadger();
+        command
             .arg("--kubeconfig")
             .arg(self.cluster.kubeconfig())
             .args(["--git-api-url", &self.git_api, "--configstore-url", &self.configstore])
@@ -70,22 +81,22 @@ impl System {
             .arg(self.data.path().join("data/operator.token"))
             .env("CONTROL_PLANE_NAMESPACE", NAMESPACE)
             .envs(variables.iter().copied())
-            .args(arguments)
-            .output()
-            .unwrap()
+            .args(arguments);
+        command
     }
 
     /// Runs a command that has to end with this status; its standard output.
     fn expect(&self, status: i32, arguments: &[&str]) -> String {
         let output = self.run(arguments);
-        let told = format!("{arguments:?}:\n{}{}\n{}", stdout(&output), stderr(&output), self.roles.log_tail());
+        let told = format!("{arguments:?}:\n{}{}\n{}", stdout(&output), stderr(&output), self.log());
         assert_eq!(output.status.code(), Some(status), "{told}");
         if status == 2 { stderr(&output) } else { stdout(&output) }
     }
 
     fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["--output", "json"]].concat());
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", stderr(&output)))
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", stderr(&output)))
     }
 
     /// The producer's environment in `status`.
@@ -97,7 +108,7 @@ impl System {
         eventually("the commit is applied", || async {
             let state = self.environment(producer);
             let applied = condition(&state, "Applied") == "True" && state["applied"]["dev"] == commit;
-            if applied { Ok(()) } else { Err(format!("{state:#}\n{}", self.roles.log_tail())) }
+            if applied { Ok(()) } else { Err(format!("{state:#}\n{}", self.log())) }
         })
         .await;
     }
@@ -105,8 +116,10 @@ impl System {
     /// Names of the producer's objects of some kinds.
     async fn objects(&self, producer: &str, kinds: &str) -> String {
         let selector = format!("producer={producer}");
-        let output =
-            self.cluster.kubectl(&["get", kinds, "--namespace", NAMESPACE, "--selector", &selector, "--output=name"]).await;
+        let output = self
+            .cluster
+            .kubectl(&["get", kinds, "--namespace", NAMESPACE, "--selector", &selector, "--output=name"])
+            .await;
         assert!(output.status.success(), "{}", stderr(&output));
         stdout(&output)
     }
@@ -121,6 +134,21 @@ impl System {
             pushed.push((clone, commit));
         }
         pushed.pop().unwrap()
+    }
+}
+
+/// Without the definitions nothing starts, and it says what to do; applying them twice is applying them.
+fn definitions(cluster: &TestCluster, data: &Path) {
+    let run = |arguments: &[&str]| {
+        lunchbadger().arg("--kubeconfig").arg(cluster.kubeconfig()).args(arguments).output().unwrap()
+    };
+    let refused = run(&["up", "--data-dir", data.join("unused").to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("crds apply"), "{}", stderr(&refused));
+    for _ in 0..2 {
+        let applied = run(&["crds", "apply"]);
+        assert_eq!(applied.status.code(), Some(0), "{}", stderr(&applied));
+        assert!(stdout(&applied).contains("lbproducers.lunchbadger.io is in force"), "{}", stdout(&applied));
     }
 }
 
@@ -145,6 +173,7 @@ async fn a_producer_from_its_creation_to_its_purge() {
     system.until_applied("al", &first).await;
 
     reading(&system, &first);
+    brake(&system).await;
     differences(&system);
     let second = why(&system, &dev, &first).await;
     reconcile(&system, &second);
@@ -164,8 +193,33 @@ fn reading(system: &System, commit: &str) {
         assert!(detail.contains(expected), "{expected}: {detail}");
     }
     assert_eq!(system.expect(0, &["status", "--findings"]), "");
+}
+
+/// In a namespace without an Actualizer, so that the state is the test's.
+async fn brake(system: &System) {
     assert_eq!(system.expect(0, &["brake", "show"]), "the brake holds nothing\n");
     assert!(system.expect(2, &["brake", "release", "0123456789abcdef"]).contains("nothing to release"));
+    let state = r#"{"executed":{},"held":{"al-dev":{"at":0,"objects":12,"will":"Platform"}},"released":[]}"#;
+    system.cluster.kubectl(&["create", "namespace", "braked"]).await;
+    let literal = format!("--from-literal=state.json={state}");
+    let made = system
+        .cluster
+        .kubectl(&["create", "configmap", "lunchbadger-brake", "--namespace=braked", &literal])
+        .await;
+    assert!(made.status.success(), "{}", stderr(&made));
+    let run = |arguments: &[&str]| system.run_with(&[("CONTROL_PLANE_NAMESPACE", "braked")], arguments);
+    let shown = run(&["brake", "show"]);
+    assert_eq!(shown.status.code(), Some(1));
+    assert!(stdout(&shown).contains("al-dev  12"), "{}", stdout(&shown));
+    let digest = stdout(&shown).trim().rsplit(' ').next().unwrap().to_owned();
+    let other = run(&["brake", "release", "0123456789abcdef"]);
+    assert_eq!(other.status.code(), Some(2));
+    assert!(stderr(&other).contains(&digest), "{}", stderr(&other));
+    assert_eq!(run(&["brake", "release", &digest]).status.code(), Some(0));
+    let path = "--output=jsonpath={.data.release}";
+    let noted =
+        system.cluster.kubectl(&["get", "configmap", "lunchbadger-brake", "--namespace=braked", path]).await;
+    assert_eq!(stdout(&noted), digest);
 }
 
 fn differences(system: &System) {
@@ -174,7 +228,10 @@ fn differences(system: &System) {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let told = stdout(&output);
     assert!(told.starts_with("change Deployment customer/gateway-al-dev-main\n"), "{told}");
-    assert!(told.contains("\n-      - image:") || told.contains("image: expressgateway/express-gateway:1.16.11"), "{told}");
+    assert!(
+        told.contains("\n-      - image:") || told.contains("image: expressgateway/express-gateway:1.16.11"),
+        "{told}"
+    );
     assert_eq!(told.lines().filter(|line| line.starts_with("change ")).count(), 1, "{told}");
 }
 
@@ -212,12 +269,28 @@ async fn switches(system: &System, commit: &str) {
     assert!(system.expect(2, &["producers", "purge", "al", "--yes"]).contains("producers disable al"));
     let credentials = system.objects("al", "secrets").await;
     assert!(credentials.contains("secret/credentials-al-dev"), "{credentials}");
+    let pictures = system.data.path().join("pictures");
+    let mut watching = system.command(&[], &["status", "--watch"]);
+    let mut watching = watching.stdout(fs::File::create(&pictures).unwrap()).spawn().unwrap();
+    let shows = |state: &'static str| {
+        let pictures = &pictures;
+        eventually("the watcher shows it", move || async move {
+            let shown = fs::read_to_string(pictures).unwrap();
+            if shown.contains(state) { Ok(()) } else { Err(shown) }
+        })
+    };
+    shows("Running").await;
     system.expect(0, &["producers", "disable", "al"]);
     eventually("nothing but credentials is left", || async {
-        let left = system.objects("al", "deployments,services,ingresses,serviceaccounts,networkpolicies,secrets").await;
+        let left = system
+            .objects("al", "deployments,services,ingresses,serviceaccounts,networkpolicies,secrets")
+            .await;
         if left == "secret/credentials-al-dev\n" { Ok(()) } else { Err(left) }
     })
     .await;
+    shows("Disabled").await;
+    watching.kill().unwrap();
+    watching.wait().unwrap();
     assert!(system.expect(0, &["producers", "show", "al"]).contains("disabled by an operator"));
     system.expect(0, &["producers", "enable", "al"]);
     system.until_applied("al", commit).await;
@@ -239,5 +312,5 @@ async fn ending(mut system: System) {
         async move { ended }
     })
     .await;
-    assert_eq!(status.code(), Some(0), "{}", system.roles.log_tail());
+    assert_eq!(status.code(), Some(0), "{}", system.log());
 }

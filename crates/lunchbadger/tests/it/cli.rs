@@ -1,10 +1,8 @@
 //! The command line itself: help, completion, wrong use, which cluster.
 
-mod common;
-
 use std::process::{Output, Stdio};
 
-use common::{lunchbadger, stderr, stdout};
+use crate::command::{lunchbadger, stderr, stdout};
 
 fn run(arguments: &[&str]) -> Output {
     lunchbadger().args(arguments).output().unwrap()
@@ -22,10 +20,16 @@ fn help_says_what_there_is() {
 
 #[test]
 fn wrong_use_ends_with_2() {
-    for wrong in [&[][..], &["nonsense"], &["plan"], &["producers", "create", "Al"], &["status", "--output", "xml"]] {
+    for wrong in
+        [&[][..], &["nonsense"], &["plan"], &["producers", "create", "Al"], &["status", "--output", "xml"]]
+    {
         let output = run(wrong);
         assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{wrong:?}");
-        assert!(stderr(&output).contains("--help") || stderr(&output).contains("Usage"), "{wrong:?}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains("--help") || stderr(&output).contains("Usage"),
+            "{wrong:?}: {}",
+            stderr(&output)
+        );
     }
 }
 
@@ -67,8 +71,43 @@ fn nothing_reachable_ends_with_2_and_names_it() {
 
 #[test]
 fn nobody_has_to_read_on() {
-    let mut child = lunchbadger().args(["crds", "print"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        lunchbadger().args(["crds", "print"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_log_line_is_json_where_it_is_asked_for() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/al");
+    let retired = ("OPEN_API_URL_TEMPLATE", "http://x");
+    let arguments = ["--log-format", "json", "plan", example, "--producer", "al"];
+    let output = lunchbadger().env(retired.0, retired.1).args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let line: serde_json::Value = serde_json::from_str(stderr(&output).lines().next().unwrap()).unwrap();
+    assert_eq!(line["level"], "WARN");
+    assert!(line["message"].as_str().unwrap().contains(retired.0), "{line}");
+}
+
+#[test]
+fn a_role_names_every_wrong_setting_and_starts_nothing() {
+    for (role, names) in [
+        ("git-api", &["GIT_API_LISTEN", "AUTH_MODE"][..]),
+        ("configstore", &["CONFIGSTORE_LISTEN", "AUTH_MODE"]),
+        ("actualizer", &["ACTUALIZER_ADDRESS", "REDIS_PORT", "AUTH_MODE"]),
+    ] {
+        let output =
+            lunchbadger().envs(names.iter().map(|name| (*name, "nonsense"))).arg(role).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{role}");
+        let told = stderr(&output);
+        assert!(names.iter().all(|name| told.contains(name)), "{role}: {told}");
+    }
+}
+
+#[test]
+fn a_token_file_that_is_missing_is_named() {
+    let output = run(&["producers", "list", "--token-file", "/nonexistent/token"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("/nonexistent/token"), "{}", stderr(&output));
 }

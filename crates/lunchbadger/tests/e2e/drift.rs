@@ -1,0 +1,186 @@
+//! Drift is put back within 2 s, one row each.
+
+use kube::api::{DeleteParams, Patch, PatchParams};
+use lb_testkit::eventually_within;
+use serde_json::{Value, json};
+
+use crate::project::{Gateway, file};
+use crate::world::{DRIFT, Producer, World, names};
+
+/// Something that somebody does to an object, as another field manager.
+enum Damage {
+    Delete,
+    Merge(Value),
+    Json(Value),
+}
+
+async fn damage(world: &World, kind: &str, name: &str, damage: &Damage) {
+    let api = world.api(kind).await;
+    let mallory = PatchParams { field_manager: Some("mallory".into()), ..PatchParams::default() };
+    let done = match damage {
+        Damage::Delete => api.delete(name, &DeleteParams::background()).await.map(drop),
+        Damage::Merge(patch) => api.patch(name, &mallory, &Patch::Merge(patch)).await.map(drop),
+        Damage::Json(patch) => {
+            let patch = serde_json::from_value(patch.clone()).expect("a JSON patch");
+            api.patch(name, &mallory, &Patch::<()>::Json(patch)).await.map(drop)
+        }
+    };
+    done.unwrap_or_else(|error| panic!("damage {kind} {name}: {error}"));
+}
+
+/// What must come back: everything but what the server keeps for itself.
+fn essence(mut object: Value) -> Value {
+    let metadata = object["metadata"].as_object_mut().expect("metadata");
+    for own in ["resourceVersion", "uid", "generation", "creationTimestamp", "managedFields"] {
+        metadata.remove(own);
+    }
+    if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.remove("deployment.kubernetes.io/revision");
+        if annotations.is_empty() {
+            metadata.remove("annotations");
+        }
+    }
+    for volatile in ["status", "secrets"] {
+        object.as_object_mut().expect("an object").remove(volatile);
+    }
+    if let Some(spec) = object["spec"].as_object_mut() {
+        for given in ["clusterIP", "clusterIPs"] {
+            spec.remove(given);
+        }
+    }
+    object
+}
+
+async fn put_back(world: &World, kind: &str, name: &str, what: &Damage) {
+    let before = essence(world.object(kind, name).await.unwrap_or_else(|| panic!("{kind} {name} stands")));
+    damage(world, kind, name, what).await;
+    eventually_within(&format!("{kind} {name} is put back"), DRIFT, || async {
+        let object = world.object(kind, name).await.ok_or("it is gone")?;
+        if object["metadata"]["deletionTimestamp"].is_string() {
+            return Err("it is being deleted".to_owned());
+        }
+        let now = essence(object);
+        if now == before { Ok(()) } else { Err(format!("{now:#}\nshould be\n{before:#}")) }
+    })
+    .await;
+}
+
+async fn one(world: &World) -> Producer {
+    let producer = world.producer("dr").await;
+    let gateways = [Gateway::new("g1", "main", &["/cars"])];
+    producer.dev.write("lunchbadger.json", file(&producer.name, &gateways, false));
+    producer.dev.commit_and_push("A gateway").await;
+    world.applied(&producer).await;
+    producer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_somebody_changes_is_put_back() {
+    let world = crate::shared().await;
+    let producer = one(&world).await;
+    let gateway = format!("gateway-{}-dev-main", producer.name);
+    let child = format!("{}-dev-main", producer.name);
+    let config =
+        world.object("LBGateway", &child).await.expect("a gateway")["spec"]["config"]["name"].clone();
+    let config = config.as_str().expect("a configuration").to_owned();
+    let rows: Vec<(&str, &str, Damage)> = vec![
+        ("Deployment", &gateway, Damage::Delete),
+        ("Service", &gateway, Damage::Delete),
+        ("Ingress", &gateway, Damage::Delete),
+        ("NetworkPolicy", &gateway, Damage::Delete),
+        ("ServiceAccount", &gateway, Damage::Delete),
+        ("Secret", &config, Damage::Delete),
+        ("Service", &gateway, Damage::Merge(json!({"metadata": {"labels": {"producer": null}}}))),
+        ("Deployment", &gateway, Damage::Merge(json!({"metadata": {"labels": {"app": "other"}}}))),
+        ("Secret", &config, Damage::Merge(json!({"metadata": {"labels": {"producer": null}}}))),
+        ("Service", &gateway, Damage::Merge(json!({"metadata": {"ownerReferences": []}}))),
+        ("Deployment", &gateway, Damage::Merge(json!({"metadata": {"ownerReferences": []}}))),
+        (
+            "Service",
+            &gateway,
+            Damage::Json(
+                json!([{"op": "add", "path": "/spec/ports/-", "value": {"name": "extra", "port": 9999}}]),
+            ),
+        ),
+        (
+            "Ingress",
+            &gateway,
+            Damage::Json(
+                json!([{"op": "add", "path": "/spec/rules/-", "value": {"host": "evil.example.com"}}]),
+            ),
+        ),
+        ("Deployment", &gateway, Damage::Merge(json!({"spec": {"replicas": 3}}))),
+        (
+            "Deployment",
+            &gateway,
+            Damage::Json(
+                json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "evil"}]),
+            ),
+        ),
+        (
+            "NetworkPolicy",
+            &gateway,
+            Damage::Json(json!([{"op": "add", "path": "/spec/egress/-", "value": {}}])),
+        ),
+    ];
+    for (kind, name, what) in &rows {
+        put_back(&world, kind, name, what).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_child_comes_back_with_all_its_objects() {
+    let world = crate::shared().await;
+    let producer = one(&world).await;
+    let before = world.versions(&producer.name).await;
+    damage(&world, "LBGateway", &format!("{}-dev-main", producer.name), &Damage::Delete).await;
+    // The garbage collector takes what the old one had; every object has to be made again.
+    lb_testkit::eventually("everything stands again, and is new", || async {
+        let now = world.versions(&producer.name).await;
+        let main = |key: &String| key.contains("-dev-main");
+        let renewed = before
+            .iter()
+            .filter(|(key, _)| main(key))
+            .all(|(key, (uid, _))| now.get(key).is_some_and(|(new, _)| new != uid));
+        if renewed && names(&now) == names(&before) { Ok(()) } else { Err(format!("{now:#?}")) }
+    })
+    .await;
+    world.applied(&producer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_of_a_gateway_cannot_be_edited() {
+    let world = crate::shared().await;
+    let producer = one(&world).await;
+    let child = format!("{}-dev-main", producer.name);
+    let config =
+        world.object("LBGateway", &child).await.expect("a gateway")["spec"]["config"]["name"].clone();
+    let config = config.as_str().expect("a configuration");
+    let patch = json!({"data": {"gateway.config.yml": "ZXZpbA=="}});
+    let refused =
+        world.api("Secret").await.patch(config, &PatchParams::default(), &Patch::Merge(&patch)).await;
+    assert!(refused.unwrap_err().to_string().contains("immutable"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_annotations_stay() {
+    let world = crate::shared().await;
+    let producer = one(&world).await;
+    let name = format!("gateway-{}-dev-main", producer.name);
+    let note = Damage::Merge(
+        json!({"metadata": {"annotations": {"example.com/note": "kept"}, "labels": {"team": "x"}}}),
+    );
+    damage(&world, "Service", &name, &note).await;
+    let scaled = Damage::Merge(json!({"spec": {"ports": [{"name": "gateway", "port": 1}]}}));
+    damage(&world, "Service", &name, &scaled).await;
+    eventually_within("the port is back, and what is foreign stayed", DRIFT, || async {
+        let service = world.object("Service", &name).await.ok_or("no Service")?;
+        let kept = service["metadata"]["annotations"]["example.com/note"] == "kept"
+            && service["metadata"]["labels"]["team"] == "x";
+        let back = service["spec"]["ports"]
+            .as_array()
+            .is_some_and(|ports| ports.iter().any(|port| port["port"] == 8080));
+        if kept && back { Ok(()) } else { Err(format!("{service:#}")) }
+    })
+    .await;
+}

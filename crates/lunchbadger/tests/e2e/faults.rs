@@ -1,0 +1,139 @@
+//! Unknown is not empty: services that fail, lie or lose things remove nothing.
+
+use crate::project::{Gateway, file};
+use crate::world::{Producer, World};
+
+async fn standing(world: &World, prefix: &str) -> Producer {
+    let producer = world.producer(prefix).await;
+    producer
+        .dev
+        .write("lunchbadger.json", file(&producer.name, &[Gateway::new("g1", "main", &["/a"])], false));
+    producer.dev.commit_and_push("A gateway").await;
+    world.applied(&producer).await;
+    producer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_or_renamed_master_holds_what_stands() {
+    let world = World::start(&[]).await;
+    let producer = standing(&world, "mm").await;
+    let before = world.versions(&producer.name).await;
+    // The embedded host refuses this to its users; another git host does not.
+    let refused = producer.dev.push_to(":refs/heads/master").await;
+    assert!(!refused.accepted, "{}", refused.output);
+    let bare = world.repository(&producer.name, "dev");
+    let git = lb_testkit::git::Git::new();
+    world.kill().await;
+    git.run(&bare, &["branch", "--move", "master", "main"]).await;
+    world.resume().await;
+    let (reason, message) = world.condition(&producer.name, "Applied", "False").await;
+    assert_eq!(reason, "Held");
+    assert!(message.contains("refs/heads/master"), "{message}");
+    assert_eq!(world.versions(&producer.name).await, before);
+    let back = producer.dev.push().await;
+    assert!(back.accepted, "{}", back.output);
+    world.applied(&producer).await;
+    assert_eq!(world.versions(&producer.name).await.len(), before.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_are_lost_are_not_made_anew() {
+    let world = crate::shared().await;
+    let producer = standing(&world, "cr").await;
+    let secret = format!("credentials-{}-dev", producer.name);
+    let api = world.api("Secret").await;
+    let saved = api.get(&secret).await.expect("credentials");
+    api.delete(&secret, &Default::default()).await.expect("delete them");
+    // A push makes the producer look; it must not mint.
+    producer.dev.write("README.md", "x");
+    producer.dev.commit_and_push("Look").await;
+    let (reason, message) = world.condition(&producer.name, "Stalled", "True").await;
+    assert_eq!(reason, "CredentialsLost");
+    assert!(message.contains(&secret), "{message}");
+    assert!(world.object("Secret", &secret).await.is_none());
+    let mut restored = serde_json::to_value(&saved).expect("JSON");
+    for own in ["resourceVersion", "uid", "creationTimestamp", "managedFields"] {
+        restored["metadata"].as_object_mut().expect("metadata").remove(own);
+    }
+    let restored = serde_json::from_value(restored).expect("an object");
+    api.create(&Default::default(), &restored).await.expect("restore them");
+    world.condition(&producer.name, "Stalled", "False").await;
+    world.applied(&producer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_404s_and_the_grace_withdraw_and_the_return_enables() {
+    let world = World::start(&[("PRODUCER_GRACE", "2000")]).await;
+    let (producer, other) = (standing(&world, "wd").await, standing(&world, "ot").await);
+    let untouched = world.versions(&other.name).await;
+    let user = world.data.path().join("git").join("users").join(format!("customer-{}", producer.name));
+    assert!(user.is_dir(), "the embedded host keeps users in directories");
+    world.kill().await;
+    let aside = world.data.path().join("aside");
+    std::fs::rename(&user, &aside).expect("take the git user away");
+    world.resume().await;
+    world.condition(&producer.name, "Missing", "True").await;
+    world.condition(&producer.name, "Withdrawn", "True").await;
+    lb_testkit::eventually("its objects are gone", || async {
+        let left = world.versions(&producer.name).await;
+        if left.len() == 1 { Ok(()) } else { Err(format!("{left:?}")) }
+    })
+    .await;
+    assert_eq!(world.versions(&other.name).await, untouched);
+    world.kill().await;
+    std::fs::rename(&aside, &user).expect("bring the git user back");
+    world.resume().await;
+    world.condition(&producer.name, "Withdrawn", "False").await;
+    world.applied(&producer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_brake_stops_a_mass_withdrawal_and_goes_on_with_its_digest_only() {
+    let world = World::start(&[("PRODUCER_GRACE", "500")]).await;
+    let mut producers = Vec::new();
+    for _ in 0..8 {
+        producers.push(standing(&world, "br").await);
+    }
+    world.kill().await;
+    let users = world.data.path().join("git").join("users");
+    for producer in &producers {
+        let user = users.join(format!("customer-{}", producer.name));
+        std::fs::remove_dir_all(user).expect("take the git user away");
+    }
+    world.resume().await;
+    let digest = lb_testkit::eventually("the brake holds what is too much", || async {
+        let map = world.cluster.kubectl(&["get", "configmap", "lunchbadger-brake", "-o", "json"]).await;
+        let map: serde_json::Value =
+            serde_json::from_slice(&map.stdout).map_err(|error| error.to_string())?;
+        let held = map["data"]["held"].as_str().unwrap_or_default().lines().count();
+        if held == 6 {
+            Ok(map["data"]["digest"].as_str().unwrap_or_default().to_owned())
+        } else {
+            Err(map.to_string())
+        }
+    })
+    .await;
+    let left = async || {
+        let mut left = 0;
+        for producer in &producers {
+            left += usize::from(world.versions(&producer.name).await.len() > 1);
+        }
+        left
+    };
+    lb_testkit::eventually("as many are gone as 50 objects allow", || async {
+        let left = left().await;
+        if left == 6 { Ok(()) } else { Err(format!("{left} are left")) }
+    })
+    .await;
+    let wrong = world.run(&["brake", "release", "0000000000000000"]).await;
+    assert!(!wrong.status.success(), "{wrong:?}");
+    let shown = world.run(&["brake", "show"]).await;
+    assert_eq!(shown.status.code(), Some(1), "there is something to report: {shown:?}");
+    assert!(String::from_utf8_lossy(&shown.stdout).contains(&digest), "{shown:?}");
+    world.ok(&["brake", "release", &digest]).await;
+    lb_testkit::eventually_within("the rest is gone", std::time::Duration::from_secs(60), || async {
+        let left = left().await;
+        if left == 0 { Ok(()) } else { Err(format!("{left} are left\n{}", world.log().await)) }
+    })
+    .await;
+}

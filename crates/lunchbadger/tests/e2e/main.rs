@@ -1,0 +1,19 @@
+//! From `git push` to objects, on real parts: the `lunchbadger` binary, git, an API server with its controllers.
+
+mod drift;
+mod faults;
+mod hostile;
+mod lifecycle;
+mod project;
+mod world;
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+use world::World;
+
+/// The world that most tests share; each has producers of its own.
+pub(crate) async fn shared() -> Arc<World> {
+    static SHARED: OnceCell<Arc<World>> = OnceCell::const_new();
+    SHARED.get_or_init(|| World::start(&[])).await.clone()
+}

@@ -1,0 +1,7 @@
+//! The command, run as a person would run it.
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test reports by failing")]
+
+mod cli;
+mod command;
+mod plan;
+mod system;
