@@ -176,13 +176,20 @@ async fn take_in(
     Err(HostError::Git { doing: doing(), why })
 }
 
-/// What the caller has to tell the pusher.
+/// What the caller has to tell the pusher. Whatever goes wrong with it, the push is accepted and the pusher learns so.
 async fn remarks(on_received: Option<ReceivedHook>, moved: Vec<RefUpdate>) -> Vec<String> {
-    match on_received {
-        Some(on_received) if !moved.is_empty() => {
-            timeout(REMARKS, on_received(moved)).await.unwrap_or_default()
+    let Some(on_received) = on_received.filter(|_| !moved.is_empty()) else { return Vec::new() };
+    let mut task = tokio::spawn(async move { on_received(moved).await });
+    match timeout(REMARKS, &mut task).await {
+        Ok(Ok(lines)) => lines,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "what a push should be told is lost");
+            Vec::new()
         }
-        Some(_) | None => Vec::new(),
+        Err(_) => {
+            task.abort();
+            Vec::new()
+        }
     }
 }
 

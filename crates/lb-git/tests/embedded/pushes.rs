@@ -66,6 +66,13 @@ async fn a_push_arrives_is_told_and_can_be_cloned_with_any_protocol() {
     assert_eq!(pushes(&server).await, [("refs/heads/master".to_owned(), false, true, Some(login("al")))]);
 }
 
+#[tokio::test]
+async fn a_push_whose_remarks_fail_is_accepted_all_the_same() {
+    let server = Server::with(|_| {}, |_| panic!("remarks are somebody else's code")).await;
+    let al = server.al().await;
+    assert_eq!(al.commit_and_push("first").await.1, [""; 0]);
+}
+
 /// Requests over 1 KiB are what git compresses.
 #[tokio::test]
 async fn a_fetch_with_many_haves_comes_compressed() {
@@ -77,10 +84,12 @@ async fn a_fetch_with_many_haves_comes_compressed() {
     for number in 0..40 {
         other.commit(&number.to_string()).await;
     }
-    al.write("a", "1");
-    let (commit, _) = al.commit_and_push("second").await;
-    other.run(&["fetch", "--quiet", "origin"]).await;
-    assert_eq!(other.run(&["rev-parse", "origin/master"]).await, commit);
+    for protocol in ["protocol.version=0", "protocol.version=2"] {
+        al.write("a", protocol);
+        let (commit, _) = al.commit_and_push("more").await;
+        other.run(&["-c", protocol, "fetch", "--quiet", "origin"]).await;
+        assert_eq!(other.run(&["rev-parse", "origin/master"]).await, commit);
+    }
 }
 
 #[tokio::test]
@@ -355,6 +364,59 @@ async fn of_two_pushes_that_race_one_is_told() {
     assert_eq!(pushes(&server).await.len(), 1);
 }
 
+/// Eight of an owner's pushes arrive at a time; the rest of that owner's wait, nobody else's.
+#[tokio::test]
+async fn slow_pushes_of_one_owner_do_not_keep_others_out() {
+    let server = Server::start().await;
+    server.host.create_user(&user("bob")).await.unwrap();
+    server.host.ensure_repository(&user("bob"), &repo("dev")).await.unwrap();
+    let slow = futures::future::join_all((0..200).map(|_| {
+        let host = server.host.clone();
+        async move {
+            let body = futures::stream::pending().boxed();
+            host.rpc(&user("al"), &repo("dev"), Rpc { body, ..push_of(Vec::new()) }).await
+        }
+    }));
+    let bob = async {
+        let clone = server.git("bob").await.init(&server.url("bob", "dev")).await;
+        clone.commit_and_push("first").await
+    };
+    tokio::select! {
+        _ = slow => panic!("a body that never ends has ended"),
+        _ = bob => {}
+    }
+}
+
+/// More readers go away than may fetch at a time.
+#[tokio::test]
+async fn a_fetch_whose_reader_is_gone_gives_its_turn_back() {
+    let server = Server::start().await;
+    let al = server.al().await;
+    al.write("large", noise(6 << 20));
+    let (commit, _) = al.commit_and_push("large").await;
+    for _ in 0..20 {
+        let body = format!("0032want {commit}\n00000009done\n");
+        let rpc = Rpc { service: Service::UploadPack, ..push_of(body.into_bytes()) };
+        let mut answer = server.host.rpc(&user("al"), &repo("dev"), rpc).await.unwrap();
+        assert_eq!(answer.next().await.unwrap().unwrap().slice(..8), "0008NAK\n");
+    }
+    let clone = server.git("al").await.clone_of(&server.url("al", "dev")).await;
+    assert_eq!(clone.run(&["rev-parse", "HEAD"]).await, commit);
+}
+
+#[tokio::test]
+async fn a_fetch_of_what_is_not_there_is_an_error_for_the_client() {
+    let server = Server::start().await;
+    server.al().await.commit_and_push("first").await;
+    for body in
+        [format!("0032want {}\n00000009done\n", "1".repeat(40)), "0003".to_owned(), "hello".to_owned()]
+    {
+        let rpc = Rpc { service: Service::UploadPack, ..push_of(body.into_bytes()) };
+        let answer = server.host.rpc(&user("al"), &repo("dev"), rpc).await.unwrap();
+        assert!(read_all(answer).await.is_err());
+    }
+}
+
 /// A client that goes away after it has sent everything has pushed.
 #[tokio::test]
 async fn a_push_goes_on_without_its_client() {
@@ -389,15 +451,18 @@ async fn an_empty_repository_can_be_cloned_and_a_shallow_clone_pushed_from() {
         first.write("a", number.to_string());
         first.commit_and_push("more").await;
     }
-    let git = server.git("al").await;
-    let directory = tempfile::tempdir().unwrap();
-    git.run(directory.path(), &["clone", "--quiet", "--depth=1", &server.url("al", "dev"), "c"]).await;
-    let clone = directory.path().join("c");
-    assert_eq!(git.run(&clone, &["rev-list", "--count", "HEAD"]).await, "1");
-    git.run(&clone, &["commit", "--quiet", "--allow-empty", "--message", "shallow"]).await;
-    git.run(&clone, &["push", "--quiet"]).await;
-    git.run(&clone, &["fetch", "--quiet", "--unshallow"]).await;
-    assert_eq!(git.run(&clone, &["rev-list", "--count", "origin/master"]).await, "4");
+    for (protocol, commits) in [("protocol.version=0", "4"), ("protocol.version=2", "5")] {
+        let git = server.git("al").await;
+        let directory = tempfile::tempdir().unwrap();
+        let clone = directory.path().join("c");
+        let url = server.url("al", "dev");
+        git.run(directory.path(), &["-c", protocol, "clone", "--quiet", "--depth=1", &url, "c"]).await;
+        assert_eq!(git.run(&clone, &["rev-list", "--count", "HEAD"]).await, "1");
+        git.run(&clone, &["commit", "--quiet", "--allow-empty", "--message", "shallow"]).await;
+        git.run(&clone, &["-c", protocol, "push", "--quiet"]).await;
+        git.run(&clone, &["-c", protocol, "fetch", "--quiet", "--unshallow"]).await;
+        assert_eq!(git.run(&clone, &["rev-list", "--count", "origin/master"]).await, commits);
+    }
 }
 
 /// Over `http.postBuffer` git asks first whether it may push, and then sends in chunks of unknown number.
