@@ -3,6 +3,7 @@
 use lb_git::GitHost;
 use lb_http::contract::git_api::Permission;
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 
 use crate::world::{World, repo, user};
 
@@ -187,4 +188,37 @@ async fn the_pusher_is_told_what_changes_and_what_is_wrong() {
         "{:?}",
         other.remote
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_body_that_grows_large_is_refused() {
+    let world = World::populated().await;
+    let clone = world.person("al").await.init(&world.url("al", "dev")).await;
+    clone.write("a", "a").commit_and_push("first").await;
+    let mut bomb = async_compression::tokio::write::GzipEncoder::new(Vec::new());
+    let filler = vec![b'f'; 1 << 20];
+    for _ in 0..64 {
+        bomb.write_all(&filler).await.unwrap();
+    }
+    bomb.shutdown().await.unwrap();
+    let bomb = bomb.into_inner();
+    assert!(bomb.len() < 1 << 20);
+    for service in ["git-upload-pack", "git-receive-pack"] {
+        let request = world
+            .request("owner", "POST", &format!("/customer-al/dev.git/{service}"))
+            .header("content-type", format!("application/x-{service}-request"))
+            .header("content-encoding", "gzip");
+        let response = request.body(bomb.clone()).send().await.unwrap();
+        let (status, text) = (response.status(), response.text().await.unwrap());
+        let refused = status.is_client_error() || text.contains("ERR") || text.contains("unpack ");
+        assert!(refused && text.len() < 10_000, "{service}: {status} {text}");
+    }
+    let broken = world
+        .request("owner", "POST", "/customer-al/dev.git/git-upload-pack")
+        .header("content-type", "application/x-git-upload-pack-request")
+        .header("content-encoding", "gzip")
+        .body("this is not gzip");
+    let status = broken.send().await.unwrap().status();
+    assert!(status.is_client_error() || status.is_server_error(), "{status}");
+    assert_eq!(world.get("/users/customer/al").await.0, 200);
 }

@@ -139,3 +139,48 @@ async fn a_reader_that_does_not_read_blocks_nobody() {
     let mut awake = world.git("system").change_stream(None).await.unwrap();
     assert!(matches!(next(&mut awake).await, ChangeEvent::Reset(_)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_while_git_api_is_away_is_told_when_it_is_back() {
+    let port = lb_testkit::free_port();
+    let address = format!("127.0.0.1:{port}");
+    // The world's own git-api goes on serving pushes; the configstore follows another one over the same host.
+    let world = World::with(&[("GIT_API_URL", &format!("http://{address}"))]).await;
+    let tokens = world.directory.path().join("tokens").display().to_string();
+    let key = world.directory.path().join("key.pem").display().to_string();
+    let environment =
+        [("GIT_API_LISTEN", address), ("AUTH_TOKENS_FILE", tokens), ("AUTH_SIGNING_KEY_FILE", key)];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    let start = async || {
+        let stop = tokio_util::sync::CancellationToken::new();
+        crate::world::start_git_api(
+            &environment,
+            std::sync::Arc::new(world.host.clone()),
+            &world.clock,
+            &stop,
+        )
+        .await;
+        stop
+    };
+    let first = start().await;
+    world.configstore().create(&"al".parse().unwrap()).await.unwrap();
+    lb_testkit::eventually("the configstore follows git-api", || async {
+        let url = format!("http://{}/ready", world.configstore);
+        let status = world.http.get(url).send().await.unwrap().status();
+        if status == 200 { Ok(()) } else { Err(format!("{status}")) }
+    })
+    .await;
+    let mut stream = world.configstore().change_stream(&"al".parse().unwrap()).await.unwrap();
+    let clone = world.person("al").await.init(&world.url("al", "dev")).await;
+    let (there, _) = clone.write("a", "1").commit_and_push("there").await;
+    assert_eq!(next(&mut stream).await.after, there);
+    first.cancel();
+    lb_testkit::eventually("git-api is away", || async {
+        tokio::net::TcpStream::connect(("127.0.0.1", port)).await.map_or(Ok(()), |_| Err("still there"))
+    })
+    .await;
+    let (away, _) = clone.write("a", "2").commit_and_push("away").await;
+    let _second = start().await;
+    let event = next(&mut stream).await;
+    assert_eq!((event.before, event.after), (there, away));
+}

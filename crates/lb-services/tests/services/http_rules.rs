@@ -183,3 +183,28 @@ async fn a_user_with_too_many_requests_is_sent_away_and_the_platform_is_not() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_answered_at_shutdown_is_finished() {
+    let world = World::populated().await;
+    let mut stream = TcpStream::connect(world.git_api).await.unwrap();
+    let token = crate::world::token("owner");
+    let head = format!(
+        "POST /customer-al/dev.git/git-receive-pack HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+         content-type: application/x-git-receive-pack-request\r\ntransfer-encoding: chunked\r\nexpect: 100-continue\r\n\r\n",
+        token.reveal()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut hundred = [0; 25];
+    stream.read_exact(&mut hundred).await.unwrap();
+    assert!(hundred.starts_with(b"HTTP/1.1 100 Continue"), "the body is being read");
+    world.shutdown.cancel();
+    eventually("nothing new is accepted", || async {
+        TcpStream::connect(world.git_api).await.map_or(Ok(()), |_| Err("accepted"))
+    })
+    .await;
+    stream.write_all(b"4\r\n0000\r\n0\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
+}
