@@ -166,7 +166,7 @@ pub(super) fn action_problem(policy: &str, action: &Map<String, Value>) -> Optio
                 action.get("jwt").and_then(Value::as_object).and_then(|jwt| action_problem("jwt", jwt))
             }
             "proxy" => certificate_problem(action),
-        "jwt" => scheme_problem(action),
+            "jwt" => scheme_problem(action),
             _ => None,
         })
 }

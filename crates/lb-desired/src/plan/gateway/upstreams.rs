@@ -110,12 +110,12 @@ impl<'a> Upstreams<'a> {
         }
     }
 
-    /// What this id leads to. An unreadable entity counts where it has the id, or where nobody knows its id and
-    /// nothing else has this one.
+    /// What this id leads to. An unreadable entity counts where it has the id and would win (kinds are ordered as they
+    /// win), or where nobody knows its id and nothing else has this one.
     pub(super) fn find(&self, id: &str) -> Found<'_> {
         let known = self.known.get(id);
         let unreadable = self.broken.iter().find(|broken| match (&broken.id, known) {
-            (Some(own), known) => own == id && known.is_none_or(|known| !known.always),
+            (Some(own), known) => own == id && known.is_none_or(|known| broken.place.kind < known.place.kind),
             (None, known) => known.is_none(),
         });
         match (known.map(|known| &known.value), unreadable) {
