@@ -1,13 +1,12 @@
 //! Producers and children: followed, written at the version that is held, reported on.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use lb_cluster::{
-    Applied, ApplyError, Cluster, Events, OPERATOR, Owner, Retry, Scope, Store, StoreChange, Tone, Uid,
-};
+use lb_cluster::{Applied, ApplyError, Events, OPERATOR, Owner, Retry, Scope, Store, StoreChange, Tone, Uid};
 use lb_desired::crd::{ChildStatus, ConditionStatus, ConditionType, LBGateway, LBProducer, condition};
 use lb_testkit::{eventually, unique};
 use serde_json::json;
@@ -77,51 +76,47 @@ async fn what_others_change_about_a_child_is_put_back() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_paused_leader_cannot_put_an_old_plan_over_a_new_one() {
     let shared = shared().await;
     let bench = Bench::new().await;
     let paused = crate::support::connect(shared.kubeconfig()).await;
-    let own = TestStore::follow(&paused, &bench).await;
-    // The leader of the moment writes; the paused one has not heard of it.
+    // A replica whose store stands still from its next event on, until this test is over.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let listed = Arc::new(AtomicBool::new(false));
+    let pause = Arc::clone(&listed);
+    let here = Scope::Namespace(bench.namespace.clone());
+    let own = Store::<LBGateway>::watch(&paused, &here, move |_| {
+        if pause.load(Ordering::SeqCst) {
+            let _ = released.lock().unwrap().recv();
+        }
+    });
+    own.synced().await;
+    listed.store(true, Ordering::SeqCst);
     let mut new = named(&bench, "main");
-    new.spec.replicas = 2;
-    bench.cluster.apply_child(&bench.gateways, &owner(&bench), &new).await.unwrap();
+    for replicas in [2, 3] {
+        new.spec.replicas = replicas;
+        bench.cluster.apply_child(&bench.gateways, &owner(&bench), &new).await.unwrap();
+    }
     let mut old = named(&bench, "main");
     old.spec.replicas = 5;
-    match paused.apply_child(&own, &owner(&bench), &old).await {
-        Err(ApplyError::Api(error)) => {
-            assert!(error.is_conflict(), "{error}");
-            assert_eq!(error.retry(), Retry::Soon);
-            let api: Api<LBGateway> = Api::namespaced(bench.mallory.clone(), &bench.namespace);
-            assert_eq!(api.get(&new.name).await.unwrap().spec.replicas, 2);
-        }
-        // Its watch was faster than this test.
-        Ok(applied) => assert_eq!(applied, Applied::Changed),
-        Err(error) => panic!("{error}"),
-    }
-    // Its status, and its deletion, hold for the version that it looked at, too.
-    let stale = LBGateway {
-        metadata: bench.gateways.get(&bench.namespace, &new.name).unwrap().metadata.clone(),
-        ..LBGateway::new(&new.name, new.spec.clone())
-    };
-    let mut newer = new.clone();
-    newer.spec.replicas = 4;
-    bench.cluster.apply_child(&bench.gateways, &owner(&bench), &newer).await.unwrap();
-    let status = ChildStatus { objects: "1/4".into(), ..ChildStatus::default() };
-    let error = bench.cluster.write_status(&bench.gateways, &stale, &status).await.unwrap_err();
+    let error = paused.apply_child(&own, &owner(&bench), &old).await.unwrap_err();
+    let ApplyError::Api(error) = error else { panic!("{error}") };
     assert!(error.is_conflict(), "{error}");
-}
-
-/// A store of another replica.
-struct TestStore;
-
-impl TestStore {
-    async fn follow(cluster: &Cluster, bench: &Bench) -> Store<LBGateway> {
-        let store = Store::watch(cluster, &Scope::Namespace(bench.namespace.clone()), |_| {});
-        store.synced().await;
-        store
-    }
+    assert_eq!(error.retry(), Retry::Soon);
+    // Its status and its deletion hold for the version that it looked at, too.
+    let seen = own.get(&bench.namespace, &new.name).unwrap();
+    assert_ne!(seen.spec.replicas, 3);
+    let status = ChildStatus { objects: "1/4".into(), ..ChildStatus::default() };
+    let error = paused.write_status(&own, &seen, &status).await.unwrap_err();
+    assert!(error.is_conflict(), "{error}");
+    let permission = permission(bench.producer.metadata.name.as_deref().unwrap());
+    let error = paused.delete_child(&own, &bench.namespace, &new.name, &permission).await.unwrap_err();
+    assert!(error.is_conflict(), "{error}");
+    let api: Api<LBGateway> = Api::namespaced(bench.mallory.clone(), &bench.namespace);
+    assert_eq!(api.get(&new.name).await.unwrap().spec.replicas, 3);
+    drop(release);
 }
 
 #[tokio::test]

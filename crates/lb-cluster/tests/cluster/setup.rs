@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
 use lb_testkit::unique;
 
-use crate::support::{connect, shared};
+use crate::support::{connect, settings, shared};
 
 #[tokio::test]
 async fn crds_are_applied_over_themselves() {
@@ -46,4 +47,22 @@ async fn our_requests_say_who_we_are() {
         .filter_map(|event| event["userAgent"].as_str().map(ToOwned::to_owned))
         .collect();
     assert!(agents.iter().any(|agent| agent.starts_with("lunchbadger/")), "{agents:?}");
+}
+
+#[tokio::test]
+async fn a_role_binding_is_made_read_and_put_back() {
+    let shared = shared().await;
+    let cluster = connect(shared.kubeconfig()).await;
+    let namespace = shared.namespace("customer").await;
+    let binding = lb_desired::crd::target_binding(&namespace, &settings("customer-$PRODUCER", "default"));
+    cluster.ensure_role_binding(&binding).await.unwrap();
+    let writes = cluster.requests().writes();
+    cluster.ensure_role_binding(&binding).await.unwrap();
+    assert_eq!(cluster.requests().writes(), writes);
+    let api: Api<RoleBinding> = Api::namespaced(shared.client().await, &namespace);
+    let name = binding.metadata.name.as_deref().unwrap();
+    let nobody = kube::api::Patch::Merge(serde_json::json!({"subjects": null}));
+    api.patch(name, &kube::api::PatchParams::default(), &nobody).await.unwrap();
+    cluster.ensure_role_binding(&binding).await.unwrap();
+    assert_eq!(api.get(name).await.unwrap().subjects, binding.subjects);
 }
