@@ -136,8 +136,8 @@ pub trait GitHost: Send + Sync {
         request: Advertisement,
     ) -> Result<ByteStream, HostError>;
 
-    /// Runs a service and streams its answer. A push goes on where the answer is dropped. An `Err` means that nothing was
-    /// answered yet; what goes wrong later breaks the stream off, which git clients notice.
+    /// Runs a service and streams its answer. A push goes on where the answer is dropped. An `Err` means that nothing
+    /// was answered yet; what goes wrong later breaks the stream off, which git clients notice.
     async fn rpc(&self, user: &GitUser, repo: &RepoName, request: Rpc) -> Result<ByteStream, HostError>;
 
     /// Making tokens, where the host lets us (Gitea gives them to their user alone).

@@ -284,7 +284,7 @@ fn read(path: &Path) -> io::Result<Option<(Memory, u64)>> {
     };
     let parsed = parse(&text);
     if parsed.is_none() {
-        tracing::warn!(journal = %path.display(), "the journal is damaged: a new one is started, and its readers start over");
+        tracing::warn!(journal = %path.display(), "the journal is damaged: its readers start over");
     }
     Ok(parsed)
 }

@@ -295,7 +295,7 @@ impl Store {
             files::move_to(&directory, &scratch).map_err(HostError::io(doing()))?;
             if let Err(error) = remove_all(&scratch) {
                 // It is out of the way; the next start removes it.
-                tracing::warn!(directory = %scratch.display(), %error, "what is left of a removed directory stays for now");
+                tracing::warn!(directory = %scratch.display(), %error, "a removed directory stays for now");
             }
             Ok(())
         })

@@ -17,11 +17,11 @@ use super::{Gates, Inner, Settings, Shared};
 use crate::error::HostError;
 use crate::process::Git;
 
-/// The only configuration that git sees. Objects are checked as they arrive, everything that a push was told is on disk, big files
-/// are never held in memory, and nothing runs that we did not start.
+/// The only configuration that git sees. Objects are checked as they arrive, everything that a push was told is on
+/// disk, big files are never held in memory, and nothing runs that we did not start.
 ///
-/// `fsck`: mistakes in commits and trees that old tools made and that harm nobody are let through, as the large hosts do; the
-/// histories of existing producers have them.
+/// `fsck`: mistakes in commits and trees that old tools made and that harm nobody are let through, as the large hosts
+/// do; the histories of existing producers have them.
 const CONFIGURATION: &str = "\
 [safe]
 	directory = *

@@ -72,7 +72,11 @@ async fn a_lost_journal_makes_everybody_start_over_with_what_is_there() {
         let host = open(directory.path()).await.unwrap();
         let changes = host.changes(Some(&cursor)).await.unwrap();
         assert!(changes.reset);
-        assert!(changes.changes.iter().any(|change| matches!(&change.kind, ChangeKind::Push { after: Some(after), .. } if after.as_str() == commit)));
+        let pushed = |change: &lb_git::Change| match &change.kind {
+            ChangeKind::Push { after, .. } => after.as_ref().is_some_and(|after| after.as_str() == commit),
+            ChangeKind::Created | ChangeKind::Deleted => false,
+        };
+        assert!(changes.changes.iter().any(pushed));
         host.close().await;
     }
 }

@@ -518,7 +518,8 @@ async fn maintenance_packs_and_loses_nothing() {
     assert_eq!(pushes(&server).await.len(), 4);
 }
 
-/// Not a test of speed, but of nothing having become absurd: the design wants a push to be applied in 60 ms, and this to be a few of them.
+/// Not a test of speed, but of nothing having become absurd: the design wants a push to be applied in 60 ms, and this to
+/// be a few of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn reading_many_files_takes_milliseconds() {
     let server = Server::start().await;
