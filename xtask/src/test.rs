@@ -122,8 +122,10 @@ fn tests(arguments: &Arguments) -> Result<bool> {
     command.args(&arguments.cargo_test).env(SKIPS, &skips);
     command.env("INSTA_UPDATE", "no").env("INSTA_SNAPSHOT_REFERENCES_FILE", &references);
 
-    // Compiled before the cluster starts, so that it does not stand idle beside the compiler.
-    run_command(cargo(&["test", "--no-run", "--workspace", "--locked"]).env("INSTA_UPDATE", "no"))?;
+    if arguments.cargo_test.is_empty() {
+        // Compiled before the cluster starts, so that it does not stand idle beside the compiler.
+        run_command(&mut cargo(&["test", "--no-run", "--workspace", "--locked"]))?;
+    }
     let runtime = runtime()?;
     let plane =
         runtime.block_on(ControlPlane::start(Options { progress: progress(), ..Options::default() }))?;

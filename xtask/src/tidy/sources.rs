@@ -8,13 +8,12 @@ const MAX_CODE: usize = 600;
 const MAX_TOTAL: usize = 900;
 
 /// Text that stands for unfinished work or for a test that does not test. Joined here, so that this file passes.
-const UNFINISHED: [&str; 6] = [
+const UNFINISHED: [&str; 5] = [
     concat!("to", "do!("),
     concat!("unimplemented", "!("),
     concat!("FIX", "ME"),
     concat!("XX", "X"),
     concat!("#[ig", "nore"),
-    concat!("#[al", "low("),
 ];
 
 const SLEEPS: [&str; 2] = [concat!("time::sl", "eep("), concat!("thread::sl", "eep(")];
