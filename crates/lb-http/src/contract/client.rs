@@ -180,8 +180,28 @@ impl Caller {
         Ok(Self { http, base, token, timeouts })
     }
 
-    /// A request whose path is made of these segments; each is percent-encoded as one.
+    /// A request as ourselves. Its path is made of these segments; each is percent-encoded as one.
     pub(super) fn call(&self, method: Method, segments: &[&str]) -> Result<Call, ClientError> {
+        let Call { what, mut request } = self.anonymous(method, segments)?;
+        if let Some(token) = self.token.token() {
+            request = request.bearer_auth(token.reveal());
+        }
+        Ok(Call { what, request })
+    }
+
+    /// A request as somebody whose name and password we were given.
+    pub(super) fn call_as(
+        &self,
+        login: &str,
+        password: &Secret,
+        method: Method,
+        segments: &[&str],
+    ) -> Result<Call, ClientError> {
+        let Call { what, request } = self.anonymous(method, segments)?;
+        Ok(Call { what, request: request.basic_auth(login, Some(password.reveal())) })
+    }
+
+    fn anonymous(&self, method: Method, segments: &[&str]) -> Result<Call, ClientError> {
         let mut url = self.base.clone();
         let what = format!("{method} {}/{}", self.base.as_str().trim_end_matches('/'), segments.join("/"));
         if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
@@ -197,11 +217,7 @@ impl Caller {
             })?
             .pop_if_empty()
             .extend(segments);
-        let mut request = self.http.request(method, url);
-        if let Some(token) = self.token.token() {
-            request = request.bearer_auth(token.reveal());
-        }
-        Ok(Call { what, request })
+        Ok(Call { what, request: self.http.request(method, url) })
     }
 
     /// Sends a request and reads the whole answer, at most `limit` bytes. Only a 2xx is a good answer.

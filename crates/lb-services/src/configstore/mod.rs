@@ -13,14 +13,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures::future::BoxFuture;
 use http::StatusCode;
+use lb_http::auth::Passwords;
 use lb_http::contract::git_api::GitApi;
 use lb_http::contract::{ClientError, Timeouts};
 use lb_http::error::ApiError;
 use lb_http::metrics::Metrics;
 use lb_http::route::Seam;
 use lb_http::serve::Common;
-use lb_vocab::{Clock, Prefix, Secret};
+use lb_vocab::{Clock, GitUser, Prefix, Secret};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -66,7 +68,8 @@ impl Server {
     ) -> Result<Self, ServeError> {
         let token = settings.token(clock)?;
         let git = GitApi::new(settings.git_api_url.clone(), token, Timeouts::default())?;
-        let authenticator = settings.auth.authenticator(AUDIENCE, clock)?;
+        let passwords = GitPasswords { git: git.clone(), prefix: settings.prefix.clone() };
+        let authenticator = settings.auth.authenticator(AUDIENCE, clock)?.passwords(Arc::new(passwords));
         let seam =
             Seam::new(authenticator, Arc::new(guard::ProducerGuard { prefix: settings.prefix.clone() }));
         let metrics = Metrics::default();
@@ -121,6 +124,25 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     Server::bind(settings, clock, shutdown).await?.run().await
+}
+
+/// Git users with their tokens of the git host: git-api knows whether they are right.
+struct GitPasswords {
+    git: GitApi,
+    prefix: Prefix,
+}
+
+impl Passwords for GitPasswords {
+    fn check<'a>(&'a self, login: &'a str, password: &'a Secret) -> BoxFuture<'a, Result<bool, ApiError>> {
+        Box::pin(async move {
+            let Some(user) = GitUser::from_login(&self.prefix, login) else { return Ok(false) };
+            // Only names of producers are asked about: nothing else goes into a path.
+            if user.producer().is_err() {
+                return Ok(false);
+            }
+            self.git.authenticate(&user, password).await.map_err(|error| upstream(&error))
+        })
+    }
 }
 
 /// What a caller is told when git-api did not answer as it should: never a 404, never an empty list.

@@ -119,3 +119,26 @@ async fn tokens_are_for_one_audience() {
     let nobody = Configstore::new(base, TokenSource::none(), Timeouts::default()).unwrap();
     assert!(matches!(nobody.producers().await, Err(ClientError::Refused { status: 401, .. })));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_git_users_own_token_does_here_too() {
+    let world = World::populated().await;
+    let token = world.git("system").create_token(&user("al"), "ui").await.unwrap();
+    let ask = async |login: &str, password: &str, path: &str| {
+        let request = world.http.get(format!("http://{}{path}", world.configstore));
+        answer(request.basic_auth(login, Some(password))).await.0
+    };
+    assert_eq!(ask("customer-al", token.reveal(), "/producers/al").await, 200);
+    assert_eq!(ask("customer-al", token.reveal(), "/producers/bob").await, 403);
+    assert_eq!(ask("customer-al", token.reveal(), "/producers").await, 403);
+    assert_eq!(ask("customer-al", "wrong", "/producers/al").await, 401);
+    assert_eq!(ask("customer-bob", token.reveal(), "/producers/al").await, 401);
+    assert_eq!(ask("other-al", token.reveal(), "/producers/al").await, 401);
+    assert_eq!(ask("customer-../al", token.reveal(), "/producers/al").await, 401);
+    let path = world.directory.path().join("key.pem");
+    let signer = lb_http::auth::Signer::load_or_create(&path, "lunchbadger", world.clock.clone()).unwrap();
+    let pod =
+        lb_http::auth::Identity::Pod { producer: "al-dev".parse().unwrap(), component: "gateway".into() };
+    let pods = signer.issue(&pod, "git-api", std::time::Duration::from_secs(60)).unwrap();
+    assert_eq!(ask("customer-al", pods.reveal(), "/producers/al").await, 401, "a pod is not its user");
+}

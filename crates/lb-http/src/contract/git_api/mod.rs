@@ -77,6 +77,21 @@ impl GitApi {
             .map(|body| body.map(|body| body.user))
     }
 
+    /// Whether this is the git user's password or token: asked as that user, for something that a pod's token in
+    /// its place would not get.
+    ///
+    /// # Errors
+    /// Where the call fails otherwise than by a refusal.
+    pub async fn authenticate(&self, user: &GitUser, password: &Secret) -> Result<bool, ClientError> {
+        let segments = ["users", user.prefix.as_str(), &user.name, "ssh"];
+        let call = self.0.call_as(&user.to_string(), password, Method::GET, &segments)?;
+        match self.0.send(call, LISTING_LIMIT).await {
+            Ok(_) => Ok(true),
+            Err(ClientError::Refused { status: 401 | 403, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes sure that the user exists.
     ///
     /// # Errors
