@@ -8,8 +8,7 @@ use lb_vocab::settings::Reader;
 /// The environment as it was at the start.
 pub(crate) type Variables = BTreeMap<String, String>;
 
-/// Copies the environment. A value that is not UTF-8 belongs to none of our settings and is left out.
-#[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+/// Copies the environment: the one place where it is read. A value that is not UTF-8 belongs to none of our settings and is left out.
 pub(crate) fn copy() -> Variables {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

@@ -134,7 +134,7 @@ impl Run<'_> {
                     self.child(child, live, &leaves).await?;
                 }
                 (Decision::Withdraw(why), Some(live)) => {
-                    self.found.push(Difference::removed(live, why.words())?)
+                    self.found.push(Difference::removed(live, why.words())?);
                 }
                 (Decision::Hold(reason), _) => self.found.push(Difference::held::<K>(name, reason)),
                 (Decision::Withdraw(_), None) => {}
@@ -156,7 +156,7 @@ impl Run<'_> {
         for leaf in leaves {
             match self.cluster.dry_run(&owner, leaf).await {
                 Ok(DryRun { live, would_be }) => {
-                    self.found.extend(Difference::between(live.as_ref(), &would_be)?)
+                    self.found.extend(Difference::between(live.as_ref(), &would_be)?);
                 }
                 Err(error) => self.found.push(Difference::refused(leaf, &namespace, &error)),
             }

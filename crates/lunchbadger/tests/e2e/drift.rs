@@ -1,5 +1,7 @@
 //! Drift is put back within 2 s, one row each.
 
+use std::time::Duration;
+
 use kube::api::{DeleteParams, Patch, PatchParams};
 use lb_testkit::eventually_within;
 use serde_json::{Value, json};
@@ -51,10 +53,10 @@ fn essence(mut object: Value) -> Value {
     object
 }
 
-async fn put_back(world: &World, kind: &str, name: &str, what: &Damage) {
+async fn put_back(world: &World, kind: &str, name: &str, what: &Damage, within: Duration) {
     let before = essence(world.object(kind, name).await.unwrap_or_else(|| panic!("{kind} {name} stands")));
     damage(world, kind, name, what).await;
-    eventually_within(&format!("{kind} {name} is put back"), DRIFT, || async {
+    eventually_within(&format!("{kind} {name} is put back"), within, || async {
         let object = world.object(kind, name).await.ok_or("it is gone")?;
         if object["metadata"]["deletionTimestamp"].is_string() {
             return Err("it is being deleted".to_owned());
@@ -124,7 +126,7 @@ async fn whatever_somebody_changes_is_put_back() {
         ),
     ];
     for (kind, name, what) in &rows {
-        put_back(&world, kind, name, what).await;
+        put_back(&world, kind, name, what, DRIFT).await;
     }
 }
 
@@ -183,4 +185,37 @@ async fn foreign_annotations_stay() {
         if kept && back { Ok(()) } else { Err(format!("{service:#}")) }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn among_a_hundred_producers_drift_is_put_back_within_five_seconds() {
+    let world = World::start(&[]).await;
+    let names: Vec<String> = (0..100).map(|n| format!("h{n:03}")).collect();
+    world.create_all(&names).await;
+    let name = "h042-dev";
+    let (workspace, api) = (format!("workspace-{name}"), format!("sls-api-{name}"));
+    let rows: Vec<(&str, &str, Damage)> = vec![
+        ("Deployment", &workspace, Damage::Delete),
+        ("Service", &api, Damage::Delete),
+        ("Service", &workspace, Damage::Merge(json!({"metadata": {"labels": {"producer": null}}}))),
+        ("Deployment", &api, Damage::Merge(json!({"metadata": {"ownerReferences": []}}))),
+        (
+            "Service",
+            &workspace,
+            Damage::Json(
+                json!([{"op": "add", "path": "/spec/ports/-", "value": {"name": "extra", "port": 9999}}]),
+            ),
+        ),
+        (
+            "Ingress",
+            &workspace,
+            Damage::Json(
+                json!([{"op": "add", "path": "/spec/rules/-", "value": {"host": "evil.example.com"}}]),
+            ),
+        ),
+        ("Deployment", &workspace, Damage::Merge(json!({"spec": {"replicas": 3}}))),
+    ];
+    for (kind, name, what) in &rows {
+        put_back(&world, kind, name, what, Duration::from_secs(5)).await;
+    }
 }

@@ -1,7 +1,8 @@
 //! Unknown is not empty: services that fail, lie or lose things remove nothing.
 
 use crate::project::{Gateway, file};
-use crate::world::{Producer, World};
+use crate::proxy::Fault;
+use crate::world::{Producer, World, changed};
 
 async fn standing(world: &World, prefix: &str) -> Producer {
     let producer = world.producer(prefix).await;
@@ -34,6 +35,75 @@ async fn a_missing_or_renamed_master_holds_what_stands() {
     assert!(back.accepted, "{}", back.output);
     world.applied(&producer).await;
     assert_eq!(world.versions(&producer.name).await.len(), before.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_that_fail_or_lie_remove_nothing() {
+    let (world, [git_api, configstore]) = World::start_apart(&[("PRODUCER_GRACE", "500")]).await;
+    let (one, two) = (standing(&world, "fa").await, standing(&world, "ul").await);
+    let all = async || [world.versions(&one.name).await, world.versions(&two.name).await];
+    let before = all().await;
+    for fault in [Fault::Down, Fault::Html, Fault::Half, Fault::Empty] {
+        git_api.set(fault);
+        configstore.set(fault);
+        world.upstream(true).await;
+        assert_eq!(all().await, before, "{fault:?}");
+        git_api.set(Fault::None);
+        configstore.set(Fault::None);
+        world.upstream(false).await;
+        assert_eq!(all().await, before, "after {fault:?}");
+    }
+    // 99 of 100: the list says how many there should be.
+    configstore.set(Fault::OneLess);
+    lb_testkit::eventually("a list that lacks one is noticed", || async {
+        let map = world
+            .cluster
+            .kubectl(&["get", "configmap", "lunchbadger-status", "-o", "jsonpath={.data}"])
+            .await;
+        let text = String::from_utf8_lossy(&map.stdout).into_owned();
+        if text.contains("failing since") && text.contains("announced") { Ok(()) } else { Err(text) }
+    })
+    .await;
+    assert_eq!(all().await, before);
+
+    // Started while nothing answers: what stands stays, drift is put back, and /ready says what is waited for.
+    git_api.set(Fault::Down);
+    configstore.set(Fault::Down);
+    world.kill().await;
+    world.launch().await;
+    let service = format!("gateway-{}-dev-main", one.name);
+    world.api("Service").await.delete(&service, &Default::default()).await.expect("delete a Service");
+    lb_testkit::eventually("the Service is back", || async {
+        let uid = world.object("Service", &service).await.map(|object| object["metadata"]["uid"].clone());
+        let old = &before[0][&format!("Service/{service}")].0;
+        if uid.as_ref().is_some_and(|uid| uid != old.as_str()) { Ok(()) } else { Err(format!("{uid:?}")) }
+    })
+    .await;
+    let after = all().await;
+    assert_eq!(changed(&before[0], &after[0]), [format!("Service/{service}")]);
+    assert_eq!(after[1], before[1]);
+    let ready = reqwest::get(format!("{}/ready", world.actualizer)).await.expect("an answer");
+    assert_eq!(ready.status().as_u16(), 503);
+    assert!(ready.text().await.expect("a body").contains("git-api"));
+    git_api.set(Fault::None);
+    configstore.set(Fault::None);
+    world.applied(&one).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_takes_over_and_changes_nothing() {
+    let (world, _) = World::start_apart(&[("LEASE_DURATION", "3000")]).await;
+    let producer = standing(&world, "le").await;
+    let before = world.versions(&producer.name).await;
+    world.kill_last().await;
+    world.launch_actualizer().await;
+    producer
+        .dev
+        .write("lunchbadger.json", file(&producer.name, &[Gateway::new("g1", "main", &["/b"])], false));
+    producer.dev.commit_and_push("Another path").await;
+    world.applied(&producer).await;
+    let touched = changed(&before, &world.versions(&producer.name).await);
+    assert!(touched.iter().all(|key| key.contains("-dev-main")), "{touched:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ mod faults;
 mod hostile;
 mod lifecycle;
 mod project;
+mod proxy;
 mod world;
 
 use std::sync::Arc;

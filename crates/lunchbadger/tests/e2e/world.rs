@@ -17,9 +17,11 @@ use lb_testkit::cluster::TestCluster;
 use lb_testkit::control_plane::Options;
 use lb_testkit::git::{Clone, Git};
 use lb_testkit::process::Supervised;
-use lb_testkit::{eventually, free_port, unique};
+use lb_testkit::{eventually, eventually_within, free_port, unique};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::proxy::Proxy;
 
 /// The namespace of every producer's objects.
 pub(crate) const NAMESPACE: &str = "customer";
@@ -32,7 +34,9 @@ pub(crate) struct World {
     pub(crate) configstore: String,
     pub(crate) actualizer: String,
     settings: BTreeMap<String, String>,
-    process: tokio::sync::Mutex<Option<Supervised>>,
+    /// Where the Actualizer finds git-api and the configstore, where that is through proxies.
+    proxies: Option<[Proxy; 2]>,
+    processes: tokio::sync::Mutex<Vec<Supervised>>,
 }
 
 /// A producer with its two clones.
@@ -46,8 +50,32 @@ pub(crate) struct Producer {
 pub(crate) type Versions = BTreeMap<String, (String, String)>;
 
 impl World {
-    /// Starts everything, with these settings over the tests' own.
+    /// Starts everything in one process, with these settings over the tests' own.
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Arc<Self> {
+        let world = Self::prepare(settings).await;
+        world.resume().await;
+        Arc::new(world)
+    }
+
+    /// Starts each role in a process of its own, and the Actualizer behind proxies of git-api and configstore.
+    pub(crate) async fn start_apart(settings: &[(&str, &str)]) -> (Arc<Self>, [Proxy; 2]) {
+        let mut world = Self::prepare(settings).await;
+        let proxies = [Proxy::start(&world.git_api), Proxy::start(&world.configstore)];
+        world.proxies = Some(proxies.clone());
+        let file = |name: &str, text: &str| {
+            std::fs::write(world.data.path().join(name), text).expect("write a token")
+        };
+        file("operator.token", "operator-token-of-the-tests");
+        file("system.token", "system-token-of-the-tests");
+        file(
+            "tokens",
+            "operator-token-of-the-tests,operator,operator\nsystem-token-of-the-tests,lunchbadger,system\n",
+        );
+        world.resume().await;
+        (Arc::new(world), proxies)
+    }
+
+    async fn prepare(settings: &[(&str, &str)]) -> Self {
         let cluster = TestCluster::start(Options::default()).await.expect("a control plane");
         let ports: [u16; 3] = std::array::from_fn(|_| free_port());
         let url = |port: u16| format!("http://127.0.0.1:{port}");
@@ -63,7 +91,8 @@ impl World {
             configstore: url(ports[1]),
             actualizer: url(ports[2]),
             settings: all,
-            process: tokio::sync::Mutex::new(None),
+            proxies: None,
+            processes: tokio::sync::Mutex::default(),
             cluster,
         };
         for arguments in [vec!["crds", "apply"]] {
@@ -72,27 +101,12 @@ impl World {
         }
         let created = world.cluster.kubectl(&["create", "namespace", NAMESPACE]).await;
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
-        world.resume().await;
-        Arc::new(world)
+        world
     }
 
-    /// Starts the LunchBadger process and waits until it is ready.
+    /// Starts LunchBadger and waits until it is ready.
     pub(crate) async fn resume(&self) {
-        let address = |url: &str| url.trim_start_matches("http://").to_owned();
-        let text = |path: &Path| path.to_string_lossy().into_owned();
-        let arguments = [
-            "up".to_owned(),
-            format!("--kubeconfig={}", text(self.cluster.kubeconfig())),
-            format!("--data-dir={}", text(self.data.path())),
-            format!("--git-api-address={}", address(&self.git_api)),
-            format!("--configstore-address={}", address(&self.configstore)),
-            format!("--actualizer-address={}", address(&self.actualizer)),
-        ];
-        let log = self.data.path().join("lunchbadger.log");
-        let program = Path::new(env!("CARGO_BIN_EXE_lunchbadger"));
-        let process =
-            Supervised::start(program, arguments, &self.settings, &log).expect("start lunchbadger up");
-        *self.process.lock().await = Some(process);
+        self.launch().await;
         eventually("LunchBadger is ready", || async {
             let answer = http_get(&format!("{}/ready", self.actualizer)).await?;
             if answer.contains("\"ready\":true") { Ok(()) } else { Err(answer + &self.log().await) }
@@ -100,16 +114,89 @@ impl World {
         .await;
     }
 
-    /// Kills the LunchBadger process; its data stays.
+    /// Starts LunchBadger.
+    pub(crate) async fn launch(&self) {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let kubeconfig = format!("--kubeconfig={}", text(self.cluster.kubeconfig()));
+        let mut processes = self.processes.lock().await;
+        if self.proxies.is_none() {
+            let arguments = [
+                "up".to_owned(),
+                kubeconfig,
+                format!("--data-dir={}", text(self.data.path())),
+                format!("--git-api-address={}", address(&self.git_api)),
+                format!("--configstore-address={}", address(&self.configstore)),
+                format!("--actualizer-address={}", address(&self.actualizer)),
+            ];
+            processes.push(self.spawn(&arguments, &[]));
+            return;
+        }
+        let file = |name: &str| text(&self.data.path().join(name));
+        let common = [("AUTH_TOKENS_FILE", file("tokens")), ("SYSTEM_TOKEN_FILE", file("system.token"))];
+        let listen = ("GIT_API_LISTEN", address(&self.git_api));
+        let git = [listen, ("GIT_DATA_DIR", file("git"))];
+        let store =
+            [("CONFIGSTORE_LISTEN", address(&self.configstore)), ("GIT_API_URL", self.git_api.clone())];
+        processes.push(self.spawn(&["git-api".to_owned()], &[&common[..], &git].concat()));
+        processes.push(self.spawn(&["configstore".to_owned()], &[&common[..], &store].concat()));
+        drop(processes);
+        self.launch_actualizer().await;
+    }
+
+    /// Starts an Actualizer, where roles run apart.
+    pub(crate) async fn launch_actualizer(&self) {
+        let [git_api, configstore] = self.proxies.as_ref().expect("roles run apart");
+        let kubeconfig = format!("--kubeconfig={}", self.cluster.kubeconfig().to_string_lossy());
+        let file = |name: &str| self.data.path().join(name).to_string_lossy().into_owned();
+        let settings = [
+            ("AUTH_TOKENS_FILE", file("tokens")),
+            ("SYSTEM_TOKEN_FILE", file("system.token")),
+            ("ACTUALIZER_ADDRESS", address(&self.actualizer)),
+            ("GIT_API_URL", git_api.url.clone()),
+            ("CONFIGSTORE_URL", configstore.url.clone()),
+        ];
+        self.processes.lock().await.push(self.spawn(&["actualizer".to_owned(), kubeconfig], &settings));
+    }
+
+    fn spawn(&self, arguments: &[String], more: &[(&str, String)]) -> Supervised {
+        let mut environment = self.settings.clone();
+        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let log = self.data.path().join("lunchbadger.log");
+        let program = Path::new(env!("CARGO_BIN_EXE_lunchbadger"));
+        Supervised::start(program, arguments, &environment, &log).expect("start lunchbadger")
+    }
+
+    /// Kills LunchBadger; its data stays.
     pub(crate) async fn kill(&self) {
-        if let Some(mut process) = self.process.lock().await.take() {
+        for mut process in self.processes.lock().await.drain(..) {
             process.kill();
         }
     }
 
-    /// The end of the process's log.
+    /// Kills the last process that was started: the Actualizer, where roles run apart.
+    pub(crate) async fn kill_last(&self) {
+        if let Some(mut process) = self.processes.lock().await.pop() {
+            process.kill();
+        }
+    }
+
+    /// The end of the log.
     pub(crate) async fn log(&self) -> String {
-        self.process.lock().await.as_ref().map(Supervised::log_tail).unwrap_or_default()
+        self.processes.lock().await.first().map(Supervised::log_tail).unwrap_or_default()
+    }
+
+    /// Waits until the Actualizer has written down that both services fail, or that both answer.
+    pub(crate) async fn upstream(&self, fails: bool) {
+        let word = if fails { "failing since" } else { "answers since" };
+        eventually(&format!("both services: {word}"), || async {
+            let map = self
+                .cluster
+                .kubectl(&["get", "configmap", "lunchbadger-status", "-o", "jsonpath={.data}"])
+                .await;
+            let text = String::from_utf8_lossy(&map.stdout).into_owned();
+            if text.matches(word).count() == 2 { Ok(()) } else { Err(text + &self.log().await) }
+        })
+        .await;
     }
 
     /// Runs a command of `lunchbadger` as the operator.
@@ -151,6 +238,30 @@ impl World {
     /// A client of the test's own runtime: a connection dies with the runtime that made it.
     async fn client(&self) -> Client {
         self.cluster.client().await
+    }
+
+    /// Makes many producers without projects at the configstore, and waits until all of them are applied.
+    pub(crate) async fn create_all(&self, names: &[String]) {
+        let token = std::fs::read_to_string(self.data.path().join("operator.token")).expect("a token");
+        let client = reqwest::Client::new();
+        for name in names {
+            let body = serde_json::json!({"id": name}).to_string();
+            let request = client.post(format!("{}/producers", self.configstore)).bearer_auth(token.trim());
+            let answer = request.header("content-type", "application/json").body(body).send().await;
+            let answer = answer.and_then(reqwest::Response::error_for_status);
+            answer.unwrap_or_else(|error| panic!("create {name}: {error}"));
+        }
+        eventually_within("all are applied", Duration::from_secs(120), || async {
+            let all = Api::<LBProducer>::all(self.client().await).list(&ListParams::default()).await;
+            let all = all.map_err(|error| error.to_string())?;
+            let is_applied = |producer: &&LBProducer| {
+                let conditions = producer.status.iter().flat_map(|status| &status.conditions);
+                conditions.into_iter().any(|c| c.type_ == "Applied" && c.status == "True")
+            };
+            let applied = all.iter().filter(is_applied).count();
+            if applied == names.len() { Ok(()) } else { Err(format!("{applied}\n{}", self.log().await)) }
+        })
+        .await;
     }
 
     /// A producer's bare repository in the embedded host's data directory.
@@ -273,6 +384,10 @@ pub(crate) fn example(repo: &str) -> PathBuf {
 
 /// How long drift may stand with one producer.
 pub(crate) const DRIFT: Duration = Duration::from_secs(2);
+
+fn address(url: &str) -> String {
+    url.trim_start_matches("http://").to_owned()
+}
 
 async fn http_get(url: &str) -> Result<String, String> {
     let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;

@@ -293,8 +293,12 @@ async fn switches(system: &System, commit: &str) {
     watching.wait().unwrap();
     assert!(system.expect(0, &["producers", "show", "al"]).contains("disabled by an operator"));
     system.expect(0, &["producers", "enable", "al"]);
+    eventually("its objects are back", || async {
+        let deployments = system.objects("al", "deployments").await;
+        if deployments.contains("gateway-al-dev-main") { Ok(()) } else { Err(deployments) }
+    })
+    .await;
     system.until_applied("al", commit).await;
-    assert!(system.objects("al", "deployments").await.contains("gateway-al-dev-main"));
 }
 
 async fn purge(system: &System) {

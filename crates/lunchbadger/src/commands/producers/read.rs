@@ -58,7 +58,7 @@ pub(super) async fn show(name: &ProducerName, connect: &Connect<'_>, screen: &mu
         Some(resource) => about(resource, screen)?,
         None if connect.has_cluster() => screen.line("access        not yet in the cluster")?,
         None => {
-            screen.note("access and environments are in the cluster: say `--kubeconfig FILE` to see them")?
+            screen.note("access and environments are in the cluster: say `--kubeconfig FILE` to see them")?;
         }
     }
     Ok(Exit::Clean)
