@@ -64,23 +64,28 @@ pub(super) fn assign(
     let mut named: Vec<Option<Named>> = vec![None; candidates.len()];
     let mut children: Vec<&ExistingGateway> = input.existing.gateways.iter().collect();
     children.sort_by(|a, b| (a.created, &a.uid).cmp(&(b.created, &b.uid)));
+    // Two of one name and one id could not be told apart: the first stays.
+    let mut seen = BTreeSet::new();
+    let single: Vec<bool> = candidates.iter().map(|c| c.broken || seen.insert((c.wanted(), c.id))).collect();
     // Of a broken one only the id may be left: it gets what no other gateway of this id has.
     for broken in [false, true] {
-        for (candidate, named) in candidates.iter().zip(&mut named).filter(|(c, _)| c.broken == broken) {
+        for (at, candidate) in
+            candidates.iter().enumerate().filter(|(at, c)| single[*at] && c.broken == broken)
+        {
             let child = children.iter().find(|child| candidate.is(child) && !taken.contains(&child.instance));
             if let Some(child) = child {
                 taken.insert(child.instance.clone());
-                *named = Some(Named { instance: child.instance.clone(), stands: true });
+                named[at] = Some(Named { instance: child.instance.clone(), stands: true });
             }
         }
     }
-    for (candidate, named) in candidates.iter().zip(&mut named) {
-        if named.is_none() {
+    for (at, candidate) in candidates.iter().enumerate().filter(|(at, _)| single[*at]) {
+        if named[at].is_none() {
             let free =
                 candidate.wanted().into_iter().flat_map(|w| [w.clone(), w.disambiguated(candidate.id)]);
             if let Some(instance) = free.into_iter().find(|instance| !taken.contains(instance)) {
                 taken.insert(instance.clone());
-                *named = Some(Named { instance, stands: false });
+                named[at] = Some(Named { instance, stands: false });
             }
         }
     }
