@@ -60,20 +60,13 @@ impl Dispatch {
         }
     }
 
-    fn child_changed<K: ChildResource>(
-        &self,
-        change: &StoreChange<K>,
-        producer: &str,
-        child: Option<&Child>,
-    ) {
+    fn child_changed<K: ChildResource>(&self, change: &StoreChange<K>, producer: &str, child: &Child) {
         let Ok(producer) = producer.parse::<ProducerName>() else { return };
-        if change.matters()
-            && let Some(child) = child
-        {
+        if change.matters() {
             self.claim(child, change);
             self.queue.nudge(Key::Child(child.key()), Class::Interactive);
         }
-        if let (StoreChange::Removed(last), Some(_)) = (change, child)
+        if let StoreChange::Removed(last) = change
             && let Some(uid) = Uid::of(last.as_ref())
         {
             self.departing().insert(uid, (producer.clone(), last.environment().to_owned()));
@@ -124,22 +117,15 @@ impl Stores {
             }),
             workspaces: Store::watch(cluster, &scope, move |change: &StoreChange<LBWorkspace>| {
                 let object = change.object();
-                on_workspace.child_changed(
-                    change,
-                    &object.spec.producer,
-                    Some(&Child::Workspace(object.clone())),
-                );
+                on_workspace.child_changed(change, &object.spec.producer, &Child::Workspace(object.clone()));
             }),
             gateways: Store::watch(cluster, &scope, move |change: &StoreChange<LBGateway>| {
                 let object = change.object();
-                on_gateway.child_changed(
-                    change,
-                    &object.spec.producer,
-                    Some(&Child::Gateway(object.clone())),
-                );
+                on_gateway.child_changed(change, &object.spec.producer, &Child::Gateway(object.clone()));
             }),
             functions: Store::watch(cluster, &scope, move |change: &StoreChange<LBFunction>| {
-                on_function.child_changed(change, &change.object().spec.producer, None);
+                let object = change.object();
+                on_function.child_changed(change, &object.spec.producer, &Child::Function(object.clone()));
             }),
         }
     }
@@ -178,6 +164,7 @@ impl Stores {
                 self.workspaces.get(namespace, name).map(Child::Workspace)
             }
             ChildKey::Gateway(namespace, name) => self.gateways.get(namespace, name).map(Child::Gateway),
+            ChildKey::Function(namespace, name) => self.functions.get(namespace, name).map(Child::Function),
         }
     }
 

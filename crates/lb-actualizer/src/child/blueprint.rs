@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use lb_cluster::{Live, Owner};
-use lb_desired::build::{self, Gateway, Leaf, LeafKind, SpecError, Workspace, projection};
-use lb_desired::crd::{LBGateway, LBWorkspace};
+use lb_desired::build::{self, Function, Gateway, Leaf, LeafKind, SpecError, Workspace, projection};
+use lb_desired::crd::{LBFunction, LBGateway, LBWorkspace};
 use lb_desired::settings::Settings;
 use lb_vocab::{Digest, ProducerName, Secret};
 use serde_json::Value;
@@ -19,7 +19,12 @@ pub(crate) struct Blueprint {
     pub leaves: Vec<Leaf>,
     /// The Secret that has to stand before the Deployment may.
     pub config: Option<String>,
+    /// What is waited for before there can be objects at all.
+    pub waiting: Option<&'static str>,
 }
+
+/// Functions are checked and kept as blueprints; nothing runs them yet.
+const FUNCTIONS_WAIT: &str = "a version of LunchBadger that runs functions";
 
 impl Child {
     /// The objects of this child, before hosts are withheld.
@@ -30,11 +35,15 @@ impl Child {
         match self {
             Self::Workspace(child) => {
                 let leaves = build::workspace(&Workspace::try_from(&child.spec)?, settings);
-                Ok(Blueprint { leaves, config: None })
+                Ok(Blueprint { leaves, config: None, waiting: None })
             }
             Self::Gateway(child) => {
                 let leaves = build::gateway(&Gateway::try_from(&child.spec)?, settings);
-                Ok(Blueprint { leaves, config: Some(child.spec.config.name.clone()) })
+                Ok(Blueprint { leaves, config: Some(child.spec.config.name.clone()), waiting: None })
+            }
+            Self::Function(child) => {
+                Function::try_from(&child.spec)?;
+                Ok(Blueprint { leaves: Vec::new(), config: None, waiting: Some(FUNCTIONS_WAIT) })
             }
         }
     }
@@ -67,6 +76,7 @@ impl Child {
         match self {
             Self::Workspace(child) => Owner::of::<LBWorkspace>(child.as_ref()),
             Self::Gateway(child) => Owner::of::<LBGateway>(child.as_ref()),
+            Self::Function(child) => Owner::of::<LBFunction>(child.as_ref()),
         }
     }
 
@@ -75,6 +85,7 @@ impl Child {
         match self {
             Self::Workspace(child) => child.spec.producer.parse().ok(),
             Self::Gateway(child) => child.spec.producer.parse().ok(),
+            Self::Function(child) => child.spec.producer.parse().ok(),
         }
     }
 
@@ -83,6 +94,7 @@ impl Child {
         match self {
             Self::Workspace(child) => child.metadata.deletion_timestamp.is_some(),
             Self::Gateway(child) => child.metadata.deletion_timestamp.is_some(),
+            Self::Function(child) => child.metadata.deletion_timestamp.is_some(),
         }
     }
 
@@ -91,6 +103,7 @@ impl Child {
         match self {
             Self::Workspace(child) => ChildKey::workspace(child),
             Self::Gateway(child) => ChildKey::gateway(child),
+            Self::Function(child) => ChildKey::function(child),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use lb_cluster::{ApiError, Applied, ApplyError, Owner, Retry, Rollout, State};
 use lb_desired::build::{Leaf, LeafKind, SpecError};
-use lb_desired::crd::{LBGateway, LBWorkspace};
+use lb_desired::crd::{LBFunction, LBGateway, LBWorkspace};
 
 pub(crate) use blueprint::{Blueprint, Comparison};
 
@@ -26,6 +26,8 @@ pub(crate) enum ChildKey {
     Workspace(String, String),
     /// An `LBGateway` by namespace and name.
     Gateway(String, String),
+    /// An `LBFunction` by namespace and name.
+    Function(String, String),
 }
 
 impl fmt::Display for ChildKey {
@@ -33,6 +35,7 @@ impl fmt::Display for ChildKey {
         match self {
             Self::Workspace(_, name) => write!(f, "LBWorkspace {name}"),
             Self::Gateway(_, name) => write!(f, "LBGateway {name}"),
+            Self::Function(_, name) => write!(f, "LBFunction {name}"),
         }
     }
 }
@@ -41,12 +44,18 @@ impl ChildKey {
     /// The namespace.
     pub(crate) fn namespace(&self) -> &str {
         match self {
-            Self::Workspace(namespace, _) | Self::Gateway(namespace, _) => namespace,
+            Self::Workspace(namespace, _) | Self::Gateway(namespace, _) | Self::Function(namespace, _) => {
+                namespace
+            }
         }
     }
 
     pub(crate) fn workspace(child: &LBWorkspace) -> Self {
         Self::Workspace(child.namespace().unwrap_or_default(), child.name_any())
+    }
+
+    pub(crate) fn function(child: &LBFunction) -> Self {
+        Self::Function(child.namespace().unwrap_or_default(), child.name_any())
     }
 
     pub(crate) fn gateway(child: &LBGateway) -> Self {
@@ -61,6 +70,8 @@ pub(crate) enum Child {
     Workspace(Arc<LBWorkspace>),
     /// A gateway.
     Gateway(Arc<LBGateway>),
+    /// A function: validated, not run yet.
+    Function(Arc<LBFunction>),
 }
 
 /// Why a child's objects do not stand.
@@ -137,7 +148,7 @@ pub(crate) async fn reconcile(context: &Context, key: &ChildKey) -> Result<Next,
             return Err(ChildError::Spec(key.clone(), error));
         }
     };
-    let mut outcome = Outcome::default();
+    let mut outcome = Outcome { waiting: blueprint.waiting.map(str::to_owned), ..Outcome::default() };
     let refused = hosts::withhold(&mut blueprint.leaves, |host| context.owns_host(key, host));
     outcome.findings = hosts::findings(&refused, |host| context.host_owner(host));
     let applied = apply(context, &child, &owner, &blueprint, &mut outcome).await;

@@ -1,6 +1,7 @@
 //! Report: a child's status, written only where it differs.
 
-use lb_cluster::{ApiError, ApplyError, Rollout};
+use kube::core::object::HasStatus;
+use lb_cluster::{ApiError, ApplyError, Child as ChildResource, Rollout, Store};
 use lb_desired::build::SpecError;
 use lb_desired::crd::{ChildStatus, Condition, ConditionStatus, ConditionType, condition, set_condition};
 use lb_vocab::{MAX_REPORTED_FINDINGS, Timestamp};
@@ -32,19 +33,22 @@ async fn write(
     child: &Child,
     new: impl FnOnce(&ChildStatus, Option<i64>, Timestamp) -> ChildStatus,
 ) -> Result<(), ApiError> {
-    let now = context.clock.now();
     match child {
-        Child::Workspace(child) => {
-            let old = child.status.clone().unwrap_or_default();
-            let new = new(&old, child.metadata.generation, now);
-            context.cluster.write_status(&context.stores.workspaces, child.as_ref(), &new).await.map(drop)
-        }
-        Child::Gateway(child) => {
-            let old = child.status.clone().unwrap_or_default();
-            let new = new(&old, child.metadata.generation, now);
-            context.cluster.write_status(&context.stores.gateways, child.as_ref(), &new).await.map(drop)
-        }
+        Child::Workspace(child) => one(context, &context.stores.workspaces, child.as_ref(), new).await,
+        Child::Gateway(child) => one(context, &context.stores.gateways, child.as_ref(), new).await,
+        Child::Function(child) => one(context, &context.stores.functions, child.as_ref(), new).await,
     }
+}
+
+async fn one<K: ChildResource + HasStatus<Status = ChildStatus>>(
+    context: &Context,
+    store: &Store<K>,
+    child: &K,
+    new: impl FnOnce(&ChildStatus, Option<i64>, Timestamp) -> ChildStatus,
+) -> Result<(), ApiError> {
+    let old = child.status().cloned().unwrap_or_default();
+    let new = new(&old, child.meta().generation, context.clock.now());
+    context.cluster.write_status(store, child, &new).await.map(drop)
 }
 
 /// The status after a run; equal to the old one where nothing changed.

@@ -17,6 +17,7 @@ mod spec;
 mod workspace;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as SecretObject;
@@ -114,7 +115,7 @@ impl LeafKind {
 
 /// One object as it should stand: all that we set and nothing else. The owner reference is added when it is applied,
 /// because it needs the owner's uid.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Leaf {
     /// Its kind.
     pub kind: LeafKind,
@@ -122,6 +123,13 @@ pub struct Leaf {
     pub name: String,
     /// The manifest, with `apiVersion`, `kind`, `metadata{name,namespace,labels,annotations}`.
     pub manifest: Value,
+}
+
+impl fmt::Debug for Leaf {
+    /// Kind and name alone: a manifest may hold a Secret's data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.kind(), self.name)
+    }
 }
 
 /// The objects of a workspace and its sls-api, in the order of application within each.

@@ -33,6 +33,8 @@ async fn the_example_is_applied_as_it_is_pushed() {
     assert!(remote.iter().any(|line| line.contains("+ gateway main")), "{remote:?}");
     world.applied(&producer).await;
     let name = &producer.name;
+    let function = world.object("LBFunction", &format!("{name}-dev-hello")).await.expect("a function");
+    assert!(function["status"]["conditions"].to_string().contains("that runs functions"), "{function}");
     let versions = world.versions(name).await;
     for object in [
         format!("Deployment/workspace-{name}-dev"),

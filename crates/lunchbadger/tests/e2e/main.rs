@@ -1,4 +1,5 @@
 //! From `git push` to objects, on real parts: the `lunchbadger` binary, git, an API server with its controllers.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test reports by failing")]
 
 mod drift;
 mod faults;

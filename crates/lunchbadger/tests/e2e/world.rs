@@ -63,7 +63,7 @@ impl World {
         let proxies = [Proxy::start(&world.git_api), Proxy::start(&world.configstore)];
         world.proxies = Some(proxies.clone());
         let file = |name: &str, text: &str| {
-            std::fs::write(world.data.path().join(name), text).expect("write a token")
+            std::fs::write(world.data.path().join(name), text).expect("write a token");
         };
         file("operator.token", "operator-token-of-the-tests");
         file("system.token", "system-token-of-the-tests");
