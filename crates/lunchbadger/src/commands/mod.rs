@@ -4,6 +4,7 @@ pub(crate) mod brake;
 pub(crate) mod completion;
 pub(crate) mod crds;
 pub(crate) mod diff;
+pub(crate) mod explain;
 pub(crate) mod plan;
 pub(crate) mod producers;
 pub(crate) mod reconcile;

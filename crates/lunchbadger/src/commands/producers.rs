@@ -43,7 +43,8 @@ pub(crate) async fn run(
 /// Where there is none, with what to do.
 pub(crate) async fn resource(cluster: &Cluster, name: &ProducerName) -> Result<LBProducer> {
     let api: Api<LBProducer> = Api::all(cluster.client().clone());
-    let resource = api.get_opt(name.as_str()).await.with_context(|| format!("get LBProducer {name}"))?;
+    let got = api.get_opt(name.as_str()).await;
+    let resource = got.map_err(|error| super::explain::explain(&format!("get LBProducer {name}"), error))?;
     resource.with_context(|| {
         format!(
             "there is no LBProducer {name}: `lunchbadger producers list` shows whom the configstore knows, \

@@ -4,7 +4,7 @@ mod children;
 mod detail;
 mod watch;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use kube::Api;
 use kube::api::ListParams;
 use lb_cluster::Cluster;
@@ -13,6 +13,7 @@ use serde_json::json;
 
 pub(crate) use children::{Child, all_children, children};
 
+use super::explain::explain;
 use crate::cli::StatusArgs;
 use crate::connect::Connect;
 use crate::exit::Exit;
@@ -34,10 +35,8 @@ async fn show(arguments: &StatusArgs, cluster: &Cluster, screen: &mut Screen) ->
     let producers = match &arguments.producer {
         Some(name) => vec![super::producers::resource(cluster, name).await?],
         None => {
-            api.list(&ListParams::default())
-                .await
-                .context("list LBProducers: `lunchbadger crds apply` makes the cluster know them")?
-                .items
+            let listed = api.list(&ListParams::default()).await;
+            listed.map_err(|error| explain("list LBProducers", error))?.items
         }
     };
     if arguments.findings {

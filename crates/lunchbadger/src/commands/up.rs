@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use futures::FutureExt;
 use kube::Api;
 use kube::api::ListParams;
@@ -16,6 +16,7 @@ use lb_http::auth::AuthSettings;
 use lb_services::{configstore, git_api};
 use serde_json::json;
 
+use super::explain::explain;
 use super::roles;
 use crate::cli::UpArgs;
 use crate::connect::Connect;
@@ -74,15 +75,8 @@ pub(crate) async fn run(
 /// Whether the cluster answers and knows our kinds.
 async fn check(cluster: &Cluster) -> Result<()> {
     let api: Api<LBProducer> = Api::all(cluster.client().clone());
-    match api.list(&ListParams::default().limit(1)).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => {
-            bail!(
-                "the cluster does not know LBProducer: `lunchbadger crds apply` with the same --kubeconfig first"
-            )
-        }
-        Err(error) => Err(error).context("ask the cluster for LBProducers: is it up, and may we?"),
-    }
+    let listed = api.list(&ListParams::default().limit(1)).await;
+    listed.map(drop).map_err(|error| explain("ask the cluster for LBProducers", error))
 }
 
 /// The environment with what `up` decides: everything else is as for the roles alone.

@@ -111,3 +111,33 @@ fn a_token_file_that_is_missing_is_named() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("/nonexistent/token"), "{}", stderr(&output));
 }
+
+#[test]
+fn an_address_that_does_not_do_is_named_with_one_that_does() {
+    for wrong in ["ftp://configstore", "configstore", "http://"] {
+        let output = run(&["producers", "list", "--configstore-url", wrong]);
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+        assert!(stderr(&output).contains(wrong), "{wrong}: {}", stderr(&output));
+        assert!(stderr(&output).contains("http://localhost:3002"), "{wrong}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_is_said_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("kubeconfig");
+    let server = format!("http://127.0.0.1:{}", lb_testkit::free_port());
+    let text = format!(
+        r#"{{"apiVersion":"v1","kind":"Config","current-context":"c","clusters":[{{"name":"c","cluster":{{"server":"{server}"}}}}],
+        "contexts":[{{"name":"c","context":{{"cluster":"c","user":"u"}}}}],"users":[{{"name":"u","user":{{}}}}]}}"#
+    );
+    std::fs::write(&file, text).unwrap();
+    for command in [&["status"][..], &["status", "al"], &["reconcile", "al"], &["why", "a.example.com"]] {
+        let output = lunchbadger().arg("--kubeconfig").arg(&file).args(command).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command:?}");
+        assert!(stderr(&output).contains("does not answer"), "{command:?}: {}", stderr(&output));
+    }
+    let missing = run(&["status", "--kubeconfig", "/nonexistent/kubeconfig"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(stderr(&missing).contains("/nonexistent/kubeconfig"), "{}", stderr(&missing));
+}

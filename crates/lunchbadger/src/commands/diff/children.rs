@@ -10,6 +10,8 @@ use lb_desired::plan::{Existing, ExistingFunction, ExistingGateway};
 use lb_vocab::{Producer, Timestamp};
 use serde_json::{Value, json};
 
+use crate::commands::explain::explain;
+
 /// The children of one environment that stand.
 pub(super) struct Standing {
     /// At most one.
@@ -54,7 +56,7 @@ async fn list<K: Child>(cluster: &Cluster, who: &Producer) -> Result<Vec<K>> {
     let api: Api<K> = Api::all(cluster.client().clone());
     let labels = format!("producer={},environment={}", who.name(), who.environment());
     let list = api.list(&ListParams::default().labels(&labels)).await;
-    Ok(list.with_context(|| format!("list {}", K::plural(&())))?.items)
+    Ok(list.map_err(|error| explain(&format!("list {}", K::plural(&())), error))?.items)
 }
 
 /// What an apply of a child would make of it: admission and defaults included.

@@ -1,11 +1,13 @@
 //! A producer's child resources, of whatever kind.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, Client};
 use lb_desired::crd::{ChildStatus, LBFunction, LBGateway, LBWorkspace};
 use lb_vocab::ProducerName;
 use serde_json::{Value, json};
+
+use crate::commands::explain::explain;
 
 /// A child resource.
 #[derive(Clone, Debug)]
@@ -80,8 +82,10 @@ pub(crate) async fn all_children(client: &Client) -> Result<Vec<Child>> {
     let mut all = Vec::new();
     for resource in kinds() {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        let list =
-            api.list(&ListParams::default()).await.with_context(|| format!("list {}", resource.plural))?;
+        let list = api
+            .list(&ListParams::default())
+            .await
+            .map_err(|error| explain(&format!("list {}", resource.plural), error))?;
         all.extend(list.items.into_iter().map(|object| Child::of(&resource.kind, object)));
     }
     Ok(all)
