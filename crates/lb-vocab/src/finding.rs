@@ -199,7 +199,11 @@ mod tests {
 
     #[test]
     fn a_name_cannot_forge_a_line_and_a_long_text_is_cut_between_characters() {
-        assert!(!Finding::warning("X", place("a\nremote: ok\u{1b}[0m"), "m").to_string().contains(['\n', '\u{1b}']));
+        assert!(
+            !Finding::warning("X", place("a\nremote: ok\u{1b}[0m"), "m")
+                .to_string()
+                .contains(['\n', '\u{1b}'])
+        );
         for pad in 0..4 {
             let line = Finding::warning("X", place(&"é".repeat(300)), "a".repeat(pad)).line();
             assert!(line.len() <= MAX_FINDING_BYTES && line.ends_with('…'));

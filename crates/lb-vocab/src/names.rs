@@ -180,7 +180,9 @@ name_type!(
 /// Lower case, with everything but `[a-z0-9]` removed.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    text.chars().filter_map(|c| Some(c.to_ascii_lowercase()).filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit())).collect()
+    text.chars()
+        .filter_map(|c| Some(c.to_ascii_lowercase()).filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit()))
+        .collect()
 }
 
 /// An entity's id as a label value. The second part says whether it had to be replaced: an id that is no label
@@ -356,7 +358,23 @@ mod tests {
         for good in ["al", "a", "0", "a-b", "big-corp-2", "slsx", "admin", &"a".repeat(37)] {
             assert_eq!(good.parse::<ProducerName>().unwrap().as_str(), good);
         }
-        for bad in ["", "-a", "a-", "a--b", "Al", "ä", "a_b", "a.b", "..", "a/b", "%2f", "sls-a", "internal-a", "admin-a", &"a".repeat(38)] {
+        for bad in [
+            "",
+            "-a",
+            "a-",
+            "a--b",
+            "Al",
+            "ä",
+            "a_b",
+            "a.b",
+            "..",
+            "a/b",
+            "%2f",
+            "sls-a",
+            "internal-a",
+            "admin-a",
+            &"a".repeat(38),
+        ] {
             assert!(bad.parse::<ProducerName>().is_err(), "{bad}");
         }
     }

@@ -100,7 +100,9 @@ mod tests {
         for good in ["lunchbadger.json", "common/models/car.json", ".gitignore", "a..b", "ä/ö"] {
             assert_eq!(good.parse::<SafePath>().unwrap().as_str(), good);
         }
-        for bad in ["", "/a", "a/", "a//b", "..", "a/../b", ".", ".git/config", "a/.GIT/x", "a\\b", "a\0b", "a\nb"] {
+        for bad in
+            ["", "/a", "a/", "a//b", "..", "a/../b", ".", ".git/config", "a/.GIT/x", "a\\b", "a\0b", "a\nb"]
+        {
             assert!(bad.parse::<SafePath>().is_err(), "{bad:?}");
         }
     }

@@ -166,12 +166,17 @@ mod tests {
         let token = reader.required(&TOKEN);
         let errors = reader.finish((port, token)).unwrap_err();
         assert_eq!(errors.iter().map(|e| e.name).collect::<Vec<_>>(), ["PORT", "TOKEN"]);
-        assert!(errors[0].to_string().contains("eighty") && errors[0].to_string().contains("the port to listen on"));
+        assert!(
+            errors[0].to_string().contains("eighty")
+                && errors[0].to_string().contains("the port to listen on")
+        );
     }
 
     #[test]
     fn a_switch_that_says_false_is_off() {
-        for (value, on) in [("false", false), ("0", false), ("", false), ("OFF", false), ("1", true), ("yes", true)] {
+        for (value, on) in
+            [("false", false), ("0", false), ("", false), ("OFF", false), ("1", true), ("yes", true)]
+        {
             assert_eq!(Reader::new(&vars(&[("AUTO", value)])).switch(&AUTO), on, "{value}");
         }
         assert!(!Reader::new(&vars(&[])).switch(&AUTO));
