@@ -64,6 +64,13 @@ async fn run(inner: &Arc<Inner>, push: Push, mut writer: Answer) {
         writer.send(commands.refusal("other pushes to this repository take too long: try again")).await;
         return;
     };
+    let turns = match tokio::try_join!(turn(&target.share.taking), turn(&inner.gates.taking)) {
+        Ok(turns) => turns,
+        Err(busy) => {
+            writer.send(commands.refusal(&busy.to_string())).await;
+            return;
+        }
+    };
     match refusal(inner, &target, &commands, &body, &mut usage).await {
         Ok(None) => {}
         Ok(Some(reason)) => {
@@ -86,7 +93,7 @@ async fn run(inner: &Arc<Inner>, push: Push, mut writer: Answer) {
         }
     };
     *usage = None;
-    drop(usage);
+    drop((usage, turns));
     if let Err(error) = taken {
         tracing::warn!(repository = target.name(), %error, "a push broke off");
         writer.fail(error.to_string()).await;
@@ -147,7 +154,6 @@ async fn take_in(
     mut tail: Option<&mut Tail>,
 ) -> Result<(), HostError> {
     let doing = || format!("push to {}", target.name());
-    let _turns = (turn(&target.share.taking).await?, turn(&inner.gates.taking).await?);
     let command = service(inner, target, Service::ReceivePack, None, &[]);
     let mut running = start(command, body).await.map_err(HostError::io(doing()))?;
     let work = async {
