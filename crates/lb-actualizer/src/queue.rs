@@ -13,6 +13,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// Entries that may stand before keys that rest are forgotten for the first time.
+const FORGET_AT: usize = 1024;
+
 /// How soon a key is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Class {
@@ -39,6 +42,8 @@ struct State<K> {
     keys: HashMap<K, Entry>,
     sequence: u64,
     closed: bool,
+    /// Keys that rest are forgotten once there are this many entries.
+    forget_at: usize,
 }
 
 #[derive(Debug)]
@@ -66,6 +71,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             keys: HashMap::new(),
             sequence: 0,
             closed: false,
+            forget_at: FORGET_AT,
         };
         Self { state: Mutex::new(state), changed: Notify::new(), interval }
     }
@@ -83,9 +89,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     fn nudge_at(&self, key: K, class: Class, at: Instant) {
         let mut state = self.lock();
         let now = Instant::now();
-        state.keys.retain(|_, entry| {
-            entry.place != Place::Resting || entry.last_start.is_some_and(|start| start + self.interval > now)
-        });
+        state.forget_resting(now, self.interval);
         state.nudge(key, class, at, now, self.interval);
         drop(state);
         self.changed.notify_one();
@@ -160,6 +164,16 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 }
 
 impl<K: Clone + Eq + Hash> State<K> {
+    /// Forgets keys whose interval is over. Rarely: each time as many entries are looked at as came since.
+    fn forget_resting(&mut self, now: Instant, interval: Duration) {
+        if self.keys.len() >= self.forget_at {
+            self.keys.retain(|_, entry| {
+                entry.place != Place::Resting || entry.last_start.is_some_and(|start| start + interval > now)
+            });
+            self.forget_at = FORGET_AT.max(2 * self.keys.len());
+        }
+    }
+
     fn nudge(&mut self, key: K, class: Class, at: Instant, now: Instant, interval: Duration) {
         let entry = self.keys.entry(key.clone()).or_insert(Entry {
             place: Place::Resting,
@@ -294,6 +308,18 @@ mod tests {
         queue.nudge("a", Class::Interactive);
         assert_eq!(queue.take().await, Some("a"));
         assert!(begin.elapsed() < Duration::from_secs(62));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_rest_are_forgotten() {
+        let queue = Queue::new(Duration::from_millis(500));
+        for key in 0..10_000 {
+            queue.nudge(key, Class::Resync);
+            assert_eq!(queue.take().await, Some(key));
+            queue.done(&key);
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        assert!(queue.lock().keys.len() <= 2 * FORGET_AT);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! What a plan is made from, and what stands of it, as digests: equal digests need no reading and no writing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kube::ResourceExt;
@@ -41,6 +42,15 @@ impl Children {
         self.gateways.retain(|child| child.spec.environment == environment);
         self.functions.retain(|child| child.spec.environment == environment);
         self
+    }
+
+    /// The environments that they are in.
+    pub(crate) fn environments(&self) -> BTreeSet<String> {
+        let Self { workspaces, gateways, functions } = self;
+        let workspaces = workspaces.iter().map(|child| child.spec.environment.clone());
+        let gateways = gateways.iter().map(|child| child.spec.environment.clone());
+        let functions = functions.iter().map(|child| child.spec.environment.clone());
+        workspaces.chain(gateways).chain(functions).collect()
     }
 
     /// Whether there are none.

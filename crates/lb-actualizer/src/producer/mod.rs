@@ -10,7 +10,7 @@ mod outcome;
 mod purge;
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lb_cluster::{ApiError, ApplyError, Retry};
 use lb_desired::crd::{Access, EnvironmentStatus, LBProducer};
@@ -115,7 +115,7 @@ pub(crate) async fn reconcile(context: &Context, name: &ProducerName) -> Result<
     let mut outcomes = BTreeMap::new();
     let mut failure = None;
     let mut next = Next::Settled;
-    for who in producers(name, &resource) {
+    for who in producers(context, name, &resource) {
         match environment(context, &resource, &who, &standing).await {
             Ok((outcome, then)) => {
                 next = next.sooner(then);
@@ -149,10 +149,21 @@ async fn discover(context: &Context, name: &ProducerName) -> Result<Next, Produc
     Ok(Next::Settled)
 }
 
-/// The producer in each of its environments; names that do not fit are left out (the API server refuses them).
-fn producers(name: &ProducerName, resource: &LBProducer) -> Vec<Producer> {
-    let environments = resource.spec.environments.iter().filter_map(|text| text.parse::<Environment>().ok());
+/// The producer in each environment that it has or had: what it has no more is switched off, not forgotten. Names
+/// that do not fit are left out (the API server refuses them).
+fn producers(context: &Context, name: &ProducerName, resource: &LBProducer) -> Vec<Producer> {
+    let had = resource.status.iter().flat_map(|status| status.environments.keys().cloned());
+    let standing = context.stores.children_of(resource).environments();
+    let all: BTreeSet<String> =
+        resource.spec.environments.iter().cloned().chain(had).chain(standing).collect();
+    let environments = all.iter().filter_map(|text| text.parse::<Environment>().ok());
     environments.filter_map(|environment| Producer::new(name.clone(), environment).ok()).collect()
+}
+
+/// What the operator says of one environment.
+fn access(resource: &LBProducer, who: &Producer) -> Access {
+    let listed = resource.spec.environments.iter().any(|text| text == who.environment().as_str());
+    if listed && !purge::wanted(resource) { resource.spec.access } else { Access::Disabled }
 }
 
 fn noted<'a>(resource: &'a LBProducer, who: &Producer) -> Option<&'a EnvironmentStatus> {
@@ -218,7 +229,7 @@ impl<'a> Case<'a> {
         Self {
             who,
             status,
-            access: if purge::wanted(resource) { Access::Disabled } else { resource.spec.access },
+            access: access(resource, who),
             presence,
             limits: resource.spec.limits.over(&context.settings.limits),
             noted: status

@@ -27,7 +27,7 @@ pub(super) async fn finish(
     name: &ProducerName,
     resource: &LBProducer,
 ) -> Result<(), ProducerError> {
-    let environments = producers(name, resource);
+    let environments = producers(context, name, resource);
     let departing = environments.iter().any(|who| context.dispatch.still_departing(who) > 0);
     if departing || !context.stores.children_of(resource).is_empty() {
         return Ok(());

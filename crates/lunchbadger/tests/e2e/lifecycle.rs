@@ -150,6 +150,32 @@ async fn disabled_by_the_project_and_by_command_leaves_credentials_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_environment_that_is_taken_away_leaves_credentials_alone() {
+    let world = crate::shared().await;
+    let producer = world.producer("en").await;
+    let name = producer.name.clone();
+    push(&producer, &[Gateway::new("g1", "main", &["/a"])]).await;
+    world.applied(&producer).await;
+    let dev = names(&world.versions(&name).await).len();
+    world.environments(&name, &["dev", "test"]).await;
+    lb_testkit::eventually("test stands beside dev", || async {
+        let all = world.versions(&name).await;
+        let test = names(&all).iter().filter(|key| key.contains("-test")).count();
+        // The project file has the key of dev alone: no gateway in test.
+        if test > 5 && all.len() == dev + test { Ok(()) } else { Err(format!("{:?}", names(&all))) }
+    })
+    .await;
+    world.environments(&name, &["dev"]).await;
+    lb_testkit::eventually("of test only credentials are left", || async {
+        let all = world.versions(&name).await;
+        let test: Vec<_> = names(&all).into_iter().filter(|key| key.contains("-test")).collect();
+        if test == [format!("Secret/credentials-{name}-test")] { Ok(()) } else { Err(format!("{test:?}")) }
+    })
+    .await;
+    assert_eq!(names(&world.versions(&name).await).len(), dev + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn suspended_means_untouched_until_resumed() {
     let world = crate::shared().await;
     let producer = world.producer("su").await;

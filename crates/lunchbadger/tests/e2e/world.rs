@@ -9,7 +9,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
-use kube::api::{Api, DynamicObject, ListParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind, ObjectMeta};
 use kube::{Client, Resource, ResourceExt};
 use lb_desired::crd::{LBFunction, LBGateway, LBProducer, LBWorkspace};
@@ -273,6 +273,15 @@ impl World {
     /// The producer's resource.
     pub(crate) async fn resource(&self, name: &str) -> Option<LBProducer> {
         Api::<LBProducer>::all(self.client().await).get_opt(name).await.expect("read an LBProducer")
+    }
+
+    /// Gives a producer these environments, as an operator with kubectl would.
+    pub(crate) async fn environments(&self, name: &str, environments: &[&str]) {
+        let patch = serde_json::json!({"spec": {"environments": environments}});
+        let api = Api::<LBProducer>::all(self.client().await);
+        api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .expect("change the environments");
     }
 
     /// Waits until the newest commits of a producer are applied.
