@@ -76,3 +76,32 @@ fn no_producers_text_is_substituted() {
         }
     }
 }
+
+#[test]
+fn a_configuration_that_no_secret_holds_is_held() {
+    let gateway = |bytes: usize| {
+        let message = "x".repeat(bytes);
+        let policy = serde_json::json!({ "terminate": [{ "action": { "message": message } }] });
+        let gateway =
+            serde_json::json!({ "id": "g", "name": "g", "pipelines": [{ "id": "p", "policies": [policy] }] });
+        let project = serde_json::json!({ "gateways": [gateway] }).to_string();
+        serde_json::json!({ "models": { "Project": { "al-dev": project } } }).to_string()
+    };
+    let codes = |bytes: usize| -> Vec<String> {
+        let plan = case::plan_of(&[("lunchbadger.json", &gateway(bytes))]);
+        assert_eq!(case::deployed(&plan.gateways).count(), usize::from(plan.findings.is_empty()));
+        plan.findings.into_iter().map(|finding| finding.code).collect()
+    };
+    assert_eq!(codes(990_000), Vec::<String>::new());
+    assert_eq!(codes(1_000_000), ["ConfigTooLarge"]);
+}
+
+#[test]
+fn what_is_held_and_what_is_gone_are_two_plans() {
+    let digest = |gateways: &str| {
+        let project = format!("{{\"gateways\": {gateways}}}");
+        let file = serde_json::json!({ "models": { "Project": { "al-dev": project } } }).to_string();
+        case::plan_of(&[("lunchbadger.json", &file)]).digest
+    };
+    assert_ne!(digest(r#"[{"id": "g", "name": "g", "pipelines": "none"}]"#), digest("[]"));
+}
