@@ -1,7 +1,7 @@
 //! What the actualizer may do.
 //!
 //! * Producers cluster-wide, because they are cluster-scoped. `purge` deletes them, after it annotated them as the
-//!   [admission policy](super::admission) demands.
+//!   [admission policy](super::admission()) demands.
 //! * With one target namespace all else is a Role there: children, and the objects that they own, Secrets among them.
 //! * With a template (`customer-$PRODUCER`) the namespaces do not exist yet. Children are its own everywhere, and the
 //!   kinds that they own are watched everywhere, but Secrets. What is written, and all that concerns Secrets, is a

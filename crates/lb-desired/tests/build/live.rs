@@ -90,6 +90,7 @@ fn row(what: &'static str, case: &'static str, kind: &'static str, drift: bool, 
     Row { what, case, kind, patch, drift }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn rows() -> Vec<Row> {
     let container = |patch: Value| {
         let mut container = json!({ "name": "gateway" });

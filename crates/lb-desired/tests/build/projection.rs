@@ -320,7 +320,7 @@ fn replicas_are_an_autoscalers_where_it_wrote_them() {
     for (manager, subresource, fields, autoscaler) in [
         ("kube-controller-manager", "scale", replicas.clone(), true),
         ("kube-controller-manager", "status", replicas.clone(), false),
-        ("kubectl", "scale", replicas.clone(), false),
+        ("kubectl", "scale", replicas, false),
         ("kube-controller-manager", "scale", json!({"f:spec": {}}), false),
     ] {
         let live = live(manager, subresource, fields);
