@@ -4,14 +4,12 @@
 //! it reads are compiled for it alone and `cargo xtask` itself stays quick.
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
-mod routes;
 mod settings;
 
 use std::collections::BTreeMap;
 
 fn main() {
-    let documents =
-        BTreeMap::from([("docs/routes.md", routes::page()), ("docs/settings.md", settings::page())]);
+    let documents = BTreeMap::from([("docs/settings.md", settings::page())]);
     println!("{}", serde_json::json!(documents));
 }
 
