@@ -267,7 +267,13 @@ impl Redis {
         if port == 0 {
             reader.fail(&v::REDIS_PORT, "it is 1 to 65535");
         }
-        Self { host, port, password: reader.secret(&v::REDIS_PASSWORD), acl: one(reader, &v::REDIS_ACL) }
+        let password = reader.secret(&v::REDIS_PASSWORD);
+        let breaks = |text: &String| text.contains(|c: char| c.is_control() || matches!(c, '"' | '\\'));
+        if password.as_ref().is_some_and(|password| breaks(password.reveal())) {
+            let why = "Express Gateway puts it into its files as it is: no `\"`, `\\` or control character can be in it";
+            reader.fail(&v::REDIS_PASSWORD, why);
+        }
+        Self { host, port, password, acl: one(reader, &v::REDIS_ACL) }
     }
 }
 
@@ -442,6 +448,15 @@ mod tests {
         let image = |name: &str| settings.images.of(&settings.images.gateway, &name.parse().unwrap());
         assert!(image("al").ends_with(":1.16.11-debug") && image("bob").ends_with(":1.16.11"));
         assert!(warnings.len() == 1 && warnings[0].starts_with("OPEN_API_URL_TEMPLATE "));
+    }
+
+    #[test]
+    fn a_password_that_would_break_a_file_stops_the_start_and_is_not_shown() {
+        for bad in ["hun\"ter2", "hun\\ter2", "hun\u{7f}ter2"] {
+            let errors = read(&[("REDIS_PASSWORD", bad)]).unwrap_err();
+            assert!(errors.len() == 1 && errors[0].starts_with("REDIS_PASSWORD"), "{errors:?}");
+            assert!(!errors[0].contains("hun"));
+        }
     }
 
     #[test]
