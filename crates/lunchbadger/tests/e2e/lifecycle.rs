@@ -154,14 +154,19 @@ async fn an_environment_that_is_taken_away_leaves_credentials_alone() {
     let world = crate::shared().await;
     let producer = world.producer("en").await;
     let name = producer.name.clone();
-    push(&producer, &[Gateway::new("g1", "main", &["/a"])]).await;
+    let dev = file(&name, &[Gateway::new("g1", "main", &["/a"])], false);
+    let mut both: serde_json::Value = serde_json::from_str(&dev).expect("a project file");
+    // A file that has projects, but none of this environment, is held and not taken for an empty one.
+    both["models"]["Project"][format!("{name}-test")] =
+        format!(r#"{{"id":"{name}-test","name":"main"}}"#).into();
+    producer.dev.write("lunchbadger.json", both.to_string());
+    producer.dev.commit_and_push("Two environments").await;
     world.applied(&producer).await;
     let dev = names(&world.versions(&name).await).len();
     world.environments(&name, &["dev", "test"]).await;
     lb_testkit::eventually("test stands beside dev", || async {
         let all = world.versions(&name).await;
         let test = names(&all).iter().filter(|key| key.contains("-test")).count();
-        // The project file has the key of dev alone: no gateway in test.
         if test > 5 && all.len() == dev + test { Ok(()) } else { Err(format!("{:?}", names(&all))) }
     })
     .await;
