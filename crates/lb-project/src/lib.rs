@@ -8,7 +8,7 @@
 //! | `functions` | `serverless.yml` of every directory of the `functions` repository |
 //! | `openapi` | the workspace's OpenAPI document, from `refs/lunchbadger/openapi/<env>` |
 //!
-//! [`decode`] reads all of them; [`ProjectFile`] edits the project as text; [`entity_value`] says what one entity is,
+//! [`decode()`] reads all of them; [`ProjectFile`] edits the project as text; [`entity_value`] says what one entity is,
 //! so that the commit is found in which it last changed. What one entity may look like is in `project-file.md`,
 //! `http-apis.md` and `functions.md` of the contract.
 
