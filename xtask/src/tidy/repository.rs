@@ -36,7 +36,7 @@ pub(super) fn check(file: &TextFile) -> Vec<Breach> {
     breaches
 }
 
-/// Whether the line has the path at the beginning of a word: `/a/work/b` is nobody's machine.
+/// Whether the line has the path at the beginning of a word: inside another path it is nobody's machine.
 fn machine_path(line: &str, path: &str) -> bool {
     line.match_indices(path).any(|(at, _)| {
         let before = line[..at].chars().next_back();
