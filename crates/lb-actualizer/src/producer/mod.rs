@@ -296,7 +296,6 @@ impl<'a> Case<'a> {
                 presence,
                 existing: &existing,
                 settings: &settings.desired,
-                limits: &limits,
             })
         };
         context.jobs.run(job).await.map_err(|error| ProducerError::Plan(self.who.clone(), error))

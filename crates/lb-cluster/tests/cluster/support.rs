@@ -20,7 +20,7 @@ use lb_project::Decoded;
 use lb_testkit::cluster::{TestCluster, User};
 use lb_testkit::{eventually, unique};
 use lb_vocab::settings::Reader;
-use lb_vocab::{Limits, Producer, Source};
+use lb_vocab::{Producer, Source};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, OnceCell};
 
@@ -278,7 +278,6 @@ pub(crate) fn permission(producer: &str) -> Complete {
         presence: Presence::Present,
         existing: &Existing::default(),
         settings: &settings("customer", "default"),
-        limits: &Limits::default(),
     };
     plan(&input).gateways.complete.unwrap()
 }

@@ -12,7 +12,7 @@ mod workspace;
 use std::collections::BTreeMap;
 
 use lb_project::Decoded;
-use lb_vocab::{Digest, Finding, InstanceName, Limits, Place, Producer, Secret, Timestamp};
+use lb_vocab::{Digest, Finding, InstanceName, Place, Producer, Secret, Timestamp};
 use serde::Serialize;
 
 use crate::build::names::{gateway_child, workspace_child};
@@ -37,8 +37,6 @@ pub struct Input<'a> {
     pub existing: &'a Existing,
     /// What the platform says.
     pub settings: &'a Settings,
-    /// The producer's limits.
-    pub limits: &'a Limits,
 }
 
 /// Whether the producer is (still) one.

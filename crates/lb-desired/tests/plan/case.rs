@@ -123,7 +123,6 @@ pub(crate) fn planned(directory: &Path) -> Planned {
         presence: if case.withdrawn { Presence::Withdrawn } else { Presence::Present },
         existing: &existing,
         settings: &settings,
-        limits: &case.limits,
     });
     Planned { case, settings, plan }
 }
@@ -149,7 +148,6 @@ pub(crate) fn plan_of(dev: &[(&str, &str)]) -> Plan {
         presence: Presence::Present,
         existing: &Existing::default(),
         settings: &Settings::default(),
-        limits: &limits,
     })
 }
 

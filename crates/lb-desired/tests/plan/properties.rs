@@ -69,7 +69,6 @@ impl World {
             presence: if self.withdrawn { Presence::Withdrawn } else { Presence::Present },
             existing: &Existing { gateways: self.gateways.clone(), functions: self.services.clone() },
             settings: &Settings::read(&mut Reader::new(&settings)),
-            limits: &limits,
         })
     }
 

@@ -171,7 +171,6 @@ fn planned(observed: Observed, producer: &Producer, settings: &lb_desired::setti
         presence: Presence::Present,
         existing: &Existing::default(),
         settings,
-        limits: &limits,
     })
 }
 

@@ -86,7 +86,6 @@ async fn plan(
         presence: Presence::Present,
         existing: &existing,
         settings,
-        limits: &limits,
     }))
 }
 

@@ -96,7 +96,6 @@ fn plan(arguments: &PlanArgs, producer: &Producer, settings: &Settings) -> Resul
         presence: Presence::Present,
         existing: &existing,
         settings,
-        limits: &limits,
     });
     plan.findings.extend(dev.findings);
     plan.findings.extend(functions.findings);
