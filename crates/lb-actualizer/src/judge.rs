@@ -7,7 +7,7 @@ use lb_desired::build::{CREDENTIALS_APP, LeafKind};
 use lb_desired::settings::Settings;
 use lb_vocab::ProducerName;
 
-use crate::child::{ChildKey, Comparison};
+use crate::child::ChildKey;
 use crate::context::Key;
 use crate::queue::Class;
 use crate::stores::{Dispatch, Stores};
@@ -28,13 +28,7 @@ impl Judge for Blueprints {
         let Some(child) = self.stores.owner(owner) else { return Verdict::Unwanted };
         let hosts = self.dispatch.hosts();
         let key = child.key();
-        match child.compare(&self.settings, live, |host| hosts.owner(host).is_none_or(|owner| *owner == key))
-        {
-            Comparison::Matches(digest) => Verdict::Matches(digest),
-            Comparison::Drifted => Verdict::Drifted,
-            Comparison::Unwanted => Verdict::Unwanted,
-            Comparison::Unknown => Verdict::Unknown,
-        }
+        child.compare(&self.settings, live, |host| hosts.owner(host).is_none_or(|owner| *owner == key))
     }
 
     fn changed(&self, change: &Change) {

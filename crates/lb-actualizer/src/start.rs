@@ -92,11 +92,7 @@ pub async fn run(
     };
     finish(&context, tasks).await;
     stop.cancel();
-    for task in
-        [tokio::spawn(async move { drop(elected.await) }), tokio::spawn(async move { drop(served.await) })]
-    {
-        drop(task.await);
-    }
+    drop(tokio::join!(elected, served));
     ended
 }
 

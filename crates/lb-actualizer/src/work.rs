@@ -131,7 +131,7 @@ fn again(context: &Context, failures: &Failures, key: &Key, result: Result<Next,
 }
 
 /// An error with its causes.
-pub(crate) fn describe(error: &(dyn Error + Send + Sync + 'static)) -> String {
+pub(crate) fn describe(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use lb_cluster::{Live, Owner};
+use lb_cluster::{Live, Owner, Verdict};
 use lb_desired::build::{self, Function, Gateway, Leaf, LeafKind, SpecError, Workspace, projection};
 use lb_desired::crd::{LBFunction, LBGateway, LBWorkspace};
 use lb_desired::settings::Settings;
-use lb_vocab::{Digest, ProducerName, Secret};
+use lb_vocab::{ProducerName, Secret};
 use serde_json::Value;
 
 use super::{Child, ChildKey};
@@ -54,15 +54,15 @@ impl Child {
         settings: &Settings,
         live: &Live<'_>,
         keep: impl Fn(&str) -> bool,
-    ) -> Comparison {
+    ) -> Verdict {
         if let (Self::Gateway(child), LeafKind::Secret) = (self, live.kind) {
             return compare_config(child, settings, live);
         }
-        let Ok(mut blueprint) = self.blueprint(settings) else { return Comparison::Unknown };
+        let Ok(mut blueprint) = self.blueprint(settings) else { return Verdict::Unknown };
         hosts::withhold(&mut blueprint.leaves, keep);
         match blueprint.leaves.iter().find(|leaf| leaf.kind == live.kind && leaf.name == live.name) {
             Some(leaf) => compare(leaf, live),
-            None => Comparison::Unwanted,
+            None => Verdict::Unwanted,
         }
     }
 
@@ -108,37 +108,24 @@ impl Child {
     }
 }
 
-/// How a live object compares with a leaf.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Comparison {
-    /// It is what it should be; the digest is of what it should be.
-    Matches(Digest),
-    /// Somebody changed it.
-    Drifted,
-    /// It should not be there.
-    Unwanted,
-    /// The child is not in a state that says what it should be.
-    Unknown,
-}
-
-fn compare(leaf: &Leaf, live: &Live<'_>) -> Comparison {
+fn compare(leaf: &Leaf, live: &Live<'_>) -> Verdict {
     if projection::matches(&leaf.manifest, live.object) {
-        Comparison::Matches(projection::digest(&leaf.manifest))
+        Verdict::Matches(projection::digest(&leaf.manifest))
     } else {
-        Comparison::Drifted
+        Verdict::Drifted
     }
 }
 
 /// The content of a configuration is not in the child, but its digest is: the Secret is what it should be where its
 /// own content has that digest.
-fn compare_config(child: &LBGateway, settings: &Settings, live: &Live<'_>) -> Comparison {
+fn compare_config(child: &LBGateway, settings: &Settings, live: &Live<'_>) -> Verdict {
     if live.name != child.spec.config.name {
-        return Comparison::Unwanted;
+        return Verdict::Unwanted;
     }
-    let Ok(gateway) = Gateway::try_from(&child.spec) else { return Comparison::Unknown };
-    let Some(files) = files(live.object) else { return Comparison::Drifted };
+    let Ok(gateway) = Gateway::try_from(&child.spec) else { return Verdict::Unknown };
+    let Some(files) = files(live.object) else { return Verdict::Drifted };
     if build::config_reference(&gateway.producer, &gateway.instance, &files) != child.spec.config {
-        return Comparison::Drifted;
+        return Verdict::Drifted;
     }
     compare(&build::gateway_config(&gateway, &files, settings), live)
 }

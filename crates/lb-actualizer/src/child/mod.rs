@@ -14,7 +14,7 @@ use lb_cluster::{ApiError, Applied, ApplyError, Owner, Retry, Rollout, State};
 use lb_desired::build::{Leaf, LeafKind, SpecError};
 use lb_desired::crd::{LBFunction, LBGateway, LBWorkspace};
 
-pub(crate) use blueprint::{Blueprint, Comparison};
+use blueprint::Blueprint;
 
 use crate::context::{Context, Next};
 use crate::hosts;

@@ -7,6 +7,8 @@ use lb_desired::crd::{
 use lb_desired::plan::{Decision, Plan, Why};
 use lb_vocab::{Digest, Finding, MAX_REPORTED_FINDINGS, Revision, Timestamp};
 
+use crate::work::describe;
+
 /// What a reconcile of one environment came to. Kept in memory, so that a child's news costs no new plan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Outcome {
@@ -95,14 +97,14 @@ impl Outcome {
     pub(crate) fn failed(old: Option<&EnvironmentStatus>, error: &(dyn std::error::Error + 'static)) -> Self {
         let old = old.cloned().unwrap_or_default();
         let revision = old.attempted.as_ref().map(Revision::from).unwrap_or_default();
-        let mut why = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            why = format!("{why}: {cause}");
-            source = cause.source();
-        }
         let findings = (old.findings, old.finding_count);
-        Self { revision, credentials: old.credentials_made, findings, held: vec![why], ..Self::default() }
+        Self {
+            revision,
+            credentials: old.credentials_made,
+            findings,
+            held: vec![describe(error)],
+            ..Self::default()
+        }
     }
 
     /// Nothing goes on without a change from outside.
