@@ -19,6 +19,7 @@ mod observe;
 mod producer;
 mod queue;
 pub mod removal;
+mod requests;
 mod roster;
 pub mod settings;
 mod standby;

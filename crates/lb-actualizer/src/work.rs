@@ -72,7 +72,13 @@ async fn run(context: &Context, key: &Key) -> (&'static str, Result<Next, Failur
             ("producer", done.map_err(failure))
         }
         Key::Child(child) => {
+            context.requests.begun(child);
             let done = child::reconcile(context, child).await;
+            // What moved under a run is looked at once more, at once, before it counts.
+            let moved = done.as_ref().is_err_and(|error| error.retry() == Retry::Soon);
+            if !moved && let Some(producer) = context.requests.ended(child) {
+                context.dispatch.queue.nudge(Key::Producer(producer), Class::Interactive);
+            }
             let failure = |error: child::ChildError| Failure {
                 name: error.name(),
                 retry: error.retry(),

@@ -196,6 +196,22 @@ impl Cluster {
         self.put_back(records, &target, record.uid, record.autoscaled).await
     }
 
+    /// Reads an object, so that its record says what stands now: [`apply`](Self::apply) then does not depend on how far
+    /// the watch is.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub async fn look(&self, records: &Records, owner: &Owner, leaf: &Leaf) -> Result<(), ApiError> {
+        let target = Target::new(owner, leaf);
+        let known = records.get(leaf.kind, target.namespace, &leaf.name);
+        match (self.get(&target.collection, &leaf.name).await?, known) {
+            (Some(live), _) => records.enter(leaf.kind, &live, target.state(&live)),
+            (None, Some(known)) => records.missed(leaf.kind, target.namespace, &leaf.name, known.version),
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
     /// What [`apply`](Self::apply) would do, by a server-side dry run: admission and defaults included.
     ///
     /// # Errors

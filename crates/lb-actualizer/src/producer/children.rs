@@ -19,6 +19,7 @@ pub(super) async fn apply(
     resource: &LBProducer,
     who: &Producer,
     plan: &Plan,
+    requested: bool,
 ) -> Result<(), ProducerError> {
     let Some(owner) = Owner::of(resource) else { return Ok(()) };
     let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
@@ -31,7 +32,7 @@ pub(super) async fn apply(
         note(&mut failure, format!("LBWorkspace {name}"), done.map(drop));
     }
     for (name, planned) in deploys(gateways) {
-        let done = gateway(context, &owner, who, name, planned).await;
+        let done = gateway(context, &owner, who, name, planned, requested).await;
         note(&mut failure, format!("LBGateway {name}"), done);
     }
     for (name, spec) in deploys(functions) {
@@ -78,16 +79,17 @@ async fn gateway(
     who: &Producer,
     name: &str,
     planned: &GatewayPlan,
+    requested: bool,
 ) -> Result<(), ApplyError> {
     let intent = intent(context, who, name, &planned.spec);
     let standing = context.stores.gateways.get(&intent.namespace, name);
     if let Some(child) = standing.filter(|child| child.metadata.deletion_timestamp.is_none()) {
-        config(context, Some(&child), planned).await?;
+        config(context, Some(&child), planned, requested).await?;
         context.cluster.apply_child(&context.stores.gateways, owner, &intent).await.map(drop)
     } else {
         context.cluster.apply_child(&context.stores.gateways, owner, &intent).await?;
         let made = context.stores.gateways.get(&intent.namespace, name);
-        config(context, made.as_deref(), planned).await
+        config(context, made.as_deref(), planned, requested).await
     }
 }
 
@@ -96,13 +98,14 @@ async fn config(
     context: &Context,
     child: Option<&LBGateway>,
     planned: &GatewayPlan,
+    requested: bool,
 ) -> Result<(), ApplyError> {
     let Some(child) = child else { return Ok(()) };
     let (Some(owner), Ok(gateway)) = (Owner::of(child), Gateway::try_from(&planned.spec)) else {
         return Ok(());
     };
     let leaf = build::gateway_config(&gateway, &planned.config, &context.settings.desired);
-    match context.cluster.apply(&context.records, &owner, &leaf).await? {
+    match context.apply(&owner, &leaf, requested).await? {
         Applied::Unchanged => {}
         // Records do not tell of our own writes, and the child may wait for this one.
         Applied::Created | Applied::Changed => {

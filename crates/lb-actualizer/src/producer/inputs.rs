@@ -10,6 +10,8 @@ use lb_vocab::{Digest, Limits, Producer, Revision, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::child::ChildKey;
+
 /// The digest of everything that a plan is made from, beside the children that stand.
 pub(crate) fn digest(
     revision: &Revision,
@@ -51,6 +53,14 @@ impl Children {
         let gateways = gateways.iter().map(|child| child.spec.environment.clone());
         let functions = functions.iter().map(|child| child.spec.environment.clone());
         workspaces.chain(gateways).chain(functions).collect()
+    }
+
+    /// Their keys.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = ChildKey> {
+        let Self { workspaces, gateways, functions } = self;
+        let workspaces = workspaces.iter().map(|child| ChildKey::workspace(child));
+        let gateways = gateways.iter().map(|child| ChildKey::gateway(child));
+        workspaces.chain(gateways).chain(functions.iter().map(|child| ChildKey::function(child)))
     }
 
     /// Whether there are none.

@@ -26,10 +26,11 @@ use mint::MintError;
 pub(crate) use outcome::Outcome;
 pub use purge::PURGE;
 
-use crate::context::{Context, Next};
+use crate::context::{Context, Key, Next};
 use crate::jobs::JobError;
+use crate::queue::Class;
 use crate::roster::Standing;
-use crate::{observe, removal, roster};
+use crate::{observe, removal, requests, roster};
 
 /// Why a producer's environment is not as git says.
 #[derive(Debug, thiserror::Error)]
@@ -112,11 +113,13 @@ pub(crate) async fn reconcile(context: &Context, name: &ProducerName) -> Result<
         return report::suspended(context, name, &resource).await;
     }
     let standing = roster::standing(context, name, &resource).await;
+    let request = requests::of(&resource);
+    let anew = request.filter(|request| !context.requests.is_open(name, request));
     let mut outcomes = BTreeMap::new();
     let mut failure = None;
     let mut next = Next::Settled;
     for who in producers(context, name, &resource) {
-        match environment(context, &resource, &who, &standing).await {
+        match environment(context, &resource, &who, &standing, anew.is_some()).await {
             Ok((outcome, then)) => {
                 next = next.sooner(then);
                 outcomes.insert(who, outcome);
@@ -127,6 +130,10 @@ pub(crate) async fn reconcile(context: &Context, name: &ProducerName) -> Result<
             }
         }
     }
+    let moved = failure.as_ref().is_some_and(|error| error.retry() == Retry::Soon);
+    if let Some(request) = anew.filter(|_| !moved) {
+        open(context, name, &resource, request);
+    }
     let then = report::report(context, name, &resource, &standing, &outcomes).await?;
     if let Some(error) = failure {
         return Err(error);
@@ -135,6 +142,15 @@ pub(crate) async fn reconcile(context: &Context, name: &ProducerName) -> Result<
         purge::finish(context, name, &resource).await?;
     }
     Ok(next.sooner(then))
+}
+
+/// Wants each child to be worked on before the request counts as handled.
+fn open(context: &Context, name: &ProducerName, resource: &LBProducer, request: &str) {
+    let children: Vec<_> = context.stores.children_of(resource).keys().collect();
+    context.requests.open(name, request, children.iter().cloned());
+    for child in children {
+        context.dispatch.queue.nudge(Key::Child(child), Class::Interactive);
+    }
 }
 
 /// A name that no `LBProducer` stands for: a new producer, or nobody.
@@ -170,16 +186,17 @@ fn noted<'a>(resource: &'a LBProducer, who: &Producer) -> Option<&'a Environment
     resource.status.as_ref()?.environments.get(who.environment().as_str())
 }
 
-/// One environment, from git to children.
+/// One environment, from git to children. `requested`: somebody asked to look, so that nothing is taken as settled.
 async fn environment(
     context: &Context,
     resource: &LBProducer,
     who: &Producer,
     standing: &Standing,
+    requested: bool,
 ) -> Result<(Outcome, Next), ProducerError> {
     let children = context.stores.children_of(resource).of(who);
     let case = Case::new(context, resource, who, standing);
-    if let Some(outcome) = case.settled(context, &children) {
+    if !requested && let Some(outcome) = case.settled(context, &children) {
         return Ok((outcome, Next::Settled));
     }
     let observed = case.observe(context).await;
@@ -198,7 +215,7 @@ async fn environment(
             Err(error) => return Err(ProducerError::Mint(who.clone(), error)),
         }
     }
-    children::apply(context, resource, who, &plan).await?;
+    children::apply(context, resource, who, &plan, requested).await?;
     children::prune(context, resource, who, &plan).await?;
     let done = readable && !braked;
     let inputs = case.inputs(context, &revision);

@@ -12,6 +12,7 @@ use lb_vocab::{Producer, ProducerName, Timestamp};
 use super::outcome::{self, Outcome, Standing as Child};
 use super::{Children, ProducerError};
 use crate::context::{Context, Next};
+use crate::requests;
 use crate::roster::Standing;
 
 /// A commit that had no effect is noted at most this often.
@@ -73,8 +74,12 @@ pub(super) async fn report(
         Standing::Missing { since } | Standing::Gone { since } => Some(since.0),
         Standing::Unconfirmed(_) => old.missing_since,
     };
+    let request = requests::of(resource).filter(|request| context.requests.is_done(name, request));
+    if let Some(request) = request {
+        new.last_handled_reconcile_at = Some(request.to_owned());
+    }
     let next = recheck(context, standing, now);
-    if under_way && new.missing_since == old.missing_since {
+    if under_way && request.is_none() && new.missing_since == old.missing_since {
         return Ok(next);
     }
     if let Some(wait) = postponed(context, name, &old, &new, now) {
@@ -82,6 +87,9 @@ pub(super) async fn report(
     }
     if write(context, name, resource, &new).await? {
         announce(context, resource, &old, &new);
+    }
+    if request.is_some() {
+        context.requests.close(name);
     }
     Ok(next)
 }

@@ -97,6 +97,26 @@ async fn what_others_change_is_put_back() {
     driver.abort();
 }
 
+/// Again and again, because a watch is quick, too.
+#[tokio::test]
+async fn who_looks_does_not_wait_for_the_watch() {
+    let bench = Bench::new().await;
+    let leaf = bench.service_account("main");
+    bench.stand(std::slice::from_ref(&leaf)).await;
+    let look_and_apply = async || {
+        bench.cluster.look(&bench.records, &bench.owner, &leaf).await.unwrap();
+        bench.apply(&leaf).await.unwrap()
+    };
+    for _ in 0..20 {
+        assert_eq!(look_and_apply().await, Applied::Unchanged);
+        bench.meddle(leaf.kind, "main", json!({"automountServiceAccountToken": true})).await;
+        assert_eq!(look_and_apply().await, Applied::Changed);
+        bench.api(leaf.kind).delete("main", &DeleteParams::default()).await.unwrap();
+        assert_eq!(look_and_apply().await, Applied::Created);
+    }
+    bench.caught_up(leaf.kind, "main").await;
+}
+
 #[tokio::test]
 async fn an_environment_variable_that_somebody_adds_goes() {
     let bench = Bench::new().await;

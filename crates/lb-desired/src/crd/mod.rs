@@ -21,7 +21,8 @@ pub use condition::{Condition, ConditionStatus, ConditionType, condition, set_co
 pub use function::{FunctionTrigger, LBFunction, LBFunctionSpec};
 pub use gateway::{ConfigReference, LBGateway, LBGatewaySpec};
 pub use producer::{
-    Access, EnvironmentStatus, LBProducer, LBProducerSpec, LBProducerStatus, LimitOverrides, RevisionStatus,
+    Access, EnvironmentStatus, LBProducer, LBProducerSpec, LBProducerStatus, LimitOverrides,
+    RECONCILE_REQUESTED_AT, RevisionStatus,
 };
 pub use rbac::{SERVICE_ACCOUNT, TARGET_ROLE, rbac, target_binding};
 pub use workspace::{ChildStatus, LBWorkspace, LBWorkspaceSpec};

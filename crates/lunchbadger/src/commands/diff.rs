@@ -22,7 +22,6 @@ use crate::exit::Exit;
 use crate::screen::Screen;
 use children::Standing;
 use compare::Difference;
-pub(crate) use observe::BRANCH;
 
 /// Compares by a server-side dry run.
 pub(crate) async fn run(

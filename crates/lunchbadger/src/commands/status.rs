@@ -132,7 +132,12 @@ pub(crate) fn holds(conditions: &[Condition], kind: ConditionType) -> bool {
 
 /// A condition's status, empty where it is not there.
 fn of(conditions: &[Condition], kind: ConditionType) -> &str {
-    conditions.iter().find(|c| c.type_ == kind.name()).map(|c| c.status.as_str()).unwrap_or_default()
+    condition(conditions, kind).map(|c| c.status.as_str()).unwrap_or_default()
+}
+
+/// The condition of a type.
+pub(crate) fn condition(conditions: &[Condition], kind: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|c| c.type_ == kind.name())
 }
 
 /// A commit for people.

@@ -7,6 +7,7 @@ mod hostile;
 mod lifecycle;
 mod project;
 mod proxy;
+mod reconcile;
 mod world;
 
 use std::sync::Arc;

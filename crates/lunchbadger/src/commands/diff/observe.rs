@@ -8,7 +8,7 @@ use lb_vocab::{GitUser, Limits, Producer, Revision, Source, Tree};
 use crate::commands::plan::OTHER_FILE_BYTES;
 
 /// The branch of every environment.
-pub(crate) const BRANCH: &str = "refs/heads/master";
+const BRANCH: &str = "refs/heads/master";
 
 /// Reads all sources.
 ///
