@@ -55,7 +55,9 @@ impl Child {
         live: &Live<'_>,
         keep: impl Fn(&str) -> bool,
     ) -> Verdict {
-        if let (Self::Gateway(child), LeafKind::Secret) = (self, live.kind) {
+        if let (Self::Gateway(child), LeafKind::Secret) = (self, live.kind)
+            && live.name == child.spec.config.name
+        {
             return compare_config(child, settings, live);
         }
         let Ok(mut blueprint) = self.blueprint(settings) else { return Verdict::Unknown };
@@ -119,9 +121,6 @@ fn compare(leaf: &Leaf, live: &Live<'_>) -> Verdict {
 /// The content of a configuration is not in the child, but its digest is: the Secret is what it should be where its
 /// own content has that digest.
 fn compare_config(child: &LBGateway, settings: &Settings, live: &Live<'_>) -> Verdict {
-    if live.name != child.spec.config.name {
-        return Verdict::Unwanted;
-    }
     let Ok(gateway) = Gateway::try_from(&child.spec) else { return Verdict::Unknown };
     let Some(files) = files(live.object) else { return Verdict::Drifted };
     if build::config_reference(&gateway.producer, &gateway.instance, &files) != child.spec.config {

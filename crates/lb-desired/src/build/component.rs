@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
-    PodSpec, PodTemplateSpec, Service, ServiceAccount, ServicePort, ServiceSpec,
+    PodSpec, PodTemplateSpec, Secret as SecretObject, Service, ServiceAccount, ServicePort, ServiceSpec,
 };
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend,
@@ -12,7 +13,7 @@ use k8s_openapi::api::networking::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use lb_vocab::{InstanceName, Producer};
+use lb_vocab::{InstanceName, Producer, Secret};
 use serde::Serialize;
 
 use super::names::{gateway_name, sls_api_name, workspace_name};
@@ -198,6 +199,18 @@ pub(super) fn producer_labels(producer: &Producer, app: &str) -> BTreeMap<String
         ("environment".to_owned(), producer.environment().to_string()),
         ("producer".to_owned(), producer.name().to_string()),
     ])
+}
+
+/// A Secret of these keys and values.
+pub(super) fn secret<'a>(
+    metadata: ObjectMeta,
+    values: impl IntoIterator<Item = (&'a str, &'a Secret)>,
+    immutable: Option<bool>,
+) -> Leaf {
+    let bytes = |value: &Secret| ByteString(value.reveal().clone().into_bytes());
+    let data = values.into_iter().map(|(key, value)| (key.to_owned(), bytes(value))).collect();
+    let object = SecretObject { metadata, data: Some(data), immutable, ..SecretObject::default() };
+    leaf(LeafKind::Secret, &object)
 }
 
 /// A typed object as a leaf.

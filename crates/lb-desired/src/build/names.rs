@@ -57,6 +57,12 @@ pub fn credentials_name(producer: &Producer) -> String {
     format!("credentials-{producer}")
 }
 
+/// Name of a gateway's Secret with the shared Redis password, where `REDIS_ACL=off`: `redis-<producer>-<env>-<instance>`.
+#[must_use]
+pub fn shared_redis_name(producer: &Producer, instance: &InstanceName) -> String {
+    format!("redis-{producer}-{instance}")
+}
+
 /// The Redis namespace of an environment's gateways, `EG-<producer>-<env>-`. Express Gateway adds a dash of its own:
 /// the Redis user's keys are `EG-<producer>-<env>--*`.
 #[must_use]

@@ -224,6 +224,57 @@ async fn a_purge_takes_credentials_too_and_needs_a_disabled_producer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_redis_password_reaches_gateways_and_changes_no_credential() {
+    let old = "the-first-password";
+    let world = World::start(&[("REDIS_ACL", "off"), ("REDIS_PASSWORD", old)]).await;
+    let producer = world.producer("ro").await;
+    let name = &producer.name;
+    push(&producer, &[Gateway::new("g1", "main", &["/a"])]).await;
+    world.applied(&producer).await;
+    let standing = credentials(&world, name).await;
+    let (redis, gateway) = (format!("redis-{name}-dev-main"), format!("gateway-{name}-dev-main"));
+    let template = async || {
+        let deployment = world.object("Deployment", &gateway).await.ok_or("no Deployment")?;
+        Ok::<_, String>(deployment["spec"]["template"].clone())
+    };
+    assert_eq!(password(&world, &redis).await.as_deref(), Ok(old));
+    let first = template().await.expect("a Deployment");
+
+    world.kill().await;
+    let new = "the-second-password";
+    world.set("REDIS_PASSWORD", new);
+    world.resume().await;
+    let rotated = async || match password(&world, &redis).await? {
+        text if text == new => Ok(()),
+        other => Err(other),
+    };
+    lb_testkit::eventually("the gateway has the new password", rotated).await;
+    lb_testkit::eventually("the gateway rolls out", || async {
+        let now = template().await?;
+        if now == first { Err(now.to_string()) } else { Ok(()) }
+    })
+    .await;
+    assert_eq!(credentials(&world, name).await, standing);
+
+    world.api("Secret").await.delete(&redis, &Default::default()).await.expect("delete the Secret");
+    lb_testkit::eventually("it is put back", rotated).await;
+    let shown =
+        world.cluster.kubectl(&["get", "all,lbp,lbg,lbw,events,configmaps", "-A", "-o", "yaml"]).await;
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned() + &world.whole_log();
+    assert!(shown.contains(name) && !shown.contains(old) && !shown.contains(new));
+}
+
+/// What a Secret says of Redis' password.
+async fn password(world: &World, secret: &str) -> Result<String, String> {
+    let object = world.object("Secret", secret).await.ok_or("no Secret")?;
+    let secret: k8s_openapi::api::core::v1::Secret =
+        serde_json::from_value(object).map_err(|error| error.to_string())?;
+    let value = secret.data.unwrap_or_default().remove("redis-password").ok_or("no password")?;
+    String::from_utf8(value.0).map_err(|error| error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_of_everything_writes_nothing() {
     let world = World::start(&[]).await;
     let producer = world.producer("re").await;
