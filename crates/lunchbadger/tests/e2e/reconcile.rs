@@ -5,17 +5,8 @@ use kube::api::{DeleteParams, PostParams};
 use lb_desired::crd::{LBProducer, RECONCILE_REQUESTED_AT};
 use serde_json::json;
 
-use crate::project::{Gateway, file};
-use crate::world::{Producer, World};
-
-async fn standing(world: &World, prefix: &str) -> Producer {
-    let producer = world.producer(prefix).await;
-    let gateways = [Gateway::new("g1", "main", &["/a"])];
-    producer.dev.write("lunchbadger.json", file(&producer.name, &gateways, false));
-    producer.dev.commit_and_push("A gateway").await;
-    world.applied(&producer).await;
-    producer
-}
+use crate::project::standing;
+use crate::world::World;
 
 /// Another producer's push, made later and applied, shows that whatever was to be done before was done.
 async fn witness(world: &World) {
