@@ -129,7 +129,10 @@ async fn an_environment_variable_that_somebody_adds_goes() {
     let change = json!({"spec": {"template": {"spec": {"containers": containers}}}});
     bench.meddle(LeafKind::Deployment, "main", change).await;
     bench.caught_up(LeafKind::Deployment, "main").await;
-    assert_eq!(bench.apply(&leaf).await.unwrap(), Applied::Changed);
+    // The Deployment's controller writes its status meanwhile: a conflict is tried again, as the queue does.
+    let applied =
+        eventually("it is applied", || async { bench.apply(&leaf).await.map_err(|error| error.to_string()) });
+    assert_eq!(applied.await, Applied::Changed);
     let live = bench.live(LeafKind::Deployment, "main").await.unwrap();
     let containers = live["spec"]["template"]["spec"]["containers"].as_array().unwrap();
     assert_eq!(containers.len(), 2, "an injected container stays: {containers:?}");
