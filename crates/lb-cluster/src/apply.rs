@@ -11,14 +11,12 @@ use lb_desired::build::{Leaf, projection};
 use lb_desired::crd::FIELD_MANAGER;
 use serde_json::Value;
 
-use crate::collection::{Collection, Manner, Scope, only_at, patch_of};
+use crate::collection::{Collection, Manner, NO_OBJECTS, Scope, only_at, patch_of};
 use crate::connect::Cluster;
 use crate::error::{ApiError, Retry};
 use crate::identity::{Owner, Uid, Version};
 use crate::records::{Live, Record, Records, State, controller, managers};
 
-/// The version that no object has: etcd's first revision is empty.
-const NO_OBJECTS: &str = "1";
 /// Writes what belongs to an object's workings; not foreign (settled.md, "Objects").
 const CONTROLLER_MANAGER: &str = "kube-controller-manager";
 

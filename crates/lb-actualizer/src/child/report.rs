@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     fn says(status: &ChildStatus, kind: ConditionType) -> (&str, &str) {
-        let condition = status.conditions.iter().find(|c| c.type_ == kind.name()).unwrap();
+        let condition = kind.of(&status.conditions).unwrap();
         (&condition.status, &condition.reason)
     }
 

@@ -1,6 +1,6 @@
 //! Applying and pruning children, and the configuration of gateways.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use lb_cluster::{Applied, ApplyError, Child as ChildResource, Intent, Owner, Store, Uid};
 use lb_desired::build::{self, Gateway};
@@ -24,49 +24,34 @@ pub(super) async fn apply(
     let Some(owner) = Owner::of(resource) else { return Ok(()) };
     let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
     let mut failure = None;
-    for (name, spec) in deploys(workspace) {
-        let done = context
-            .cluster
-            .apply_child(&context.stores.workspaces, &owner, &intent(context, who, name, spec))
-            .await;
-        note(&mut failure, format!("LBWorkspace {name}"), done.map(drop));
+    for (name, spec) in workspace.deployed() {
+        let intent = intent(context, who, name, spec);
+        let done = context.cluster.apply_child(&context.stores.workspaces, &owner, &intent).await;
+        note(&mut failure, "LBWorkspace", name, done.map(drop));
     }
-    for (name, planned) in deploys(gateways) {
+    for (name, planned) in gateways.deployed() {
         let done = gateway(context, &owner, who, name, planned, requested).await;
-        note(&mut failure, format!("LBGateway {name}"), done);
+        note(&mut failure, "LBGateway", name, done);
     }
-    for (name, spec) in deploys(functions) {
-        let done = context
-            .cluster
-            .apply_child(&context.stores.functions, &owner, &intent(context, who, name, spec))
-            .await;
-        note(&mut failure, format!("LBFunction {name}"), done.map(drop));
+    for (name, spec) in functions.deployed() {
+        let intent = intent(context, who, name, spec);
+        let done = context.cluster.apply_child(&context.stores.functions, &owner, &intent).await;
+        note(&mut failure, "LBFunction", name, done.map(drop));
     }
     failure.map_or(Ok(()), |(what, error)| Err(ProducerError::Apply(who.clone(), what, error)))
 }
 
-fn note(failure: &mut Option<(String, ApplyError)>, what: String, done: Result<(), ApplyError>) {
+fn note(failure: &mut Option<(String, ApplyError)>, kind: &str, name: &str, done: Result<(), ApplyError>) {
     if let Err(error) = done {
-        failure.get_or_insert((what, error));
+        failure.get_or_insert((format!("{kind} {name}"), error));
     }
 }
 
-fn deploys<T>(component: &Component<T>) -> impl Iterator<Item = (&String, &T)> {
-    component.children.iter().filter_map(|(name, decision)| match decision {
-        Decision::Deploy(spec) => Some((name, spec)),
-        Decision::Withdraw(_) | Decision::Hold(_) => None,
-    })
-}
-
 fn intent<S: Clone>(context: &Context, who: &Producer, name: &str, spec: &S) -> Intent<S> {
-    let labels = [("producer", who.name().as_str()), ("environment", who.environment().as_str())];
     Intent {
         namespace: context.settings.desired.namespace(who.name()),
         name: name.to_owned(),
-        labels: labels
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect::<BTreeMap<_, _>>(),
+        labels: build::child_labels(who),
         spec: spec.clone(),
     }
 }

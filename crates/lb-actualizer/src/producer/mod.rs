@@ -3,34 +3,35 @@
 //! observe -> decode -> plan -> (brake) -> mint -> apply children -> prune children -> report. To follow a push through
 //! the code, read [`environment`] from top to bottom.
 
+mod case;
 mod children;
 mod inputs;
 mod mint;
 mod outcome;
+mod preview;
 mod purge;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_cluster::{ApiError, ApplyError, Retry};
-use lb_desired::crd::{Access, EnvironmentStatus, LBProducer};
-use lb_desired::plan::{Input, Plan, Presence, plan};
+use lb_desired::crd::LBProducer;
 use lb_http::contract::ClientError;
-use lb_project::Observed;
-use lb_vocab::{
-    Digest, Environment, GitUser, Limits, Producer, ProducerName, Revision, Source, UnknownReason,
-};
+use lb_vocab::{Environment, Producer, ProducerName};
 
-pub(crate) use inputs::{Children, created};
+use case::Case;
+pub use inputs::Children;
+pub(crate) use inputs::created;
 use mint::MintError;
 pub(crate) use outcome::Outcome;
+pub use preview::{Unreadable, preview};
 pub use purge::PURGE;
 
 use crate::context::{Context, Key, Next};
 use crate::jobs::JobError;
 use crate::queue::Class;
 use crate::roster::Standing;
-use crate::{observe, removal, requests, roster};
+use crate::{requests, roster};
 
 /// Why a producer's environment is not as git says.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +126,7 @@ pub(crate) async fn reconcile(context: &Context, name: &ProducerName) -> Result<
                 outcomes.insert(who, outcome);
             }
             Err(error) => {
-                outcomes.insert(who.clone(), Outcome::failed(noted(&resource, &who), &error));
+                outcomes.insert(who.clone(), Outcome::failed(case::noted(&resource, &who), &error));
                 failure.get_or_insert(error);
             }
         }
@@ -176,16 +177,6 @@ fn producers(context: &Context, name: &ProducerName, resource: &LBProducer) -> V
     environments.filter_map(|environment| Producer::new(name.clone(), environment).ok()).collect()
 }
 
-/// What the operator says of one environment.
-fn access(resource: &LBProducer, who: &Producer) -> Access {
-    let listed = resource.spec.environments.iter().any(|text| text == who.environment().as_str());
-    if listed && !purge::wanted(resource) { resource.spec.access } else { Access::Disabled }
-}
-
-fn noted<'a>(resource: &'a LBProducer, who: &Producer) -> Option<&'a EnvironmentStatus> {
-    resource.status.as_ref()?.environments.get(who.environment().as_str())
-}
-
 /// One environment, from git to children. `requested`: somebody asked to look, so that nothing is taken as settled.
 async fn environment(
     context: &Context,
@@ -195,13 +186,13 @@ async fn environment(
     requested: bool,
 ) -> Result<(Outcome, Next), ProducerError> {
     let children = context.stores.children_of(resource).of(who);
-    let case = Case::new(context, resource, who, standing);
+    let case = Case::new(&context.settings.limits, resource, who, standing);
     if !requested && let Some(outcome) = case.settled(context, &children) {
         return Ok((outcome, Next::Settled));
     }
-    let observed = case.observe(context).await;
+    let observed = case.observe(&context.git, &context.settings.desired.prefix).await;
     let revision = case.revision(&observed);
-    let readable = case.is_readable(&observed);
+    let readable = case.unreadable(&observed).is_none();
     let mut plan = case.plan(context, observed, &children).await?;
     let braked = case.brake(context, &mut plan, &children, &revision).await?;
     let mut outcome = Outcome { revision: revision.clone(), ..Outcome::default() }.planned(&plan);
@@ -222,113 +213,4 @@ async fn environment(
     let outcome = outcome.digests(done.then_some(&inputs), &inputs::planned(&plan, &children));
     context.remember(who, &outcome);
     Ok((outcome, if done { Next::Settled } else { Next::Retry }))
-}
-
-/// What one run is about, read once.
-struct Case<'a> {
-    who: &'a Producer,
-    status: Option<&'a EnvironmentStatus>,
-    access: Access,
-    presence: Presence,
-    limits: Limits,
-    noted: Revision,
-    credentials_made: bool,
-}
-
-impl<'a> Case<'a> {
-    fn new(context: &Context, resource: &'a LBProducer, who: &'a Producer, standing: &Standing) -> Self {
-        let status = noted(resource, who);
-        let presence = match standing {
-            Standing::Gone { .. } => Presence::Withdrawn,
-            Standing::Unconfirmed(_) if report::is_withdrawn(resource) => Presence::Withdrawn,
-            Standing::Present | Standing::Missing { .. } | Standing::Unconfirmed(_) => Presence::Present,
-        };
-        Self {
-            who,
-            status,
-            access: access(resource, who),
-            presence,
-            limits: resource.spec.limits.over(&context.settings.limits),
-            noted: status
-                .and_then(|status| status.attempted.as_ref())
-                .map(Revision::from)
-                .unwrap_or_default(),
-            credentials_made: status.is_some_and(|status| status.credentials_made),
-        }
-    }
-
-    fn inputs(&self, context: &Context, revision: &Revision) -> Digest {
-        inputs::digest(revision, self.access, self.presence, &self.limits, &context.settings_digest)
-    }
-
-    /// Nothing to do: what the plan would be made from is as it was, and so are the children and their
-    /// configuration. Known from memory, or after a start from the status.
-    fn settled(&self, context: &Context, children: &Children) -> Option<Outcome> {
-        let remembered = context.remembered(self.who, self.status)?;
-        let heads = context.heads_of(self.who).filter(|_| self.needs_git());
-        let revision = heads.unwrap_or_else(|| remembered.revision.clone());
-        let same = remembered.is_of(&self.inputs(context, &revision), &children.digest());
-        (same && context.configs_stand(children)).then_some(remembered)
-    }
-
-    /// Whether git has a say: an operator's disable and a withdrawal need none.
-    fn needs_git(&self) -> bool {
-        self.access == Access::Enabled && self.presence == Presence::Present
-    }
-
-    async fn observe(&self, context: &Context) -> Observed {
-        if !self.needs_git() {
-            let unknown =
-                || Source::Unknown(UnknownReason::Unreachable("not read: nothing is to run".into()));
-            return Observed { dev: unknown(), functions: unknown(), openapi: unknown() };
-        }
-        let user = GitUser::of(context.settings.desired.prefix.clone(), self.who.name());
-        observe::observe(&context.git, &user, self.who, &self.noted, &self.limits).await
-    }
-
-    /// What was read; where git has no say, what was read last.
-    fn revision(&self, observed: &Observed) -> Revision {
-        if self.needs_git() { observe::revision(observed) } else { self.noted.clone() }
-    }
-
-    fn is_readable(&self, observed: &Observed) -> bool {
-        let Observed { dev, functions, openapi } = observed;
-        !self.needs_git() || [dev, functions, openapi].iter().all(|source| source.unknown().is_none())
-    }
-
-    async fn plan(
-        &self,
-        context: &Context,
-        observed: Observed,
-        children: &Children,
-    ) -> Result<Plan, ProducerError> {
-        let (who, access, presence, limits) = (self.who.clone(), self.access, self.presence, self.limits);
-        let (existing, settings) = (children.existing(), context.settings.clone());
-        let job = move || {
-            let decoded = lb_project::decode(observed, &who, &limits);
-            plan(&Input {
-                producer: &who,
-                decoded: &decoded,
-                access,
-                presence,
-                existing: &existing,
-                settings: &settings.desired,
-            })
-        };
-        context.jobs.run(job).await.map_err(|error| ProducerError::Plan(self.who.clone(), error))
-    }
-
-    /// Lets the plan's removals pass the brake; answers whether it holds them.
-    async fn brake(
-        &self,
-        context: &Context,
-        plan: &mut Plan,
-        children: &Children,
-        revision: &Revision,
-    ) -> Result<bool, ProducerError> {
-        let objects = context.stores.removals(&context.records, children, plan);
-        let own_commit = self.noted != *revision;
-        let passed = removal::pass(context, self.who, plan, objects, own_commit).await;
-        passed.map_err(|error| ProducerError::Brake(self.who.clone(), error))
-    }
 }

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kube::Resource;
+use kube::core::object::HasStatus;
 use lb_cluster::{ApiError, Tone};
 use lb_desired::crd::{
-    Condition, ConditionStatus, ConditionType, LBProducer, LBProducerStatus, condition, set_condition,
+    ChildStatus, Condition, ConditionStatus, ConditionType, LBProducer, LBProducerStatus, condition,
+    set_condition,
 };
 use lb_vocab::{Producer, ProducerName, Timestamp};
 
@@ -20,12 +23,7 @@ const NOTE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Whether the status says that the producer was withdrawn.
 pub(super) fn is_withdrawn(resource: &LBProducer) -> bool {
-    holds(resource, ConditionType::Withdrawn)
-}
-
-fn holds(resource: &LBProducer, kind: ConditionType) -> bool {
-    let conditions = resource.status.iter().flat_map(|status| &status.conditions);
-    conditions.into_iter().any(|c| c.type_ == kind.name() && c.status == ConditionStatus::True.name())
+    resource.status.as_ref().is_some_and(|status| ConditionType::Withdrawn.holds(&status.conditions))
 }
 
 /// Says that nothing is touched.
@@ -63,7 +61,7 @@ pub(super) async fn report(
         let as_planned = outcome.stands(&children.digest()) && context.dispatch.still_departing(who) == 0;
         let environment = new.environments.entry(who.environment().to_string()).or_default();
         *environment = outcome::environment(environment, outcome, &views(&children), as_planned, now);
-        let applied = environment.conditions.iter().any(|c| c.type_ == "Applied" && c.status == "True");
+        let applied = ConditionType::Applied.holds(&environment.conditions);
         under_way |= !applied && !outcome::notable(outcome);
     }
     for condition in whole(context, &new, standing) {
@@ -95,17 +93,12 @@ pub(super) async fn report(
 }
 
 fn views(children: &Children) -> Vec<Child<'_>> {
-    let workspaces = children.workspaces.iter().map(|child| Child {
-        gateway: false,
-        generation: child.metadata.generation,
-        status: child.status.as_ref(),
-    });
-    let gateways = children.gateways.iter().map(|child| Child {
-        gateway: true,
-        generation: child.metadata.generation,
-        status: child.status.as_ref(),
-    });
-    workspaces.chain(gateways).collect()
+    let workspaces = children.workspaces.iter().map(|child| view(false, child.as_ref()));
+    workspaces.chain(children.gateways.iter().map(|child| view(true, child.as_ref()))).collect()
+}
+
+fn view<K: Resource + HasStatus<Status = ChildStatus>>(gateway: bool, child: &K) -> Child<'_> {
+    Child { gateway, generation: child.meta().generation, status: child.status() }
 }
 
 /// When to look again whether a missing producer is gone.
@@ -181,11 +174,8 @@ fn whole(context: &Context, status: &LBProducerStatus, standing: &Standing) -> V
 
 /// A condition over all environments: the first of them that is `decisive` says it for all.
 fn summary(status: &LBProducerStatus, kind: ConditionType, decisive: ConditionStatus) -> Option<Condition> {
-    let of = |environment: &lb_desired::crd::EnvironmentStatus| {
-        environment.conditions.iter().find(|c| c.type_ == kind.name()).cloned()
-    };
-    let all = || status.environments.values().filter_map(of);
-    all().find(|c| c.status == decisive.name()).or_else(|| all().next())
+    let all = || status.environments.values().filter_map(|environment| kind.of(&environment.conditions));
+    all().find(|c| c.status == decisive.name()).or_else(|| all().next()).cloned()
 }
 
 async fn write(

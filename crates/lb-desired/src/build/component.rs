@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use lb_vocab::{InstanceName, Producer, Secret};
 use serde::Serialize;
 
-use super::names::{gateway_name, sls_api_name, workspace_name};
+use super::names::{child_labels, gateway_name, sls_api_name, workspace_name};
 use super::{LabelValue, Leaf, LeafKind};
 use crate::settings::Settings;
 
@@ -194,11 +194,9 @@ impl Component<'_> {
 
 /// The labels that every object of a producer has.
 pub(super) fn producer_labels(producer: &Producer, app: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        ("app".to_owned(), app.to_owned()),
-        ("environment".to_owned(), producer.environment().to_string()),
-        ("producer".to_owned(), producer.name().to_string()),
-    ])
+    let mut labels = child_labels(producer);
+    labels.insert("app".to_owned(), app.to_owned());
+    labels
 }
 
 /// A Secret of these keys and values.

@@ -27,7 +27,7 @@ use crate::settings::Settings;
 
 pub use function::{Function, function};
 pub use names::{
-    Host, LabelValue, ServiceName, TextError, config_reference, credentials_name, gateway_name,
+    Host, LabelValue, ServiceName, TextError, child_labels, config_reference, credentials_name, gateway_name,
     redis_namespace, shared_redis_name, sls_api_name, workspace_name,
 };
 pub use pod::{TOKEN_AUDIENCE, TOKEN_PATH};

@@ -27,6 +27,15 @@ pub fn function_child(producer: &Producer, service: &ServiceName) -> String {
     format!("{producer}-{service}")
 }
 
+/// The labels that every child has.
+#[must_use]
+pub fn child_labels(producer: &Producer) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("environment".to_owned(), producer.environment().to_string()),
+        ("producer".to_owned(), producer.name().to_string()),
+    ])
+}
+
 /// Name of a workspace's objects: `workspace-<producer>-<env>`.
 #[must_use]
 pub fn workspace_name(producer: &Producer) -> String {

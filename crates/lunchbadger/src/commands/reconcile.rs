@@ -12,7 +12,7 @@ use lb_desired::crd::{
 use lb_vocab::ProducerName;
 use serde_json::json;
 
-use super::status::{condition, holds, short};
+use super::status::short;
 use crate::cli::ReconcileArgs;
 use crate::clock;
 use crate::connect::Connect;
@@ -71,7 +71,7 @@ fn is_handled(producer: &LBProducer, asked: &LBProducer) -> bool {
 }
 
 fn is_applied(environment: &EnvironmentStatus) -> bool {
-    holds(&environment.conditions, ConditionType::Applied)
+    ConditionType::Applied.holds(&environment.conditions)
 }
 
 fn show(name: &ProducerName, status: &LBProducerStatus, screen: &mut Screen) -> Result<()> {
@@ -83,7 +83,7 @@ fn show(name: &ProducerName, status: &LBProducerStatus, screen: &mut Screen) -> 
         if is_applied(state) {
             screen.line(format!("  {environment}: {revision} is applied, {findings} findings"))?;
         } else {
-            let why = condition(&state.conditions, ConditionType::Applied).map(|c| c.message.as_str());
+            let why = ConditionType::Applied.of(&state.conditions).map(|c| c.message.as_str());
             let why = printable(why.unwrap_or_default());
             screen.line(format!("  {environment}: {revision} is not applied, {findings} findings: {why}"))?;
         }

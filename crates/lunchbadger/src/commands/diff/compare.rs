@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result};
 use kube::Resource;
+use lb_cluster::ApplyError;
 use lb_desired::build::Leaf;
+use lb_vocab::with_causes;
 use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
@@ -66,15 +68,9 @@ impl Difference {
     }
 
     /// An object that the API server, or somebody else's ownership, would refuse.
-    pub(super) fn refused(leaf: &Leaf, namespace: &str, error: &dyn std::error::Error) -> Self {
+    pub(super) fn refused(leaf: &Leaf, namespace: &str, error: &ApplyError) -> Self {
         let object = format!("{} {namespace}/{}", leaf.kind.kind(), leaf.name);
-        let mut why = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            why = format!("{why}: {cause}");
-            source = cause.source();
-        }
-        Self { action: Action::Refused, object, why: Some(why), diff: String::new() }
+        Self { action: Action::Refused, object, why: Some(with_causes(error)), diff: String::new() }
     }
 
     /// For people: a line, and the difference as `diff -u` shows it.

@@ -8,7 +8,7 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt};
 use lb_actualizer::PURGE;
 use lb_cluster::CONFIRM_DELETE;
-use lb_desired::crd::{Access, ConditionStatus, ConditionType, LBProducer};
+use lb_desired::crd::{Access, ConditionType, LBProducer};
 use lb_vocab::ProducerName;
 use serde_json::json;
 
@@ -78,15 +78,10 @@ pub(super) async fn run(
 /// Whether nothing of the producer runs by anybody's will.
 fn is_off(resource: &LBProducer) -> bool {
     let holds = |kind: ConditionType| {
-        let conditions = resource.status.iter().flat_map(|status| &status.conditions);
-        let of_environments = resource
-            .status
-            .iter()
-            .flat_map(|status| status.environments.values())
-            .flat_map(|e| &e.conditions);
-        conditions
-            .chain(of_environments)
-            .any(|c| c.type_ == kind.name() && c.status == ConditionStatus::True.name())
+        resource.status.as_ref().is_some_and(|status| {
+            let environments = status.environments.values().map(|environment| &environment.conditions);
+            environments.chain([&status.conditions]).any(|conditions| kind.holds(conditions))
+        })
     };
     match resource.spec.access {
         Access::Disabled => true,
