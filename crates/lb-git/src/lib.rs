@@ -3,12 +3,20 @@
 //! [`GitHost`] is shaped by what Gitea's API can do, so that both hosts can serve all of it. [`embedded`] keeps bare
 //! repositories in a data directory and drives the real `git`; it is for evaluation, small installations and tests.
 
+mod answer;
+mod bare;
 pub mod embedded;
 mod error;
+mod files;
 mod globs;
 mod host;
+mod journal;
+mod keys;
 mod names;
+mod pkt;
 pub mod process;
+mod secrets;
+mod spool;
 mod types;
 
 pub use error::{HostError, Kind};

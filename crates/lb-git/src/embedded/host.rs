@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use lb_vocab::{CommitId, GitUser, Prefix, RepoName, SafePath, Secret, Timestamp};
 use tokio::sync::watch;
 
-use super::files::blocking;
-use super::objects::Objects;
 use super::records::{Edit, HookRecord, KeyRecord, Owner, RepositoryRecord, TokenRecord, UserRecord};
 use super::repository::Target;
-use super::{Embedded, Inner, history, keys, list, receive, refs, secrets, smart, tree};
+use super::{Embedded, Inner, list, receive, smart};
+use crate::bare::objects::Objects;
+use crate::bare::{history, refs, tree};
 use crate::error::{HostError, Kind};
+use crate::files::blocking;
 use crate::globs::Globs;
 use crate::host::{GitHost, Tokens};
 use crate::names::{Cursor, Login, RefName};
@@ -21,6 +22,7 @@ use crate::types::{
     Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, Permission, PublicKey,
     Repository, RepositoryHeads, Rpc, Service, TokenInfo, TreeAnswer, User,
 };
+use crate::{keys, secrets};
 
 /// Tokens and keys of one user at most.
 const MAX_OF_A_KIND: usize = 200;

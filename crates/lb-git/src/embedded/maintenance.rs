@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inner;
-use super::files::blocking;
 use super::repository::{Target, Usage};
 use crate::error::HostError;
+use crate::files::blocking;
 use crate::process::run;
 
 /// How long it may take; what is not done then is tried after a later push.

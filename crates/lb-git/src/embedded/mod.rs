@@ -6,25 +6,13 @@
 //! Caveats: webhooks are registered and never delivered, since the stream of changes does their work; there is no SSH,
 //! though keys are checked and kept.
 
-mod answer;
-mod files;
-mod history;
 mod host;
-mod journal;
-mod keys;
-mod known;
 mod maintenance;
-mod objects;
-mod pkt;
 mod receive;
 mod records;
-mod refs;
 mod repository;
-mod secrets;
 mod smart;
-mod spool;
 mod start;
-mod tree;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -36,12 +24,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::files::blocking;
-use self::journal::Journal;
-use self::known::What;
 use self::records::Store;
 use self::repository::{Live, Share, Target};
 use crate::error::{HostError, Kind};
+use crate::files::blocking;
+use crate::journal::Journal;
+use crate::journal::What;
 use crate::names::Login;
 use crate::process::Git;
 use crate::types::RefUpdate;
@@ -285,9 +273,9 @@ impl Inner {
 }
 
 /// All references of a repository.
-async fn list(target: &Target) -> Result<refs::Refs, HostError> {
+async fn list(target: &Target) -> Result<crate::bare::refs::Refs, HostError> {
     let (directory, doing) = (target.directory.clone(), format!("read the references of {}", target.name()));
-    blocking(move || refs::list(&directory).map_err(HostError::io(doing))).await
+    blocking(move || crate::bare::refs::list(&directory).map_err(HostError::io(doing))).await
 }
 
 #[cfg(test)]

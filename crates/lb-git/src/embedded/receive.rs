@@ -10,15 +10,15 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::Inner;
-use super::answer::{Answer, answer, piece, whole};
-use super::files::blocking;
-use super::pkt::{Commands, Tail};
 use super::repository::{Target, Usage, repair};
 use super::smart::{TURN, service, start, turn};
-use super::spool::Spool;
+use crate::answer::{Answer, answer, piece, whole};
 use crate::error::HostError;
+use crate::files::blocking;
 use crate::names::{Login, RefName};
+use crate::pkt::{Commands, Tail};
 use crate::process;
+use crate::spool::Spool;
 use crate::types::{ByteStream, ReceivedHook, RefUpdate, Rpc, Service};
 
 /// References that one push may move.

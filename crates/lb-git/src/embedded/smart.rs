@@ -11,12 +11,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::Inner;
-use super::answer::{Answer, answer, piece, whole};
-use super::pkt;
 use super::repository::Target;
-use super::spool::Spool;
+use crate::answer::{Answer, answer, piece, whole};
 use crate::error::HostError;
+use crate::pkt;
 use crate::process::{self, run};
+use crate::spool::Spool;
 use crate::types::{Advertisement, ByteStream, Rpc, Service};
 
 /// An advertisement at most, bytes: ten thousand references with long names.

@@ -9,12 +9,12 @@ use lb_vocab::{Clock, GitUser};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::files::{self, blocking};
-use super::journal::Journal;
 use super::records::Store;
 use super::repository::{Target, repair};
 use super::{Gates, Inner, Settings, Shared};
 use crate::error::HostError;
+use crate::files::{self, blocking};
+use crate::journal::Journal;
 use crate::process::Git;
 
 /// The only configuration that git sees. Objects are checked as they arrive, everything that a push was told is on
@@ -121,7 +121,8 @@ impl Inner {
         blocking(move || {
             journal.note(events, now)?;
             for target in targets {
-                let refs = repair(&target.directory).and_then(|()| super::refs::list(&target.directory));
+                let refs =
+                    repair(&target.directory).and_then(|()| crate::bare::refs::list(&target.directory));
                 match refs {
                     Ok(refs) => drop(journal.observe(&target.user, &target.repo, &refs, None, now)?),
                     // One damaged repository is its owner's affair; what was known of it stays known.

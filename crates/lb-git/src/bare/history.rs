@@ -20,7 +20,7 @@ const FORMAT: &str = "--format=tformat:%H%x00%P%x00%an%x00%ae%x00%ce%x00%ct%x00%
 const FIELDS: usize = 7;
 
 /// Commits from `start` on along first parents, those that changed `path` if one is given.
-pub(super) async fn read(
+pub(crate) async fn read(
     git: &Git,
     repository: &Path,
     doing: &str,

@@ -10,12 +10,12 @@ use crate::error::HostError;
 const START: &str = "lbt_";
 
 /// A new token: 160 random bits.
-pub(super) fn token() -> Result<Secret, HostError> {
+pub(crate) fn token() -> Result<Secret, HostError> {
     Ok(Secret::new(format!("{START}{}", random_hex::<20>()?)))
 }
 
 /// So many random bytes, as hex.
-pub(super) fn random_hex<const N: usize>() -> Result<String, HostError> {
+pub(crate) fn random_hex<const N: usize>() -> Result<String, HostError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
         .map_err(|error| HostError::io("get random bytes")(std::io::Error::other(error.to_string())))?;
@@ -23,12 +23,12 @@ pub(super) fn random_hex<const N: usize>() -> Result<String, HostError> {
 }
 
 /// What is kept of a token. It has 160 random bits, so that no salt and no slow hash is needed.
-pub(super) fn hash(token: &Secret) -> String {
+pub(crate) fn hash(token: &Secret) -> String {
     hex::encode(Sha256::digest(token.reveal().as_bytes()))
 }
 
 /// Whether a token belongs to one of these hashes. All are compared, each in constant time.
-pub(super) fn matches<'a>(token: &Secret, hashes: impl Iterator<Item = &'a str>) -> bool {
+pub(crate) fn matches<'a>(token: &Secret, hashes: impl Iterator<Item = &'a str>) -> bool {
     let wanted = hash(token);
     hashes
         .fold(subtle::Choice::from(0), |found, known| found | known.as_bytes().ct_eq(wanted.as_bytes()))

@@ -15,7 +15,7 @@ const AT_ONCE: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running `git cat-file`. It ends when this is dropped.
-pub(super) struct Objects {
+pub(crate) struct Objects {
     _child: Child,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -23,18 +23,18 @@ pub(super) struct Objects {
 
 /// What git says of an object before it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Info {
+pub(crate) struct Info {
     /// Its id.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// `commit`, `tree`, `blob` or `tag`.
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// Its size, bytes.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 impl Objects {
     /// Starts git on a bare repository.
-    pub(super) fn open(git: &Git, repository: &Path) -> Result<Self, ProcessError> {
+    pub(crate) fn open(git: &Git, repository: &Path) -> Result<Self, ProcessError> {
         let mut command = git.in_repository(repository);
         command.args(["cat-file", "--batch-command"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn()?;
@@ -47,7 +47,7 @@ impl Objects {
     }
 
     /// What objects these names are, in this order; `None`: there is no such object.
-    pub(super) async fn info(
+    pub(crate) async fn info(
         &mut self,
         names: &[impl AsRef<str>],
     ) -> Result<Vec<Option<Info>>, ProcessError> {
@@ -62,7 +62,7 @@ impl Objects {
     }
 
     /// The contents of objects that `info` has found, in this order. Their sizes are the caller's to check.
-    pub(super) async fn contents(&mut self, ids: &[impl AsRef<str>]) -> Result<Vec<Vec<u8>>, ProcessError> {
+    pub(crate) async fn contents(&mut self, ids: &[impl AsRef<str>]) -> Result<Vec<Vec<u8>>, ProcessError> {
         let mut found = Vec::with_capacity(ids.len());
         for ids in ids.chunks(AT_ONCE) {
             self.ask("contents", ids).await?;

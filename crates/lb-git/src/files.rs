@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::error::HostError;
 
 /// Runs file work away from the threads that serve requests.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, HostError> + Send + 'static,
 ) -> Result<T, HostError> {
     match tokio::task::spawn_blocking(work).await {
@@ -22,7 +22,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 /// Writes a JSON file so that after a crash either the old or the new content stands, on disk when this returns.
-pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), HostError> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), HostError> {
     let doing = || format!("write {}", path.display());
     let mut text = serde_json::to_vec_pretty(value).map_err(|error| HostError::io(doing())(error.into()))?;
     text.push(b'\n');
@@ -30,7 +30,7 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Host
 }
 
 /// Reads a JSON file; `None` where there is none.
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, HostError> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, HostError> {
     let doing = || format!("read {}", path.display());
     let text = match fs::read(path) {
         Ok(text) => text,
@@ -41,7 +41,7 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, H
 }
 
 /// Replaces a file's content at once and durably.
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = File::create(&new)?;
     file.write_all(content)?;
@@ -51,14 +51,14 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Moves a file or directory durably.
-pub(super) fn move_to(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn move_to(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     sync_parent(to)?;
     sync_parent(from)
 }
 
 /// Removes a directory with all it holds; fine where there is none.
-pub(super) fn remove_all(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_all(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),

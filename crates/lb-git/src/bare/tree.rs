@@ -37,19 +37,19 @@ enum Mode {
 }
 
 /// What is wanted.
-pub(super) struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// For messages: `read customer-al/dev`.
-    pub(super) doing: &'a str,
+    pub(crate) doing: &'a str,
     /// Which files.
-    pub(super) globs: &'a Globs,
+    pub(crate) globs: &'a Globs,
     /// Larger files are listed, not read.
-    pub(super) max_bytes: u64,
+    pub(crate) max_bytes: u64,
     /// All contents together.
-    pub(super) max_total: u64,
+    pub(crate) max_total: u64,
 }
 
 /// The commit to which an id leads (an annotated tag leads to one), with its tree's id.
-pub(super) async fn commit(
+pub(crate) async fn commit(
     objects: &mut Objects,
     doing: &str,
     id: &CommitId,
@@ -65,7 +65,7 @@ pub(super) async fn commit(
 }
 
 /// All wanted files below a tree.
-pub(super) async fn read(
+pub(crate) async fn read(
     objects: &mut Objects,
     root: String,
     wanted: &Wanted<'_>,

@@ -4,6 +4,8 @@
 //! disk. Cursors are `<epoch>-<sequence>`; the epoch is new whenever the file had to be given up, so that a cursor of
 //! before is never taken for one of after.
 
+mod known;
+
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -14,12 +16,12 @@ use lb_vocab::{GitUser, RepoName, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::files;
-use super::known::{Entry, Known, What};
-use super::refs::Refs;
-use super::secrets::random_hex;
+pub(crate) use self::known::{Entry, Known, What};
+use crate::bare::refs::Refs;
 use crate::error::HostError;
+use crate::files;
 use crate::names::{Cursor, Login};
+use crate::secrets::random_hex;
 use crate::types::{Change, Changes, RefUpdate, RepositoryHeads};
 
 const FORMAT: u32 = 1;
@@ -56,7 +58,7 @@ struct Tail {
 
 /// The journal of one data directory.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     path: PathBuf,
     keep: usize,
     tail: Mutex<Tail>,
@@ -67,7 +69,7 @@ pub(super) struct Journal {
 impl Journal {
     /// Opens or starts the journal; the `keep` latest changes at least can be asked for. What cannot be read is
     /// given up with a warning: clients start over, and comparing with the repositories does the rest.
-    pub(super) fn open(path: &Path, keep: usize) -> Result<Self, HostError> {
+    pub(crate) fn open(path: &Path, keep: usize) -> Result<Self, HostError> {
         let doing = || format!("open the journal {}", path.display());
         let (memory, tail) = match read(path).map_err(HostError::io(doing()))? {
             Some((memory, length)) => (memory, reopen(path, length).map_err(HostError::io(doing()))?),
@@ -78,22 +80,22 @@ impl Journal {
     }
 
     /// Told the latest cursor.
-    pub(super) fn subscribe(&self) -> watch::Receiver<Cursor> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Cursor> {
         self.latest.subscribe()
     }
 
     /// Looks at what is known.
-    pub(super) fn known<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+    pub(crate) fn known<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
         look(&self.memory.read().unwrap_or_else(PoisonError::into_inner).known)
     }
 
     /// Where every reference points.
-    pub(super) fn heads(&self) -> Vec<RepositoryHeads> {
+    pub(crate) fn heads(&self) -> Vec<RepositoryHeads> {
         self.known(Known::heads)
     }
 
     /// Notes where a repository's references point now; answers which moved. Blocks for the disk.
-    pub(super) fn observe(
+    pub(crate) fn observe(
         &self,
         user: &GitUser,
         repo: &RepoName,
@@ -112,7 +114,7 @@ impl Journal {
     }
 
     /// Notes that users or repositories (`Some`) came or went. Blocks for the disk.
-    pub(super) fn note(
+    pub(crate) fn note(
         &self,
         events: Vec<(GitUser, Option<RepoName>, What)>,
         now: Timestamp,
@@ -122,7 +124,7 @@ impl Journal {
     }
 
     /// What happened after a cursor.
-    pub(super) fn changes(&self, after: Option<&Cursor>) -> Result<Changes, HostError> {
+    pub(crate) fn changes(&self, after: Option<&Cursor>) -> Result<Changes, HostError> {
         let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
         let cursor = memory.cursor(memory.last())?;
         let Some(after) = after.and_then(|after| memory.position(after)) else {
@@ -143,7 +145,7 @@ impl Journal {
 
     /// Has it write into another file from now on; answers the one before.
     #[cfg(test)]
-    pub(super) fn swap_file(&self, file: File) -> File {
+    pub(crate) fn swap_file(&self, file: File) -> File {
         std::mem::replace(&mut self.tail().file, file)
     }
 

@@ -14,10 +14,10 @@ use lb_vocab::CommitId;
 use crate::names::RefName;
 
 /// All references of a bare repository.
-pub(super) type Refs = BTreeMap<RefName, CommitId>;
+pub(crate) type Refs = BTreeMap<RefName, CommitId>;
 
 /// Reads every reference. A symbolic one is left out: it is another's alias, and no push can make one.
-pub(super) fn list(repository: &Path) -> io::Result<Refs> {
+pub(crate) fn list(repository: &Path) -> io::Result<Refs> {
     // A repository that is not there has no empty listing: that would prove it unborn.
     fs::metadata(repository.join("refs"))?;
     let mut loose = Refs::new();
@@ -28,7 +28,7 @@ pub(super) fn list(repository: &Path) -> io::Result<Refs> {
 }
 
 /// Where one reference points.
-pub(super) fn resolve(repository: &Path, name: &RefName) -> io::Result<Option<CommitId>> {
+pub(crate) fn resolve(repository: &Path, name: &RefName) -> io::Result<Option<CommitId>> {
     match fs::read_to_string(repository.join(name.as_str())) {
         Ok(text) => parse(name.as_str(), &text),
         Err(error) if absent(&error) => Ok(packed(repository)?.remove(name)),

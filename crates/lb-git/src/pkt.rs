@@ -9,7 +9,7 @@ use lb_vocab::CommitId;
 use crate::names::RefName;
 
 /// The end of a list of packets.
-pub(super) const FLUSH: &[u8] = b"0000";
+pub(crate) const FLUSH: &[u8] = b"0000";
 /// Content of a side-band packet at most, bytes.
 const MAX_BAND: usize = 65_515;
 /// Characters of a message's line at most.
@@ -20,11 +20,11 @@ const MAX_LINES: usize = 200;
 /// What is no packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is not git's protocol")]
-pub(super) struct Nonsense;
+pub(crate) struct Nonsense;
 
 /// The first packet of some bytes, with what it takes up there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packet<'a> {
+pub(crate) enum Packet<'a> {
     /// With this content.
     Data(&'a [u8], usize),
     /// A flush.
@@ -36,7 +36,7 @@ pub(super) enum Packet<'a> {
 }
 
 /// Looks at the first packet.
-pub(super) fn first(bytes: &[u8]) -> Result<Packet<'_>, Nonsense> {
+pub(crate) fn first(bytes: &[u8]) -> Result<Packet<'_>, Nonsense> {
     let Some(digits) = bytes.get(..4) else { return Ok(Packet::Incomplete) };
     let digits = std::str::from_utf8(digits).map_err(|_| Nonsense)?;
     if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
@@ -60,7 +60,7 @@ fn put(out: &mut Vec<u8>, content: &[&[u8]]) {
 }
 
 /// The line that stands before an advertisement.
-pub(super) fn service_line(service: &str) -> Vec<u8> {
+pub(crate) fn service_line(service: &str) -> Vec<u8> {
     let mut out = Vec::new();
     put(&mut out, &[b"# service=", service.as_bytes(), b"\n"]);
     out.extend_from_slice(FLUSH);
@@ -68,7 +68,7 @@ pub(super) fn service_line(service: &str) -> Vec<u8> {
 }
 
 /// Packets that show these lines to the person who pushes. Control characters cannot reach their terminal.
-pub(super) fn message(lines: &[String]) -> Vec<u8> {
+pub(crate) fn message(lines: &[String]) -> Vec<u8> {
     let mut out = Vec::new();
     for line in lines.iter().take(MAX_LINES) {
         let text: String =
@@ -83,26 +83,26 @@ pub(super) fn message(lines: &[String]) -> Vec<u8> {
 
 /// One wish of a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Command {
+pub(crate) struct Command {
     /// The reference, as the client wrote it.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The same, where it is one that we can name.
-    pub(super) checked: Option<RefName>,
+    pub(crate) checked: Option<RefName>,
     /// Where it should point; `None`: it should go.
-    pub(super) new: Option<CommitId>,
+    pub(crate) new: Option<CommitId>,
 }
 
 /// The beginning of a push.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Commands {
+pub(crate) struct Commands {
     /// What is wished.
-    pub(super) list: Vec<Command>,
+    pub(crate) list: Vec<Command>,
     capabilities: Vec<String>,
 }
 
 impl Commands {
     /// Reads the packets up to the first flush. An empty body has none: git asks so whether it may push.
-    pub(super) fn parse(mut body: &[u8]) -> Result<Self, Nonsense> {
+    pub(crate) fn parse(mut body: &[u8]) -> Result<Self, Nonsense> {
         let mut commands = Self::default();
         while !body.is_empty() {
             let (content, length) = match first(body)? {
@@ -125,12 +125,12 @@ impl Commands {
     }
 
     /// Whether the client can be shown messages.
-    pub(super) fn side_band(&self) -> bool {
+    pub(crate) fn side_band(&self) -> bool {
         self.capabilities.iter().any(|capability| capability == "side-band-64k")
     }
 
     /// An answer that refuses all of it, as git itself would.
-    pub(super) fn refusal(&self, reason: &str) -> Vec<u8> {
+    pub(crate) fn refusal(&self, reason: &str) -> Vec<u8> {
         let mut report = Vec::new();
         put(&mut report, &[b"unpack ok\n"]);
         for command in &self.list {
@@ -172,7 +172,7 @@ impl Command {
 
 /// Passes an answer on packet by packet and keeps its last flush, so that a message fits before it.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
+pub(crate) struct Tail {
     pending: Vec<u8>,
     flush: bool,
     raw: bool,
@@ -180,7 +180,7 @@ pub(super) struct Tail {
 
 impl Tail {
     /// What may be passed on after these bytes have come.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.pending.extend_from_slice(bytes);
         let mut out = Vec::new();
         while !self.pending.is_empty() && !self.raw {
@@ -212,7 +212,7 @@ impl Tail {
     }
 
     /// What is left at the end, with the message before the flush.
-    pub(super) fn finish(mut self, lines: &[String]) -> Vec<u8> {
+    pub(crate) fn finish(mut self, lines: &[String]) -> Vec<u8> {
         let mut out = Vec::new();
         if self.flush {
             out = message(lines);

@@ -20,22 +20,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The writing end. Once the reader is gone, writing does nothing.
 #[derive(Debug)]
-pub(super) struct Answer(Option<mpsc::Sender<Result<Bytes, io::Error>>>);
+pub(crate) struct Answer(Option<mpsc::Sender<Result<Bytes, io::Error>>>);
 
 /// Both ends.
-pub(super) fn answer() -> (Answer, ByteStream) {
+pub(crate) fn answer() -> (Answer, ByteStream) {
     let (sender, mut receiver) = mpsc::channel(PIECES);
     (Answer(Some(sender)), futures::stream::poll_fn(move |context| receiver.poll_recv(context)).boxed())
 }
 
 /// An answer that is known as a whole.
-pub(super) fn whole(bytes: Vec<u8>) -> ByteStream {
+pub(crate) fn whole(bytes: Vec<u8>) -> ByteStream {
     futures::stream::iter([Ok(Bytes::from(bytes))]).boxed()
 }
 
 impl Answer {
     /// Writes a piece; `false`: nobody reads any more.
-    pub(super) async fn send(&mut self, bytes: impl Into<Bytes>) -> bool {
+    pub(crate) async fn send(&mut self, bytes: impl Into<Bytes>) -> bool {
         let bytes = bytes.into();
         if !bytes.is_empty() {
             self.pass(Ok(bytes)).await;
@@ -44,7 +44,7 @@ impl Answer {
     }
 
     /// Breaks the answer off, which a client notices.
-    pub(super) async fn fail(&mut self, why: impl Into<String>) {
+    pub(crate) async fn fail(&mut self, why: impl Into<String>) {
         self.pass(Err(io::Error::other(why.into()))).await;
         self.0 = None;
     }
@@ -59,7 +59,7 @@ impl Answer {
 }
 
 /// The next piece that a child prints; empty at the end.
-pub(super) async fn piece(pipe: &mut (impl AsyncRead + Unpin)) -> io::Result<Bytes> {
+pub(crate) async fn piece(pipe: &mut (impl AsyncRead + Unpin)) -> io::Result<Bytes> {
     let mut piece = bytes::BytesMut::with_capacity(PIECE);
     pipe.read_buf(&mut piece).await?;
     Ok(piece.freeze())

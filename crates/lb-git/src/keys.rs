@@ -12,18 +12,18 @@ const MAX_TITLE: usize = 255;
 /// A key's line at most, bytes: an RSA key of 16,384 bits with a comment.
 const MAX_KEY: usize = 8192;
 /// Keys with such a title are the system's own; a newer one replaces an older one.
-pub(super) const INTERNAL: &str = "lunchbadger-internal-";
+pub(crate) const INTERNAL: &str = "lunchbadger-internal-";
 
 /// A key that is accepted.
-pub(super) struct Accepted {
+pub(crate) struct Accepted {
     /// `ssh-ed25519 AAAA... comment`, as it is kept.
-    pub(super) line: String,
+    pub(crate) line: String,
     /// `SHA256:...`
-    pub(super) fingerprint: String,
+    pub(crate) fingerprint: String,
 }
 
 /// Checks a key. The error's text is for the user.
-pub(super) fn check(text: &str) -> Result<Accepted, HostError> {
+pub(crate) fn check(text: &str) -> Result<Accepted, HostError> {
     let text = text.trim();
     let refuse = |why: String| HostError::refused(format!("Invalid key content: {why}"));
     if text.contains("PRIVATE KEY") {
@@ -44,7 +44,7 @@ pub(super) fn check(text: &str) -> Result<Accepted, HostError> {
 }
 
 /// Checks what a user wants to call a key.
-pub(super) fn check_title(title: &str) -> Result<(), HostError> {
+pub(crate) fn check_title(title: &str) -> Result<(), HostError> {
     if title.trim().is_empty() || title.chars().count() > MAX_TITLE || title.chars().any(char::is_control) {
         return Err(HostError::refused(format!(
             "a key's title has 1 to {MAX_TITLE} characters, none of them control characters"

@@ -27,17 +27,17 @@ const WHOLE: Duration = Duration::from_secs(15 * 60);
 
 /// A received body.
 #[derive(Debug)]
-pub(super) struct Spool {
+pub(crate) struct Spool {
     memory: Vec<u8>,
     file: Option<tokio::fs::File>,
     /// It was larger than it may be; only its beginning is here.
-    pub(super) too_large: bool,
+    pub(crate) too_large: bool,
 }
 
 impl Spool {
     /// Receives a body. What is over `max` is read and dropped up to as much again, since git clients listen only when
     /// they have sent everything.
-    pub(super) async fn receive(body: ByteStream, max: u64, directory: &Path) -> Result<Self, HostError> {
+    pub(crate) async fn receive(body: ByteStream, max: u64, directory: &Path) -> Result<Self, HostError> {
         match timeout(WHOLE, Self::read(body, max, directory)).await {
             Ok(result) => result,
             Err(_) => Err(broken(&format!("it took longer than {} s", WHOLE.as_secs()))),
@@ -87,7 +87,7 @@ impl Spool {
     }
 
     /// The body's beginning, at most 1 MiB.
-    pub(super) async fn head(&mut self) -> Result<Vec<u8>, HostError> {
+    pub(crate) async fn head(&mut self) -> Result<Vec<u8>, HostError> {
         let Some(file) = self.file.take() else { return Ok(self.memory.clone()) };
         let file = file.into_std().await;
         let (head, file) = tokio::task::spawn_blocking(move || (read_head(&file), file))
@@ -98,7 +98,7 @@ impl Spool {
     }
 
     /// A child's standard input that has this body, and what must be written to it where it is a pipe.
-    pub(super) async fn stdin(self) -> io::Result<(Stdio, Vec<u8>)> {
+    pub(crate) async fn stdin(self) -> io::Result<(Stdio, Vec<u8>)> {
         match self.file {
             None => Ok((Stdio::piped(), self.memory)),
             Some(file) => {

@@ -5,31 +5,31 @@ use std::collections::BTreeMap;
 use lb_vocab::{GitUser, RepoName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::refs::Refs;
+use crate::bare::refs::Refs;
 use crate::names::{Cursor, Login};
 use crate::types::{Change, ChangeKind, RefUpdate, RepositoryHeads};
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Its number; the next one's is one more.
-    pub(super) sequence: u64,
+    pub(crate) sequence: u64,
     /// When it was noted.
-    pub(super) time: Timestamp,
+    pub(crate) time: Timestamp,
     /// Whose.
-    pub(super) user: GitUser,
+    pub(crate) user: GitUser,
     /// Which repository, or the user as such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) repo: Option<RepoName>,
+    pub(crate) repo: Option<RepoName>,
     /// What happened.
     #[serde(flatten)]
-    pub(super) what: What,
+    pub(crate) what: What,
 }
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
-pub(super) enum What {
+pub(crate) enum What {
     /// A reference moved.
     Push {
         /// From where to where.
@@ -47,29 +47,29 @@ pub(super) enum What {
 
 /// All users, by login, with their repositories.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Known(BTreeMap<String, KnownUser>);
+pub(crate) struct Known(BTreeMap<String, KnownUser>);
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct KnownUser {
+pub(crate) struct KnownUser {
     /// Who.
-    pub(super) user: GitUser,
+    pub(crate) user: GitUser,
     /// What they own.
-    pub(super) repos: BTreeMap<RepoName, KnownRepo>,
+    pub(crate) repos: BTreeMap<RepoName, KnownRepo>,
 }
 
 /// A repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct KnownRepo {
+pub(crate) struct KnownRepo {
     /// When it last changed.
-    pub(super) updated: Timestamp,
+    pub(crate) updated: Timestamp,
     /// Where its references point.
-    pub(super) refs: Refs,
+    pub(crate) refs: Refs,
 }
 
 impl KnownRepo {
     /// What leads from what is known to these references.
-    pub(super) fn moved(&self, refs: &Refs) -> Vec<RefUpdate> {
+    pub(crate) fn moved(&self, refs: &Refs) -> Vec<RefUpdate> {
         let gone = self.refs.keys().filter(|name| !refs.contains_key(*name));
         let names = refs.keys().chain(gone);
         let updates = names.map(|name| RefUpdate {
@@ -83,23 +83,23 @@ impl KnownRepo {
 
 impl Known {
     /// Every user.
-    pub(super) fn users(&self) -> impl Iterator<Item = &KnownUser> {
+    pub(crate) fn users(&self) -> impl Iterator<Item = &KnownUser> {
         self.0.values()
     }
 
     /// One user.
-    pub(super) fn user(&self, user: &GitUser) -> Option<&KnownUser> {
+    pub(crate) fn user(&self, user: &GitUser) -> Option<&KnownUser> {
         self.0.get(&user.to_string()).filter(|known| known.user == *user)
     }
 
     /// One repository.
-    pub(super) fn repository(&self, user: &GitUser, repo: &RepoName) -> Option<&KnownRepo> {
+    pub(crate) fn repository(&self, user: &GitUser, repo: &RepoName) -> Option<&KnownRepo> {
         self.user(user)?.repos.get(repo)
     }
 
     /// Follows an entry. One that does not fit (a push to an unknown repository) makes what it needs: entries
     /// tell of what is on disk.
-    pub(super) fn apply(&mut self, entry: &Entry) {
+    pub(crate) fn apply(&mut self, entry: &Entry) {
         let login = entry.user.to_string();
         let Some(repo) = &entry.repo else {
             match entry.what {
@@ -132,7 +132,7 @@ impl Known {
     }
 
     /// Where every reference points.
-    pub(super) fn heads(&self) -> Vec<RepositoryHeads> {
+    pub(crate) fn heads(&self) -> Vec<RepositoryHeads> {
         let of = |user: &KnownUser| {
             let user = user.clone();
             user.repos.into_iter().map(move |(repo, known)| RepositoryHeads {
@@ -145,7 +145,7 @@ impl Known {
     }
 
     /// All of it as if it had just happened.
-    pub(super) fn as_changes(&self, cursor: &Cursor) -> Vec<Change> {
+    pub(crate) fn as_changes(&self, cursor: &Cursor) -> Vec<Change> {
         let mut changes = Vec::new();
         for user in self.users() {
             let mut add = |repo: Option<&RepoName>, kind| {
@@ -173,7 +173,7 @@ impl Known {
 
 impl Entry {
     /// The entry as the host's callers see it.
-    pub(super) fn change(&self, cursor: Cursor) -> Change {
+    pub(crate) fn change(&self, cursor: Cursor) -> Change {
         let kind = match &self.what {
             What::Push { update: RefUpdate { ref_name, before, after }, actor } => ChangeKind::Push {
                 ref_name: ref_name.clone(),
