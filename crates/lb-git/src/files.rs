@@ -65,6 +65,13 @@ pub(crate) fn remove_all(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a directory that is empty.
+pub(crate) fn empty(directory: &Path) -> Result<(), HostError> {
+    let doing = || format!("empty {}", directory.display());
+    remove_all(directory).map_err(HostError::io(doing()))?;
+    fs::create_dir_all(directory).map_err(HostError::io(doing()))
+}
+
 fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }

@@ -5,9 +5,11 @@
 
 mod answer;
 mod bare;
+mod directory;
 pub mod embedded;
 mod error;
 mod files;
+pub mod gitea;
 mod globs;
 mod host;
 mod journal;
@@ -15,6 +17,7 @@ mod keys;
 mod names;
 mod pkt;
 pub mod process;
+mod push;
 mod secrets;
 mod spool;
 mod types;
@@ -24,7 +27,7 @@ pub use globs::Globs;
 pub use host::{GitHost, Tokens};
 pub use names::{Cursor, Login, RefName, WordError};
 pub use types::{
-    Advertisement, At, ByteStream, Change, ChangeKind, Changes, Collaborator, CommitInfo, Hook, Permission,
-    PublicKey, ReceivedHook, RefUpdate, Repository, RepositoryHeads, Rpc, Service, TokenInfo, TreeAnswer,
-    User,
+    Advertisement, At, ByteStream, Change, ChangeKind, Changes, Collaborator, CommitInfo, Hook, HookTarget,
+    Permission, PublicKey, ReceivedHook, RefUpdate, Repository, RepositoryHeads, Rpc, Service, TokenInfo,
+    TreeAnswer, User,
 };

@@ -1,4 +1,4 @@
-//! The packets of git's protocol, as far as pushes need them.
+//! The packets of git's protocol.
 //!
 //! A packet is four hex digits of its whole length and its content; `0000` is a flush. With the capability
 //! `side-band-64k` an answer's packets start with a byte that says whether git's own data (1) or a message for the
@@ -7,9 +7,12 @@
 use lb_vocab::CommitId;
 
 use crate::names::RefName;
+use crate::types::Service;
 
 /// The end of a list of packets.
 pub(crate) const FLUSH: &[u8] = b"0000";
+/// Between a command and its arguments, and between the sections of an answer.
+pub(crate) const DELIMITER: &[u8] = b"0001";
 /// Content of a side-band packet at most, bytes.
 const MAX_BAND: usize = 65_515;
 /// Characters of a message's line at most.
@@ -29,7 +32,7 @@ pub(crate) enum Packet<'a> {
     Data(&'a [u8], usize),
     /// A flush.
     Flush,
-    /// A delimiter or the end of a response, which pushes do not have.
+    /// A delimiter between sections, or the end of a response.
     Other,
     /// More bytes are needed to tell.
     Incomplete,
@@ -52,8 +55,18 @@ pub(crate) fn first(bytes: &[u8]) -> Result<Packet<'_>, Nonsense> {
     }
 }
 
+/// The protocol to be spoken, where it is one of git's words. Pushes know one version only.
+pub(crate) fn protocol(service: Service, header: Option<&str>) -> Option<&'static str> {
+    match (service, header) {
+        (Service::UploadPack, Some(header)) => {
+            ["version=2", "version=1"].into_iter().find(|known| header.split(':').any(|part| part == *known))
+        }
+        (Service::UploadPack, None) | (Service::ReceivePack, _) => None,
+    }
+}
+
 /// Adds a packet.
-fn put(out: &mut Vec<u8>, content: &[&[u8]]) {
+pub(crate) fn put(out: &mut Vec<u8>, content: &[&[u8]]) {
     let length = 4 + content.iter().map(|part| part.len()).sum::<usize>();
     out.extend_from_slice(format!("{length:04x}").as_bytes());
     content.iter().for_each(|part| out.extend_from_slice(part));
@@ -237,6 +250,17 @@ mod tests {
         lines.iter().for_each(|line| put(&mut body, &[line.as_bytes()]));
         body.extend_from_slice(b"0000PACK....");
         body
+    }
+
+    #[test]
+    fn only_versions_that_git_knows_are_passed_on() {
+        let upload = |header| protocol(Service::UploadPack, header);
+        assert_eq!(upload(Some("version=2")), Some("version=2"));
+        assert_eq!(upload(Some("x:version=1")), Some("version=1"));
+        for nonsense in [None, Some(""), Some("version=9"), Some("version=2\nx"), Some("--help")] {
+            assert_eq!(upload(nonsense), None);
+        }
+        assert_eq!(protocol(Service::ReceivePack, Some("version=2")), None);
     }
 
     #[test]

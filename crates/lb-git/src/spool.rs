@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio::time::timeout;
+use tokio_util::io::ReaderStream;
 
 use crate::error::HostError;
 use crate::types::ByteStream;
@@ -105,6 +106,18 @@ impl Spool {
                 let mut file: File = file.into_std().await;
                 file.rewind()?;
                 Ok((Stdio::from(file), Vec::new()))
+            }
+        }
+    }
+
+    /// The body once more, and its length in bytes.
+    pub(crate) async fn into_stream(self) -> io::Result<(u64, ByteStream)> {
+        match self.file {
+            None => Ok((self.memory.len() as u64, crate::answer::whole(self.memory))),
+            Some(mut file) => {
+                file.rewind().await?;
+                let length = file.metadata().await?.len();
+                Ok((length, ReaderStream::with_capacity(file, 64 << 10).boxed()))
             }
         }
     }

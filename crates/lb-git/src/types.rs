@@ -8,7 +8,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use lb_vocab::{CommitId, GitUser, RepoName, Timestamp, Tree};
+use lb_vocab::{CommitId, GitUser, RepoName, Secret, Timestamp, Tree};
 use serde::{Deserialize, Serialize};
 
 use crate::names::{Cursor, Login, RefName, WordError};
@@ -116,6 +116,24 @@ pub struct Hook {
     pub url: String,
     /// Since when it is registered.
     pub created: Timestamp,
+}
+
+/// Where a push webhook is to be delivered.
+#[derive(Clone, Debug)]
+pub struct HookTarget {
+    /// The address. Its query may change: what stands before it says which webhook this is.
+    pub url: String,
+    /// What deliveries are signed with.
+    pub secret: Secret,
+}
+
+impl HookTarget {
+    /// Whether a webhook with this address is an older or equal form of this one.
+    #[must_use]
+    pub fn replaces(&self, url: &str) -> bool {
+        let address = |url: &str| url.split('?').next().map(str::to_owned);
+        address(url) == address(&self.url)
+    }
 }
 
 /// A token, without its secret, which nobody has but its user.

@@ -14,6 +14,13 @@ pub(crate) const CORS_ORIGINS: Variable = Variable {
     meaning: "comma-separated origins (https://ui.example.com) from which browsers may call with credentials; `*` is any",
 };
 
+/// The key of webhooks.
+pub(crate) const HOOK_SECRET: Variable = Variable {
+    name: "HOOK_SECRET",
+    default: None,
+    meaning: "the key from which the secrets are made that the git server signs its webhooks with, the same at git-api and configstore; without it /hook refuses everything",
+};
+
 pub(crate) fn origins(reader: &mut Reader<'_>) -> Origins {
     let list = reader.list(&CORS_ORIGINS);
     Origins::parse(&list).unwrap_or_else(|problem| {

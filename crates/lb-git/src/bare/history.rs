@@ -11,7 +11,7 @@ use crate::process::{Git, run};
 use crate::types::CommitInfo;
 
 /// Commits at most, as invariants of `why` have it.
-const MAX_COMMITS: usize = 1000;
+pub(crate) const MAX_COMMITS: usize = 1000;
 /// What git may print, bytes: a commit's author may be megabytes long.
 const MAX_OUTPUT: usize = 8 << 20;
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -3,7 +3,7 @@
 //! One process per call: git resolves the commit and hands over the trees on the way to what is wanted, and no
 //! others; sizes are known before anything is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lb_vocab::{Blob, CommitId, SafePath, Tree};
 
@@ -46,6 +46,9 @@ pub(crate) struct Wanted<'a> {
     pub(crate) max_bytes: u64,
     /// All contents together.
     pub(crate) max_total: u64,
+    /// Whether larger files were left out when this repository was fetched: a missing one is too large, of a size that
+    /// is not known here (0).
+    pub(crate) filtered: bool,
 }
 
 /// The commit to which an id leads (an annotated tag leads to one), with its tree's id.
@@ -62,6 +65,28 @@ pub(crate) async fn commit(
         }
         (None, _) | (_, None) => Err(HostError::not_found(Kind::Commit, id)),
     }
+}
+
+/// The commit alone, where directories were left out.
+pub(crate) async fn commit_id(
+    objects: &mut Objects,
+    doing: &str,
+    id: &CommitId,
+) -> Result<CommitId, HostError> {
+    let names = [format!("{id}^{{commit}}")];
+    let found = objects.info(&names).await.map_err(|error| error.host(doing))?.into_iter().flatten().next();
+    let commit = found.ok_or_else(|| HostError::not_found(Kind::Commit, id))?;
+    commit.id.parse().map_err(|error| HostError::malformed(doing, error))
+}
+
+/// Ids of all wanted files below a tree, each once.
+pub(crate) async fn blobs(
+    objects: &mut Objects,
+    root: String,
+    wanted: &Wanted<'_>,
+) -> Result<BTreeSet<String>, HostError> {
+    let entries = list(objects, root, wanted).await?;
+    Ok(entries.into_values().filter(|entry| entry.mode == Mode::File).map(|entry| entry.id).collect())
 }
 
 /// All wanted files below a tree.
@@ -82,19 +107,16 @@ pub(crate) async fn read(
             Mode::Symlink => Blob::Symlink,
             Mode::Submodule => Blob::Submodule,
             Mode::Directory => continue,
-            Mode::File => {
-                let info = infos.next().flatten().filter(|info| info.kind == "blob");
-                let size = info
-                    .ok_or_else(|| HostError::malformed(wanted.doing, format!("{path} is missing")))?
-                    .size;
-                if size > wanted.max_bytes {
-                    Blob::TooLarge { size }
-                } else {
-                    total += size;
+            Mode::File => match infos.next().flatten().filter(|info| info.kind == "blob") {
+                None if wanted.filtered => Blob::TooLarge { size: 0 },
+                None => return Err(HostError::malformed(wanted.doing, format!("{path} is missing"))),
+                Some(info) if info.size > wanted.max_bytes => Blob::TooLarge { size: info.size },
+                Some(info) => {
+                    total += info.size;
                     small.push((path, entry.id));
                     continue;
                 }
-            }
+            },
         };
         files.insert(path, blob);
     }

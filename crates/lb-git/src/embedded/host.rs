@@ -19,8 +19,8 @@ use crate::host::{GitHost, Tokens};
 use crate::names::{Cursor, Login, RefName};
 use crate::process::run;
 use crate::types::{
-    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, Permission, PublicKey,
-    Repository, RepositoryHeads, Rpc, Service, TokenInfo, TreeAnswer, User,
+    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, HookTarget, Permission,
+    PublicKey, Repository, RepositoryHeads, Rpc, Service, TokenInfo, TreeAnswer, User,
 };
 use crate::{keys, secrets};
 
@@ -31,8 +31,8 @@ const MAX_REPOSITORIES: usize = 100;
 
 #[async_trait]
 impl GitHost for Embedded {
-    async fn users(&self, prefix: &Prefix) -> Result<Vec<User>, HostError> {
-        Ok(self.0.users(|owner| owner.record.user.prefix == *prefix))
+    async fn users(&self, prefix: &Prefix) -> Result<Vec<(User, Vec<Repository>)>, HostError> {
+        Ok(self.0.roster(prefix))
     }
 
     async fn search_users(&self, text: &str) -> Result<Vec<User>, HostError> {
@@ -134,7 +134,13 @@ impl GitHost for Embedded {
         let mut objects =
             Objects::open(&self.0.git, &target.directory).map_err(|error| error.host(&doing))?;
         let (commit, root) = tree::commit(&mut objects, &doing, &id).await?;
-        let wanted = tree::Wanted { doing: &doing, globs, max_bytes, max_total: self.0.settings.tree_bytes };
+        let wanted = tree::Wanted {
+            doing: &doing,
+            globs,
+            max_bytes,
+            max_total: self.0.settings.tree_bytes,
+            filtered: false,
+        };
         Ok(TreeAnswer::Known { commit, tree: tree::read(&mut objects, root, &wanted).await? })
     }
 
@@ -161,8 +167,14 @@ impl GitHost for Embedded {
         history::read(&self.0.git, &target.directory, &doing, &commit, path, limit).await
     }
 
-    async fn ensure_hook(&self, user: &GitUser, repo: &RepoName, url: &str) -> Result<Hook, HostError> {
+    async fn ensure_hook(
+        &self,
+        user: &GitUser,
+        repo: &RepoName,
+        hook_target: &HookTarget,
+    ) -> Result<Hook, HostError> {
         let target = self.0.target(user, repo)?;
+        let url = hook_target.url.as_str();
         if !(url.starts_with("http://") || url.starts_with("https://"))
             || url.len() > 2000
             || url.chars().any(char::is_control)
@@ -178,6 +190,7 @@ impl GitHost for Embedded {
             if let Some(known) = record.hooks.iter().find(|known| known.url == new.url) {
                 return Ok(Edit::Same(hook(known)));
             }
+            record.hooks.retain(|known| !hook_target.replaces(&known.url));
             if record.hooks.len() >= MAX_OF_A_KIND {
                 return Err(HostError::refused(format!("a repository has at most {MAX_OF_A_KIND} webhooks")));
             }
@@ -317,6 +330,11 @@ impl GitHost for Embedded {
         self.0.journal.changes(after)
     }
 
+    /// Nothing happens here unseen.
+    async fn look(&self, user: &GitUser, repo: &RepoName) -> Result<(), HostError> {
+        self.0.target(user, repo).map(drop)
+    }
+
     fn subscribe(&self) -> watch::Receiver<Cursor> {
         self.0.journal.subscribe()
     }
@@ -336,6 +354,12 @@ impl GitHost for Embedded {
             Service::UploadPack => smart::upload(&self.0, target, request).await,
             Service::ReceivePack => receive::receive(&self.0, target, request).await,
         }
+    }
+
+    async fn close(&self) {
+        self.0.cancelled.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
     }
 
     fn tokens(&self) -> Option<&dyn Tokens> {
@@ -390,6 +414,15 @@ impl Inner {
     fn users(&self, wanted: impl Fn(&Owner) -> bool) -> Vec<User> {
         let describe = |(login, owner): (&Login, &Owner)| wanted(owner).then(|| describe_user(login, owner));
         self.store.read(|owners| owners.iter().filter_map(describe).collect())
+    }
+
+    fn roster(&self, prefix: &Prefix) -> Vec<(User, Vec<Repository>)> {
+        let of = |(login, owner): (&Login, &Owner)| {
+            let user = &owner.record.user;
+            let owned = owner.repositories.values().map(|record| self.describe(login, user, record));
+            (user.prefix == *prefix).then(|| (describe_user(login, owner), owned.collect()))
+        };
+        self.store.read(|owners| owners.iter().filter_map(of).collect())
     }
 
     fn describe(&self, login: &Login, user: &GitUser, record: &RepositoryRecord) -> Repository {

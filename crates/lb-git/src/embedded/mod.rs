@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use self::records::Store;
 use self::repository::{Live, Share, Target};
+use crate::directory::Lock;
 use crate::error::{HostError, Kind};
 use crate::files::blocking;
 use crate::journal::Journal;
@@ -128,7 +129,7 @@ struct Inner {
     tasks: TaskTracker,
     cancelled: CancellationToken,
     /// Held as long as the directory is ours.
-    _lock: start::Lock,
+    _lock: Lock,
 }
 
 impl Embedded {
@@ -139,14 +140,6 @@ impl Embedded {
     /// later version.
     pub async fn open(settings: Settings, clock: Clock) -> Result<Self, HostError> {
         Ok(Self(Arc::new(Inner::open(settings, clock).await?)))
-    }
-
-    /// Waits until running pushes are done, and ends fetches and maintenance. Further requests still work, so stop
-    /// serving first.
-    pub async fn close(&self) {
-        self.0.cancelled.cancel();
-        self.0.tasks.close();
-        self.0.tasks.wait().await;
     }
 
     /// Packs a repository's loose objects now, which otherwise happens after pushes that make it necessary.

@@ -11,7 +11,7 @@ use lb_vocab::{Clock, Prefix, Secret};
 use url::Url;
 
 use crate::git_api;
-use crate::settings::{CORS_ORIGINS, one, origins, url};
+use crate::settings::{CORS_ORIGINS, HOOK_SECRET, one, origins, url};
 
 const CONFIGSTORE_LISTEN: Variable = Variable {
     name: "CONFIGSTORE_LISTEN",
@@ -29,11 +29,6 @@ const CONFIGSTORE_HOOK_URL: Variable = Variable {
     name: "CONFIGSTORE_HOOK_URL",
     default: Some("http://configstore.default/hook"),
     meaning: "the configstore's own /hook, as the git server reaches it: registered on a producer's repositories",
-};
-const HOOK_SECRET: Variable = Variable {
-    name: "HOOK_SECRET",
-    default: None,
-    meaning: "what the git server signs its webhooks with; without it /hook refuses everything",
 };
 const SYSTEM_TOKEN: Variable = Variable {
     name: "SYSTEM_TOKEN",

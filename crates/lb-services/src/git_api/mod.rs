@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use lb_git::GitHost;
 use lb_http::auth::Passwords;
+use lb_http::contract::hook::HookKey;
 use lb_http::error::ApiError;
 use lb_http::metrics::Metrics;
 use lb_http::route::Seam;
@@ -28,7 +29,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use routes::ROUTES;
-pub use settings::{Settings, VARIABLES};
+pub use settings::{Gitea, Settings, VARIABLES};
 
 use crate::ServeError;
 
@@ -39,7 +40,8 @@ pub const AUDIENCE: &str = "git-api";
 struct App {
     host: Arc<dyn GitHost>,
     prefix: Prefix,
-    hook_url: String,
+    hook_url: url::Url,
+    hook_key: Option<HookKey>,
     previews: remote::Previews,
     limits: limits::Limits,
     metrics: Metrics,
@@ -76,7 +78,8 @@ impl Server {
         let app = Arc::new(App {
             host,
             prefix: settings.platform.prefix.clone(),
-            hook_url: settings.hook_url.to_string(),
+            hook_url: settings.hook_url.clone(),
+            hook_key: settings.hook_key.clone(),
             previews,
             limits: limits::Limits::new(settings.user_rate_limit, settings.total_limit),
             metrics: metrics.clone(),

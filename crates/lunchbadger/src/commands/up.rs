@@ -49,7 +49,7 @@ pub(crate) async fn run(
     let shutdown = signals::shutdown()?;
     let clock = clock::system();
     let host = roles::host(&git_settings).await?;
-    let git = git_api::Server::bind(&git_settings, Arc::new(host.clone()), &clock, shutdown.clone()).await?;
+    let git = git_api::Server::bind(&git_settings, Arc::clone(&host), &clock, shutdown.clone()).await?;
     // With port 0 the system has chosen: the others are told what it was.
     let git_url = url(git.address());
     store_settings.git_api_url = git_url.parse().context("read git-api's address")?;
