@@ -3,13 +3,23 @@
 use lb_git::{At, GitHost, Globs, HostError, Kind, RefName, TreeAnswer};
 use lb_vocab::{Blob, CommitId, Tree};
 
-use crate::server::{Server, repo, user};
+use super::over_every_host;
+use super::world::{World, repo};
 
-async fn read(server: &Server, at: &At, globs: &[&str], max: u64) -> Result<TreeAnswer, HostError> {
-    server.host.tree(&user("al"), &repo("dev"), at, &Globs::new(globs).unwrap(), max).await
+over_every_host!(
+    files_links_submodules_and_large_ones_are_told_apart,
+    a_missing_branch_comes_with_all_references_and_an_unborn_one_with_none,
+    any_commit_can_be_read_a_tag_leads_to_its_commit_and_a_blob_does_not,
+    a_tree_that_unfolds_is_refused_in_time,
+    many_files_are_read_in_one_go,
+    a_history_is_the_first_parent_line_of_a_path,
+);
+
+async fn read(world: &World, at: &At, globs: &[&str], max: u64) -> Result<TreeAnswer, HostError> {
+    world.host.tree(&world.user("al"), &repo("dev"), at, &Globs::new(globs).unwrap(), max).await
 }
 
-async fn known(server: &Server, globs: &[&str], max: u64) -> (CommitId, Tree) {
+async fn known(world: &World, globs: &[&str], max: u64) -> (CommitId, Tree) {
     match read(server, &At::Ref(RefName::master()), globs, max).await.unwrap() {
         TreeAnswer::Known { commit, tree } => (commit, tree),
         other @ TreeAnswer::NoSuchRef { .. } => panic!("{other:?}"),
@@ -20,10 +30,8 @@ fn paths(tree: &Tree) -> Vec<&str> {
     tree.files.keys().map(lb_vocab::SafePath::as_str).collect()
 }
 
-#[tokio::test]
-async fn files_links_submodules_and_large_ones_are_told_apart() {
-    let server = Server::start().await;
-    let al = server.al().await;
+async fn files_links_submodules_and_large_ones_are_told_apart(world: World) {
+    let al = world.al().await;
     al.write("lunchbadger.json", "{}").write("server/a.json", "a").write("server/deep/b.json", "b");
     al.write("grün/ß.json", "ü")
         .write("large", vec![b'x'; 1000])
@@ -35,7 +43,7 @@ async fn files_links_submodules_and_large_ones_are_told_apart() {
     al.run(&["update-index", "--add", "--chmod=+x", "run.sh"]).await;
     let (commit, _) = al.commit_and_push("first").await;
     let (at, tree) = known(
-        &server,
+        &world,
         &["lunchbadger.json", "none.json", "server/*.json", "grün/*", "l*", "empty", "sub", "run.sh"],
         999,
     )
@@ -51,25 +59,21 @@ async fn files_links_submodules_and_large_ones_are_told_apart() {
     assert_eq!(tree.get("large"), Some(&Blob::TooLarge { size: 1000 }));
     assert_eq!(tree.get("link.json"), Some(&Blob::Symlink));
     assert_eq!(tree.get("sub"), Some(&Blob::Submodule));
-    assert_eq!(known(&server, &["**/*.json"], 9).await.1.files.len(), 5);
+    assert_eq!(known(&world, &["**/*.json"], 9).await.1.files.len(), 5);
 }
 
-#[tokio::test]
-async fn a_missing_branch_comes_with_all_references_and_an_unborn_one_with_none() {
-    let server = Server::start().await;
+async fn a_missing_branch_comes_with_all_references_and_an_unborn_one_with_none(world: World) {
     let master = At::Ref(RefName::master());
-    assert_eq!(read(&server, &master, &["a"], 9).await.unwrap(), TreeAnswer::NoSuchRef { refs: Vec::new() });
-    let al = server.al().await;
+    assert_eq!(read(&world, &master, &["a"], 9).await.unwrap(), TreeAnswer::NoSuchRef { refs: Vec::new() });
+    let al = world.al().await;
     al.commit("first").await;
     assert!(al.push_to("HEAD:refs/heads/main").await.accepted);
-    let answer = read(&server, &master, &["a"], 9).await.unwrap();
+    let answer = read(&world, &master, &["a"], 9).await.unwrap();
     assert_eq!(answer, TreeAnswer::NoSuchRef { refs: vec!["refs/heads/main".parse().unwrap()] });
 }
 
-#[tokio::test]
-async fn any_commit_can_be_read_a_tag_leads_to_its_commit_and_a_blob_does_not() {
-    let server = Server::start().await;
-    let al = server.al().await;
+async fn any_commit_can_be_read_a_tag_leads_to_its_commit_and_a_blob_does_not(world: World) {
+    let al = world.al().await;
     al.write("a", "1");
     let (first, _) = al.commit_and_push("first").await;
     al.write("a", "2");
@@ -80,23 +84,21 @@ async fn any_commit_can_be_read_a_tag_leads_to_its_commit_and_a_blob_does_not() 
     assert!(al.push_to(&format!("{blob}:refs/tags/blob")).await.accepted);
     for at in [first.as_str(), "refs/tags/v1"] {
         let TreeAnswer::Known { commit, tree } =
-            read(&server, &at.parse().unwrap(), &["a"], 9).await.unwrap()
+            read(&world, &at.parse().unwrap(), &["a"], 9).await.unwrap()
         else {
             panic!("{at}")
         };
         assert_eq!((commit.as_str(), tree.get("a")), (first.as_str(), Some(&Blob::File(b"1".to_vec()))));
     }
     for at in ["refs/tags/blob".to_owned(), "2".repeat(40), blob] {
-        let missing = read(&server, &at.parse().unwrap(), &["a"], 9).await.unwrap_err();
+        let missing = read(&world, &at.parse().unwrap(), &["a"], 9).await.unwrap_err();
         assert!(matches!(missing, HostError::NotFound { what: Kind::Commit, .. }), "{at}: {missing}");
     }
 }
 
 /// A tree that contains one subtree many times, many levels deep, has more paths than there are atoms.
-#[tokio::test]
-async fn a_tree_that_unfolds_is_refused_in_time() {
-    let server = Server::start().await;
-    let al = server.al().await;
+async fn a_tree_that_unfolds_is_refused_in_time(world: World) {
+    let al = world.al().await;
     let mut entry = format!("100644 blob {}\tf", al.run(&["hash-object", "-w", "/dev/null"]).await);
     let mut tree = String::new();
     for _ in 0..12 {
@@ -107,39 +109,24 @@ async fn a_tree_that_unfolds_is_refused_in_time() {
     }
     let commit = al.run(&["commit-tree", "-m", "bomb", &tree]).await;
     assert!(al.push_to(&format!("{commit}:refs/heads/master")).await.accepted);
-    let error = read(&server, &At::Ref(RefName::master()), &["**/f"], 9).await.unwrap_err();
+    let error = read(&world, &At::Ref(RefName::master()), &["**/f"], 9).await.unwrap_err();
     assert!(matches!(error, HostError::TooLarge { .. }), "{error}");
-    assert_eq!(known(&server, &["d0/f", "f"], 9).await.1.files.len(), 0);
+    assert_eq!(known(&world, &["d0/f", "f"], 9).await.1.files.len(), 0);
 }
 
-#[tokio::test]
-async fn all_files_together_have_a_limit() {
-    let server = Server::with(|settings| settings.tree_bytes = 1000, |_| Vec::new()).await;
-    let al = server.al().await;
-    al.write("a", vec![b'a'; 600]).write("b", vec![b'b'; 600]);
-    al.commit_and_push("first").await;
-    assert_eq!(known(&server, &["a"], 600).await.1.files.len(), 1);
-    let error = read(&server, &At::Ref(RefName::master()), &["*"], 600).await.unwrap_err();
-    assert!(matches!(error, HostError::TooLarge { limit: 1000, .. }), "{error}");
-}
-
-#[tokio::test]
-async fn many_files_are_read_in_one_go() {
-    let server = Server::start().await;
-    let al = server.al().await;
+async fn many_files_are_read_in_one_go(world: World) {
+    let al = world.al().await;
     for number in 0..1500 {
         al.write(&format!("d{}/f{number}", number % 40), number.to_string().repeat(50));
     }
     al.commit_and_push("many").await;
-    let (_, tree) = known(&server, &["*/*"], 1000).await;
+    let (_, tree) = known(&world, &["*/*"], 1000).await;
     assert_eq!(tree.files.len(), 1500);
     assert_eq!(tree.get("d19/f1459"), Some(&Blob::File("1459".repeat(50).into_bytes())));
 }
 
-#[tokio::test]
-async fn a_history_is_the_first_parent_line_of_a_path() {
-    let server = Server::start().await;
-    let al = server.al().await;
+async fn a_history_is_the_first_parent_line_of_a_path(world: World) {
+    let al = world.al().await;
     al.write("a", "1");
     let first = al.commit("one\nmore").await;
     al.write("b", "1");
@@ -153,7 +140,7 @@ async fn a_history_is_the_first_parent_line_of_a_path() {
     let history = async |path: Option<&str>, limit| {
         let path = path.map(|path| path.parse().unwrap());
         let at = At::Ref(RefName::master());
-        server.host.history(&user("al"), &repo("dev"), &at, path.as_ref(), limit).await.unwrap()
+        world.host.history(&world.user("al"), &repo("dev"), &at, path.as_ref(), limit).await.unwrap()
     };
     let subjects =
         async |path, limit| history(path, limit).await.into_iter().map(|c| c.subject).collect::<Vec<_>>();
@@ -169,6 +156,6 @@ async fn a_history_is_the_first_parent_line_of_a_path() {
     );
     assert!(all[1].time.0 > 1_600_000_000_000);
     let none =
-        server.host.history(&user("al"), &repo("dev"), &"refs/heads/x".parse().unwrap(), None, 1).await;
+        world.host.history(&world.user("al"), &repo("dev"), &"refs/heads/x".parse().unwrap(), None, 1).await;
     assert!(matches!(none, Err(HostError::NotFound { what: Kind::Commit, .. })));
 }

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use lb_git::{ByteStream, ChangeKind, GitHost, HostError, Login, Rpc, Service};
+use lb_git::{
+    At, ByteStream, ChangeKind, GitHost, Globs, HostError, Login, RefName, Rpc, Service, TreeAnswer,
+};
 use lb_testkit::eventually;
 use lb_vocab::CommitId;
 
@@ -536,4 +538,19 @@ async fn reading_many_files_takes_milliseconds() {
     }
     times.sort_unstable();
     assert!(times[10].as_millis() < 200, "{times:?}");
+}
+
+#[tokio::test]
+async fn all_files_together_have_a_limit() {
+    let server = Server::with(|settings| settings.tree_bytes = 1000, |_| Vec::new()).await;
+    let al = server.al().await;
+    al.write("a", vec![b'a'; 600]).write("b", vec![b'b'; 600]);
+    al.commit_and_push("first").await;
+    let read = async |globs: &[&str]| {
+        let (globs, master) = (Globs::new(globs).unwrap(), At::Ref(RefName::master()));
+        server.host.tree(&user("al"), &repo("dev"), &master, &globs, 600).await
+    };
+    assert!(matches!(read(&["a"]).await.unwrap(), TreeAnswer::Known { .. }));
+    let error = read(&["*"]).await.unwrap_err();
+    assert!(matches!(error, HostError::TooLarge { limit: 1000, .. }), "{error}");
 }

@@ -13,12 +13,12 @@ use lb_git::embedded::{Embedded, Settings};
 use lb_git::{Advertisement, GitHost, HostError, Login, RefUpdate, Rpc, Service, Tokens};
 use lb_testkit::clock::ManualClock;
 use lb_testkit::git::{Clone, Git};
-use lb_vocab::{GitUser, RepoName, Secret};
+use lb_vocab::{GitUser, Prefix, RepoName, Secret};
 use tempfile::TempDir;
 use tower_http::decompression::RequestDecompressionLayer;
 
 /// What a push is told.
-type Remarks = Arc<dyn Fn(&[RefUpdate]) -> Vec<String> + Send + Sync>;
+pub(crate) type Remarks = Arc<dyn Fn(&[RefUpdate]) -> Vec<String> + Send + Sync>;
 
 /// A host, its server, and its directory.
 pub(crate) struct Server {
@@ -30,8 +30,21 @@ pub(crate) struct Server {
 
 #[derive(Clone)]
 struct Shared {
-    host: Embedded,
+    host: Arc<dyn GitHost>,
+    prefix: Prefix,
     remarks: Remarks,
+}
+
+/// Serves a host on a port of its own; answers the base URL.
+pub(crate) async fn listen(host: Arc<dyn GitHost>, prefix: Prefix, remarks: Remarks) -> String {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new()
+        .fallback(serve)
+        .layer(RequestDecompressionLayer::new())
+        .with_state(Shared { host, prefix, remarks });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    base
 }
 
 pub(crate) fn user(name: &str) -> GitUser {
@@ -64,13 +77,8 @@ impl Server {
         let host = Embedded::open(settings, clock.clock()).await.unwrap();
         host.create_user(&user("al")).await.unwrap();
         host.ensure_repository(&user("al"), &repo("dev")).await.unwrap();
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new()
-            .fallback(serve)
-            .layer(RequestDecompressionLayer::new())
-            .with_state(Shared { host: host.clone(), remarks: Arc::new(remarks) });
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let base =
+            listen(Arc::new(host.clone()), "customer".parse().unwrap(), Arc::new(remarks)).await;
         Self { host, clock, directory, base }
     }
 
@@ -129,11 +137,11 @@ async fn answer(shared: Shared, asked: Asked, request: Request) -> Result<Respon
     let path = request.uri().path().trim_start_matches('/').to_owned();
     let (owner, rest) = path.split_once('/').ok_or(StatusCode::NOT_FOUND)?;
     let (name, action) = rest.split_once(".git/").ok_or(StatusCode::NOT_FOUND)?;
-    let user = GitUser::from_login(&"customer".parse().unwrap(), owner).ok_or(StatusCode::NOT_FOUND)?;
+    let user = GitUser::from_login(&shared.prefix, owner).ok_or(StatusCode::NOT_FOUND)?;
     let name: RepoName = name.parse().map_err(|_| StatusCode::NOT_FOUND)?;
     let service = asked.service.as_deref().unwrap_or(action);
     let service: Service = service.parse().map_err(|_| StatusCode::FORBIDDEN)?;
-    let actor = who(&shared.host, request.headers()).await.ok_or(StatusCode::UNAUTHORIZED)?;
+    let actor = who(&*shared.host, request.headers()).await.ok_or(StatusCode::UNAUTHORIZED)?;
     let granted = shared.host.permission(&actor, &user, &name).await.unwrap();
     if granted < Some(service.needs()) {
         return Err(StatusCode::FORBIDDEN);
@@ -167,7 +175,7 @@ async fn answer(shared: Shared, asked: Asked, request: Request) -> Result<Respon
     }
 }
 
-async fn who(host: &Embedded, headers: &HeaderMap) -> Option<Login> {
+async fn who(host: &dyn GitHost, headers: &HeaderMap) -> Option<Login> {
     use base64::Engine;
     let basic = headers.get("authorization")?.to_str().ok()?.strip_prefix("Basic ")?;
     let text = String::from_utf8(base64::engine::general_purpose::STANDARD.decode(basic).ok()?).ok()?;
