@@ -14,7 +14,7 @@ mod types;
 pub use error::{HostError, Kind};
 pub use globs::Globs;
 pub use host::{GitHost, Tokens};
-pub use names::{Cursor, Login, RefName, WordError};
+pub use names::{Cursor, Login, RefName};
 pub use types::{
     Advertisement, At, ByteStream, Change, ChangeKind, Changes, Collaborator, CommitInfo, Hook, Permission,
     PublicKey, ReceivedHook, RefUpdate, Repository, RepositoryHeads, Rpc, Service, TokenInfo, TreeAnswer,

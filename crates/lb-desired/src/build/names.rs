@@ -1,13 +1,11 @@
 //! Names, labels and hosts of objects: made of checked names alone.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
-use lb_vocab::{Digest, InstanceName, Producer, Secret, Slug, label_id};
+use lb_vocab::{Digest, InstanceName, Producer, Secret, Slug, checked_text, label_id};
 
 use crate::crd::ConfigReference;
-use crate::settings::Settings;
+use crate::settings::{Settings, is_label};
 
 /// Name of workspace and sls-api children: `<producer>-<env>`.
 #[must_use]
@@ -108,78 +106,31 @@ pub fn config_reference(
     ConfigReference { name, digest: digest.as_str().to_owned() }
 }
 
-/// Text that is not what an object needs.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not {kind}")]
-pub struct TextError {
-    text: String,
-    kind: &'static str,
-}
-
-macro_rules! text_type {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $check:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
-
-        impl $name {
-            /// The text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = TextError;
-
-            fn from_str(text: &str) -> Result<Self, TextError> {
-                let check: fn(&str) -> bool = $check;
-                if check(text) {
-                    Ok(Self(text.to_owned()))
-                } else {
-                    Err(TextError { text: text.chars().take(80).collect(), kind: $kind })
-                }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
-text_type!(
+checked_text!(
     /// A non-empty label value that came from an entity's id.
     LabelValue,
-    "a label value: 1 to 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends",
-    |text| !label_id(text).1
-);
-text_type!(
-    /// A public host: a DNS name in lower case whose first label may be `*`.
-    Host,
-    "a host: a DNS name in lower case, of which the first label may be `*`",
+    "a label value",
     |text| {
-        let name = text.strip_prefix("*.").unwrap_or(text);
-        text.len() <= 253 && name.contains('.') && name.split('.').all(is_label)
+        let good = !label_id(text).1;
+        good.then_some(()).ok_or("1 to 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends")
     }
 );
-text_type!(
+checked_text!(
+    /// A public host: a DNS name in lower case whose first label may be `*`.
+    Host,
+    "a host",
+    |text| {
+        let name = text.strip_prefix("*.").unwrap_or(text);
+        let good = text.len() <= 253 && name.contains('.') && name.split('.').all(is_label);
+        good.then_some(()).ok_or("a DNS name in lower case, of which the first label may be `*`")
+    }
+);
+checked_text!(
     /// A service of the `functions` repository, as part of object names.
     ServiceName,
-    "a service name: 1 to 63 characters of a-z, 0-9 and `-`",
-    is_label
+    "a service name",
+    |text| is_label(text).then_some(()).ok_or("1 to 63 characters of a-z, 0-9 and `-`")
 );
-
-fn is_label(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 63
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
 
 #[cfg(test)]
 mod tests {

@@ -45,7 +45,7 @@ pub(super) async fn list(State(app): State<Shared>, parameters: Parameters) -> A
     let prefix: Prefix = parameters
         .get("prefix")
         .parse()
-        .map_err(|error: lb_vocab::NameError| ApiError::bad_request(error.to_string()))?;
+        .map_err(|error: lb_vocab::TextError| ApiError::bad_request(error.to_string()))?;
     let users = app.host.users(&prefix).await.map_err(errors::api)?;
     let (app, prefix) = (&app, &prefix);
     let with_repos = |user: lb_git::User| async move {
@@ -206,7 +206,7 @@ fn collaborator(parameters: &Parameters) -> Result<Login, ApiError> {
     parameters
         .get("collaborator")
         .parse()
-        .map_err(|error: lb_git::WordError| ApiError::bad_request(error.to_string()))
+        .map_err(|error: lb_vocab::TextError| ApiError::bad_request(error.to_string()))
 }
 
 #[derive(Deserialize)]
