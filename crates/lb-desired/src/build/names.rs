@@ -19,10 +19,17 @@ pub fn gateway_child(producer: &Producer, instance: &InstanceName) -> String {
     format!("{producer}-{instance}")
 }
 
-/// Name of a function child: `<producer>-<env>-<service>`.
+/// Name of a function child: `<producer>-<env>-<service>`. It is that of the function's objects without `fn-`: where
+/// two producers would share it, the API server lets one of them have the child, and thereby the objects.
 #[must_use]
 pub fn function_child(producer: &Producer, service: &ServiceName) -> String {
     format!("{producer}-{service}")
+}
+
+/// Everybody whose function child may have this name: a service may have dashes, so that `al-dev-dev-x` is `dev-x` of
+/// `al` and `x` of `al-dev`.
+pub fn function_claimants(child: &str) -> impl Iterator<Item = Producer> {
+    child.match_indices('-').filter_map(|(end, _)| child[..end].parse().ok())
 }
 
 /// Name of a workspace's objects: `workspace-<producer>-<env>`.
@@ -143,6 +150,15 @@ mod tests {
         assert_eq!(gateway_name(&producer, &instance).len(), 63);
         let label = format!("admin-{}", Slug::new(&instance, &producer));
         assert!(label.len() <= 63, "{label}");
+    }
+
+    #[test]
+    fn a_function_s_name_may_be_that_of_several_producers() {
+        let claimants = |child| function_claimants(child).map(|who| who.to_string()).collect::<Vec<_>>();
+        assert_eq!(claimants("al-dev-x"), ["al-dev"]);
+        assert_eq!(claimants("al-dev-dev-x"), ["al-dev", "al-dev-dev"]);
+        assert_eq!(claimants("al-dev-1-x"), ["al-dev"], "an environment starts with a letter");
+        assert!(claimants("al-dev").is_empty());
     }
 
     #[test]
