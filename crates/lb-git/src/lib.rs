@@ -25,7 +25,7 @@ mod types;
 pub use error::{HostError, Kind};
 pub use globs::Globs;
 pub use host::{GitHost, Tokens};
-pub use names::{Cursor, Login, RefName, WordError};
+pub use names::{Cursor, Login, RefName};
 pub use types::{
     Advertisement, At, ByteStream, Change, ChangeKind, Changes, Collaborator, CommitInfo, Hook, HookTarget,
     Permission, PublicKey, ReceivedHook, RefUpdate, Repository, RepositoryHeads, Rpc, Service, TokenInfo,

@@ -8,10 +8,10 @@ use std::str::FromStr;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use lb_vocab::{CommitId, GitUser, RepoName, Secret, Timestamp, Tree};
+use lb_vocab::{CommitId, GitUser, NameError, RepoName, Secret, Timestamp, Tree};
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Cursor, Login, RefName, WordError};
+use crate::names::{Cursor, Login, RefName};
 
 /// A body in pieces, none of which is kept. An `Err` in it means that the rest cannot be had.
 pub type ByteStream = BoxStream<'static, Result<Bytes, io::Error>>;
@@ -71,14 +71,14 @@ impl fmt::Display for Permission {
 }
 
 impl FromStr for Permission {
-    type Err = WordError;
+    type Err = TextError;
 
-    fn from_str(text: &str) -> Result<Self, WordError> {
+    fn from_str(text: &str) -> Result<Self, TextError> {
         match text {
             "read" => Ok(Self::Read),
             "write" => Ok(Self::Write),
             "admin" => Ok(Self::Admin),
-            other => Err(WordError::new(other, "a permission", "`read`, `write` and `admin` are")),
+            other => Err(TextError::new(other, "a permission", "`read`, `write` and `admin` are")),
         }
     }
 }
@@ -157,10 +157,10 @@ pub enum At {
 }
 
 impl FromStr for At {
-    type Err = WordError;
+    type Err = TextError;
 
     /// A full commit id, or a full reference name.
-    fn from_str(text: &str) -> Result<Self, WordError> {
+    fn from_str(text: &str) -> Result<Self, TextError> {
         text.parse().map(Self::Commit).or_else(|_| text.parse().map(Self::Ref))
     }
 }
@@ -287,14 +287,14 @@ impl Service {
 }
 
 impl FromStr for Service {
-    type Err = WordError;
+    type Err = TextError;
 
-    fn from_str(text: &str) -> Result<Self, WordError> {
+    fn from_str(text: &str) -> Result<Self, TextError> {
         match text {
             "git-upload-pack" => Ok(Self::UploadPack),
             "git-receive-pack" => Ok(Self::ReceivePack),
             other => {
-                Err(WordError::new(other, "a git service", "`git-upload-pack` and `git-receive-pack` are"))
+                Err(TextError::new(other, "a git service", "`git-upload-pack` and `git-receive-pack` are"))
             }
         }
     }

@@ -8,6 +8,7 @@ use lb_vocab::{MAX_REPORTED_FINDINGS, Timestamp};
 
 use super::{Child, Outcome};
 use crate::context::Context;
+use crate::work::describe;
 
 /// Writes what came of a run.
 pub(super) async fn report(
@@ -23,7 +24,7 @@ pub(super) async fn report(
 
 /// Writes that nothing can be built from the spec.
 pub(super) async fn broken(context: &Context, child: &Child, error: &SpecError) -> Result<(), ApiError> {
-    let failure = ("SpecRefused", error.to_string());
+    let failure = ("SpecRefused", describe(error));
     let outcome = Outcome { findings: vec![failure.1.clone()], ..Outcome::default() };
     write(context, child, |old, generation, now| status(old, generation, &outcome, Some(&failure), now)).await
 }

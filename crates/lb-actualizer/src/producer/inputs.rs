@@ -10,16 +10,19 @@ use lb_vocab::{Digest, Limits, Producer, Revision, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// The digest of everything that a plan is made from, beside the children that stand.
+/// The digest of everything that a plan is made from, beside the producer's children that stand.
 pub(crate) fn digest(
     revision: &Revision,
     access: Access,
     presence: Presence,
     limits: &Limits,
+    taken: &BTreeSet<String>,
     settings: &Digest,
 ) -> Digest {
     let presence = format!("{presence:?}");
-    let inputs = json!({"revision": revision, "access": access, "presence": presence, "limits": limits});
+    let inputs = json!({
+        "revision": revision, "access": access, "presence": presence, "limits": limits, "taken": taken,
+    });
     Digest::of_parts([inputs.to_string().as_bytes(), settings.as_str().as_bytes()])
 }
 
@@ -67,8 +70,8 @@ impl Children {
         combine(workspaces.chain(gateways).chain(functions).collect())
     }
 
-    /// What plan needs to know of them.
-    pub(crate) fn existing(&self) -> Existing {
+    /// What plan needs to know of them, and of the names that other producers have.
+    pub(crate) fn existing(&self, taken: BTreeSet<String>) -> Existing {
         let gateways = self.gateways.iter().filter_map(|child| {
             Some(ExistingGateway {
                 instance: child.spec.instance.parse().ok()?,
@@ -82,7 +85,7 @@ impl Children {
             commit: child.spec.commit.clone(),
             digest: child.spec.digest.clone(),
         });
-        Existing { gateways: gateways.collect(), functions: functions.collect() }
+        Existing { gateways: gateways.collect(), functions: functions.collect(), taken }
     }
 }
 

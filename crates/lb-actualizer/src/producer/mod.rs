@@ -216,6 +216,8 @@ struct Case<'a> {
     limits: Limits,
     noted: Revision,
     credentials_made: bool,
+    /// Names that functions of other producers have.
+    taken: BTreeSet<String>,
 }
 
 impl<'a> Case<'a> {
@@ -237,11 +239,13 @@ impl<'a> Case<'a> {
                 .map(Revision::from)
                 .unwrap_or_default(),
             credentials_made: status.is_some_and(|status| status.credentials_made),
+            taken: context.stores.taken(resource, who, &context.settings.desired),
         }
     }
 
     fn inputs(&self, context: &Context, revision: &Revision) -> Digest {
-        inputs::digest(revision, self.access, self.presence, &self.limits, &context.settings_digest)
+        let settings = &context.settings_digest;
+        inputs::digest(revision, self.access, self.presence, &self.limits, &self.taken, settings)
     }
 
     /// Nothing to do: what the plan would be made from is as it was, and so are the children and their
@@ -286,7 +290,7 @@ impl<'a> Case<'a> {
         children: &Children,
     ) -> Result<Plan, ProducerError> {
         let (who, access, presence, limits) = (self.who.clone(), self.access, self.presence, self.limits);
-        let (existing, settings) = (children.existing(), context.settings.clone());
+        let (existing, settings) = (children.existing(self.taken.clone()), context.settings.clone());
         let job = move || {
             let decoded = lb_project::decode(observed, &who, &limits);
             plan(&Input {

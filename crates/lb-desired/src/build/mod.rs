@@ -29,8 +29,8 @@ use crate::settings::Settings;
 
 pub use function::{Function, function};
 pub use names::{
-    Host, LabelValue, ServiceName, TextError, config_reference, credentials_name, gateway_name,
-    redis_namespace, sls_api_name, workspace_name,
+    Host, LabelValue, ServiceName, config_reference, credentials_name, gateway_name, redis_namespace,
+    sls_api_name, workspace_name,
 };
 pub use pod::{TOKEN_AUDIENCE, TOKEN_PATH};
 pub use spec::{Gateway, SpecError, Workspace};

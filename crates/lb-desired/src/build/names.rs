@@ -1,13 +1,11 @@
 //! Names, labels and hosts of objects: made of checked names alone.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
-use lb_vocab::{Digest, InstanceName, Producer, Secret, Slug, label_id};
+use lb_vocab::{Digest, InstanceName, Producer, Secret, Slug, checked_text, label_id};
 
 use crate::crd::ConfigReference;
-use crate::settings::Settings;
+use crate::settings::{Settings, is_label};
 
 /// Name of workspace and sls-api children: `<producer>-<env>`.
 #[must_use]
@@ -21,10 +19,17 @@ pub fn gateway_child(producer: &Producer, instance: &InstanceName) -> String {
     format!("{producer}-{instance}")
 }
 
-/// Name of a function child: `<producer>-<env>-<service>`.
+/// Name of a function child: `<producer>-<env>-<service>`. It is that of the function's objects without `fn-`: where
+/// two producers would share it, the API server lets one of them have the child, and thereby the objects.
 #[must_use]
 pub fn function_child(producer: &Producer, service: &ServiceName) -> String {
     format!("{producer}-{service}")
+}
+
+/// Everybody whose function child may have this name: a service may have dashes, so that `al-dev-dev-x` is `dev-x` of
+/// `al` and `x` of `al-dev`.
+pub fn function_claimants(child: &str) -> impl Iterator<Item = Producer> {
+    child.match_indices('-').filter_map(|(end, _)| child[..end].parse().ok())
 }
 
 /// Name of a workspace's objects: `workspace-<producer>-<env>`.
@@ -108,78 +113,31 @@ pub fn config_reference(
     ConfigReference { name, digest: digest.as_str().to_owned() }
 }
 
-/// Text that is not what an object needs.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not {kind}")]
-pub struct TextError {
-    text: String,
-    kind: &'static str,
-}
-
-macro_rules! text_type {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $check:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
-
-        impl $name {
-            /// The text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = TextError;
-
-            fn from_str(text: &str) -> Result<Self, TextError> {
-                let check: fn(&str) -> bool = $check;
-                if check(text) {
-                    Ok(Self(text.to_owned()))
-                } else {
-                    Err(TextError { text: text.chars().take(80).collect(), kind: $kind })
-                }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
-text_type!(
+checked_text!(
     /// A non-empty label value that came from an entity's id.
     LabelValue,
-    "a label value: 1 to 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends",
-    |text| !label_id(text).1
-);
-text_type!(
-    /// A public host: a DNS name in lower case whose first label may be `*`.
-    Host,
-    "a host: a DNS name in lower case, of which the first label may be `*`",
+    "a label value",
     |text| {
-        let name = text.strip_prefix("*.").unwrap_or(text);
-        text.len() <= 253 && name.contains('.') && name.split('.').all(is_label)
+        let good = !label_id(text).1;
+        good.then_some(()).ok_or("1 to 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends")
     }
 );
-text_type!(
+checked_text!(
+    /// A public host: a DNS name in lower case whose first label may be `*`.
+    Host,
+    "a host",
+    |text| {
+        let name = text.strip_prefix("*.").unwrap_or(text);
+        let good = text.len() <= 253 && name.contains('.') && name.split('.').all(is_label);
+        good.then_some(()).ok_or("a DNS name in lower case, of which the first label may be `*`")
+    }
+);
+checked_text!(
     /// A service of the `functions` repository, as part of object names.
     ServiceName,
-    "a service name: 1 to 63 characters of a-z, 0-9 and `-`",
-    is_label
+    "a service name",
+    |text| is_label(text).then_some(()).ok_or("1 to 63 characters of a-z, 0-9 and `-`")
 );
-
-fn is_label(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 63
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
 
 #[cfg(test)]
 mod tests {
@@ -192,6 +150,15 @@ mod tests {
         assert_eq!(gateway_name(&producer, &instance).len(), 63);
         let label = format!("admin-{}", Slug::new(&instance, &producer));
         assert!(label.len() <= 63, "{label}");
+    }
+
+    #[test]
+    fn a_function_s_name_may_be_that_of_several_producers() {
+        let claimants = |child| function_claimants(child).map(|who| who.to_string()).collect::<Vec<_>>();
+        assert_eq!(claimants("al-dev-x"), ["al-dev"]);
+        assert_eq!(claimants("al-dev-dev-x"), ["al-dev", "al-dev-dev"]);
+        assert_eq!(claimants("al-dev-1-x"), ["al-dev"], "an environment starts with a letter");
+        assert!(claimants("al-dev").is_empty());
     }
 
     #[test]

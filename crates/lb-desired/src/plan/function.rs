@@ -121,6 +121,12 @@ fn checked_name(
         return Err(refuse("FunctionName", text));
     }
     let name = function_child(input.producer, &service);
+    if input.existing.taken.contains(&name) {
+        let text = format!(
+            "`{objects}` is another producer's function: rename the service, or wait for that one to go"
+        );
+        return Err(refuse("FunctionNameTaken", text));
+    }
     if component.children.contains_key(&name) {
         return Err(refuse(
             "FunctionTaken",

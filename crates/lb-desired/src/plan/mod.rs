@@ -9,7 +9,7 @@ mod gateway;
 mod producer;
 mod workspace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lb_project::Decoded;
 use lb_vocab::{Digest, Finding, InstanceName, Place, Producer, Secret, Timestamp};
@@ -48,13 +48,16 @@ pub enum Presence {
     Withdrawn,
 }
 
-/// Children that stand already: names stay with the oldest, commits with the digest.
+/// Children that stand already: names stay with the oldest, of whatever producer, and commits with the digest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Existing {
     /// Gateways.
     pub gateways: Vec<ExistingGateway>,
     /// Functions.
     pub functions: Vec<ExistingFunction>,
+    /// Names of children that this producer would share with functions of other producers that stand: a service may
+    /// have dashes, so that `al` with `dev-x` and `al-dev` with `x` want one name.
+    pub taken: BTreeSet<String>,
 }
 
 /// A gateway child that stands.

@@ -20,6 +20,7 @@ use std::str::FromStr;
 use lb_vocab::settings::{Reader, Variable};
 use lb_vocab::{Prefix, ProducerName, Secret};
 
+pub(crate) use values::is_label;
 pub use values::{
     AuthMode, Cidr, Domain, Endpoint, ImageVersion, Namespace, NamespaceTemplate, ObjectName, Quantity,
     RedisAcl, Repository, Resources, ValueError,

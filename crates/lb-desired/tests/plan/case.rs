@@ -1,6 +1,6 @@
 //! A case of `fixtures/plan`: what a producer keeps in git, and what is decided about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,9 @@ pub(crate) struct Case {
     gateways: Vec<StandingGateway>,
     #[serde(default)]
     services: Vec<StandingFunction>,
+    /// Children that are functions of other producers.
+    #[serde(default)]
+    taken: BTreeSet<String>,
     /// Sources that do not answer: `dev`, `functions`, `openapi`.
     #[serde(default)]
     unknown: Vec<String>,
@@ -177,6 +180,7 @@ fn existing(case: &Case, decoded: &Decoded) -> Existing {
     Existing {
         gateways: case.gateways.iter().map(gateway).collect(),
         functions: case.services.iter().map(function).collect(),
+        taken: case.taken.clone(),
     }
 }
 

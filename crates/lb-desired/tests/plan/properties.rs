@@ -30,6 +30,7 @@ struct World {
     auto: bool,
     gateways: Vec<ExistingGateway>,
     services: Vec<ExistingFunction>,
+    taken: BTreeSet<String>,
 }
 
 fn commit() -> CommitId {
@@ -67,7 +68,11 @@ impl World {
             decoded: &decode(observed, &producer, &limits),
             access: self.access,
             presence: if self.withdrawn { Presence::Withdrawn } else { Presence::Present },
-            existing: &Existing { gateways: self.gateways.clone(), functions: self.services.clone() },
+            existing: &Existing {
+                gateways: self.gateways.clone(),
+                functions: self.services.clone(),
+                taken: self.taken.clone(),
+            },
             settings: &Settings::read(&mut Reader::new(&settings)),
         })
     }
@@ -206,10 +211,11 @@ fn world() -> impl Strategy<Value = World> {
         };
         services.into_iter().map(child).collect()
     });
+    let taken = prop::collection::btree_set(Just("al-dev-other".to_owned()), 0..2);
     let access = prop_oneof![20 => Just(Access::Enabled), 1 => Just(Access::Disabled)];
     let unknown = prop::array::uniform3(prop::bool::weighted(0.1));
     let known = (project(), model_config, functions, openapi);
-    (known, unknown, access, prop::bool::weighted(0.05), any::<bool>(), gateways, services).prop_map(
+    (known, unknown, access, prop::bool::weighted(0.05), any::<bool>(), gateways, services, taken).prop_map(
         |(
             (project, model_config, functions, openapi),
             unknown,
@@ -218,6 +224,7 @@ fn world() -> impl Strategy<Value = World> {
             auto,
             gateways,
             services,
+            taken,
         )| World {
             project,
             model_config,
@@ -229,6 +236,7 @@ fn world() -> impl Strategy<Value = World> {
             auto,
             gateways,
             services,
+            taken,
         },
     )
 }
@@ -270,6 +278,7 @@ proptest! {
         let plan = world.plan();
         prop_assert_eq!(&world.plan(), &plan);
         prop_assert!(plan.findings.is_sorted());
+        prop_assert!(world.taken.iter().all(|name| !plan.functions.children.contains_key(name)));
         for gateway in deployed(&plan.gateways) {
             let text = gateway.config["gateway.config.yml"].reveal();
             prop_assert!(!text.contains('$') && text.is_ascii());

@@ -7,7 +7,7 @@ use lb_http::contract::configstore::{Created, CreatedUser, Producer, ProducerEnt
 use lb_http::contract::git_api::UserWithRepos;
 use lb_http::error::{ApiError, code};
 use lb_http::extract::{JsonBody, Parameters};
-use lb_vocab::{GitUser, NameError, ProducerName, RepoName};
+use lb_vocab::{GitUser, ProducerName, RepoName, TextError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ pub(super) async fn get(
     let name = parameters.get("name");
     let missing =
         || ApiError::not_found(code::PRODUCER_NOT_FOUND, format!("producer `{name}` does not exist"));
-    let name: ProducerName = name.parse().map_err(|_: NameError| missing())?;
+    let name: ProducerName = name.parse().map_err(|_: TextError| missing())?;
     let git_user = GitUser::of(app.prefix.clone(), &name);
     let failed = |error| upstream(&error);
     let user = app.git.user(&git_user).await.map_err(failed)?.ok_or_else(missing)?;
@@ -57,7 +57,7 @@ pub(super) async fn create(
     let user = app.git.create_user(&git_user).await.map_err(failed)?;
     for repo in REPOSITORIES {
         let repo: RepoName =
-            repo.parse().map_err(|error: NameError| ApiError::bad_request(error.to_string()))?;
+            repo.parse().map_err(|error: TextError| ApiError::bad_request(error.to_string()))?;
         app.git.ensure_repository(&git_user, &repo).await.map_err(failed)?;
         app.git.ensure_hook(&git_user, &repo, &app.hook_url).await.map_err(failed)?;
     }

@@ -82,7 +82,7 @@ pub(super) fn service(request: &Parts) -> Result<Service, ApiError> {
     };
     let named =
         named.ok_or_else(|| ApiError::bad_request("only smart HTTP is served: `?service=` is missing"))?;
-    named.parse().map_err(|error: lb_git::WordError| ApiError::bad_request(error.to_string()))
+    named.parse().map_err(|error: lb_vocab::TextError| ApiError::bad_request(error.to_string()))
 }
 
 impl Guard for HostGuard {

@@ -42,7 +42,7 @@ pub(super) async fn list(State(app): State<Shared>, parameters: Parameters) -> A
     let prefix: Prefix = parameters
         .get("prefix")
         .parse()
-        .map_err(|error: lb_vocab::NameError| ApiError::bad_request(error.to_string()))?;
+        .map_err(|error: lb_vocab::TextError| ApiError::bad_request(error.to_string()))?;
     let users = app.host.users(&prefix).await.map_err(errors::api)?;
     let with_repos = |(user, repos): (lb_git::User, Vec<lb_git::Repository>)| contract::UserWithRepos {
         user: wire::user(user),
@@ -212,7 +212,7 @@ fn collaborator(parameters: &Parameters) -> Result<Login, ApiError> {
     parameters
         .get("collaborator")
         .parse()
-        .map_err(|error: lb_git::WordError| ApiError::bad_request(error.to_string()))
+        .map_err(|error: lb_vocab::TextError| ApiError::bad_request(error.to_string()))
 }
 
 #[derive(Deserialize)]

@@ -35,7 +35,7 @@ pub(crate) async fn run(
     let who = Producer::new(arguments.producer.clone(), arguments.env.clone())?;
     let cluster = connect.cluster().await?;
     let resource = super::producers::resource(&cluster, who.name()).await?;
-    let standing = Standing::read(&cluster, &who).await?;
+    let standing = Standing::read(&cluster, &who, &settings.namespace(who.name())).await?;
     let plan = plan(connect, &resource, &who, &standing, &settings).await?;
     for finding in &plan.findings {
         screen.note(finding.to_string())?;

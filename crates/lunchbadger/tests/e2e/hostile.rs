@@ -1,6 +1,6 @@
 //! Projects that cannot be read hold the last good state; other producers go on.
 
-use crate::project::{Gateway, file};
+use crate::project::{Gateway, file, serverless};
 use crate::world::{Producer, World};
 
 async fn standing(world: &World, prefix: &str) -> Producer {
@@ -103,4 +103,51 @@ async fn a_host_claimed_by_two_is_the_older_ones() {
         .unwrap_or_default();
     assert!(!ingress.contains(&format!("\"{name}-dev.")), "{ingress}");
     world.applied(&older).await;
+}
+
+/// Waits until an `LBFunction` is this producer's.
+async fn function_of(world: &World, name: &str, producer: &str) {
+    lb_testkit::eventually(&format!("LBFunction {name} is {producer}'s"), || async {
+        let function = world.object("LBFunction", name).await.ok_or("no function yet")?;
+        if function["spec"]["producer"] == producer { Ok(()) } else { Err(function.to_string()) }
+    })
+    .await;
+}
+
+/// Waits until the findings of a producer name something, or do so no more.
+async fn finding(world: &World, producer: &str, text: &str, named: bool) {
+    lb_testkit::eventually(&format!("{producer}: {text} in a finding: {named}"), || async {
+        let resource = world.resource(producer).await.ok_or("no LBProducer")?;
+        let status = resource.status.unwrap_or_default();
+        let environment = status.environments.get("dev").cloned().unwrap_or_default();
+        let found = environment.findings.iter().any(|finding| finding.contains(text));
+        if found == named { Ok(()) } else { Err(format!("{environment:#?}\n{}", world.log().await)) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_name_that_two_want_is_the_first_ones_until_it_is_free() {
+    let world = crate::shared().await;
+    let first = world.producer("fu").await;
+    first.functions.write("x/serverless.yml", serverless(&first.name, "dev-x"));
+    first.functions.commit_and_push("A function").await;
+    let wanted = format!("{}-dev-dev-x", first.name);
+    function_of(&world, &wanted, &first.name).await;
+    // The function x of a producer called <first>-dev has the name of <first>'s function dev-x.
+    let second = world.producer_named(format!("{}-dev", first.name)).await;
+    second.functions.write("x/serverless.yml", serverless(&second.name, "x"));
+    second.functions.write("y/serverless.yml", serverless(&second.name, "y"));
+    second.functions.commit_and_push("Two functions").await;
+    second.dev.write("lunchbadger.json", file(&second.name, &[Gateway::new("g", "main", &["/a"])], false));
+    second.dev.commit_and_push("A gateway").await;
+    finding(&world, &second.name, &format!("`fn-{wanted}`"), true).await;
+    world.applied(&second).await;
+    function_of(&world, &format!("{}-dev-y", second.name), &second.name).await;
+    function_of(&world, &wanted, &first.name).await;
+    world.ok(&["diff", &second.name]).await;
+    first.functions.remove("x/serverless.yml");
+    first.functions.commit_and_push("No function").await;
+    function_of(&world, &wanted, &second.name).await;
+    finding(&world, &second.name, &format!("`fn-{wanted}`"), false).await;
 }

@@ -226,7 +226,11 @@ impl World {
 
     /// Makes a producer whose name begins with `prefix`, and clones its repositories.
     pub(crate) async fn producer(&self, prefix: &str) -> Producer {
-        let name = unique(prefix);
+        self.producer_named(unique(prefix)).await
+    }
+
+    /// Makes the producer of this name, and clones its repositories.
+    pub(crate) async fn producer_named(&self, name: String) -> Producer {
         self.ok(&["producers", "create", &name]).await;
         let token = self.ok(&["producers", "token", &name]).await;
         let token = token.split_whitespace().last().expect("a token").to_owned();

@@ -1,5 +1,7 @@
 //! The children of one environment that stand, and what they would become.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
@@ -20,15 +22,21 @@ pub(super) struct Standing {
     pub(super) gateways: Vec<LBGateway>,
     /// Functions.
     pub(super) functions: Vec<LBFunction>,
+    /// Names of functions of other producers in its namespace.
+    taken: BTreeSet<String>,
 }
 
 impl Standing {
-    /// Reads them, in whatever namespace.
-    pub(super) async fn read(cluster: &Cluster, who: &Producer) -> Result<Self> {
+    /// Reads them, in whatever namespace; `namespace` is that of the producer.
+    pub(super) async fn read(cluster: &Cluster, who: &Producer, namespace: &str) -> Result<Self> {
+        let own = format!("producer={},environment={}", who.name(), who.environment());
+        let others: Vec<LBFunction> = list(cluster, &format!("producer!={}", who.name())).await?;
+        let near = others.iter().filter(|child| child.namespace().as_deref() == Some(namespace));
         Ok(Self {
-            workspaces: list(cluster, who).await?,
-            gateways: list(cluster, who).await?,
-            functions: list(cluster, who).await?,
+            workspaces: list(cluster, &own).await?,
+            gateways: list(cluster, &own).await?,
+            functions: list(cluster, &own).await?,
+            taken: near.map(ResourceExt::name_any).collect(),
         })
     }
 
@@ -48,14 +56,13 @@ impl Standing {
             commit: child.spec.commit.clone(),
             digest: child.spec.digest.clone(),
         });
-        Existing { gateways: gateways.collect(), functions: functions.collect() }
+        Existing { gateways: gateways.collect(), functions: functions.collect(), taken: self.taken.clone() }
     }
 }
 
-async fn list<K: Child>(cluster: &Cluster, who: &Producer) -> Result<Vec<K>> {
+async fn list<K: Child>(cluster: &Cluster, labels: &str) -> Result<Vec<K>> {
     let api: Api<K> = Api::all(cluster.client().clone());
-    let labels = format!("producer={},environment={}", who.name(), who.environment());
-    let list = api.list(&ListParams::default().labels(&labels)).await;
+    let list = api.list(&ListParams::default().labels(labels)).await;
     Ok(list.map_err(|error| explain(&format!("list {}", K::plural(&())), error))?.items)
 }
 
