@@ -10,6 +10,7 @@ pub mod control_plane;
 mod eventually;
 pub mod files;
 pub mod git;
+pub mod gitea;
 mod kubeconfig;
 pub mod process;
 pub mod skip;
