@@ -1,5 +1,5 @@
-//! What tests share: a real control plane, the real `git` client, waiting for conditions, and noting what was
-//! skipped.
+//! What tests share: a real control plane, a real Gitea, the real `git` client, waiting for conditions, and noting what
+//! was skipped.
 //!
 //! A development crate: it panics where a test could not go on anyway, with a message that says what to do.
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper of tests reports by failing the test")]
@@ -8,7 +8,9 @@ pub mod clock;
 pub mod cluster;
 pub mod control_plane;
 mod eventually;
+pub mod files;
 pub mod git;
+pub mod gitea;
 mod kubeconfig;
 pub mod process;
 pub mod skip;
@@ -54,6 +56,14 @@ pub fn free_port() -> u16 {
 #[must_use]
 pub fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// 256 random bits, from the key generator that is here anyway.
+fn random_key() -> anyhow::Result<[u8; 32]> {
+    use anyhow::Context;
+    use sha2::{Digest, Sha256};
+    let key = rcgen::KeyPair::generate().context("generate a random key")?;
+    Ok(Sha256::digest(key.serialize_der()).into())
 }
 
 fn base36(mut number: u64) -> String {

@@ -11,8 +11,15 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use tokio::time::{Instant, sleep};
+
+use crate::Progress;
+
+/// How long a process may take to answer. A start takes 5 seconds at most on an idle machine.
+const START_DEADLINE: Duration = Duration::from_secs(180);
 
 /// Starts `"$@"`; each line read from the pipe is a signal's name to send; at its end the child is killed.
 const GUARD: &str = r#"
@@ -128,12 +135,62 @@ impl Cleaner {
             .with_context(|| format!("start sh, which cleans up {}", directory.display()))?;
         Ok(Self(child))
     }
+
+    /// The named directory, which stays, or a temporary one that is taken care of.
+    ///
+    /// # Errors
+    /// Where none can be made.
+    pub fn named_or_temporary(named: Option<PathBuf>, prefix: &str) -> Result<(PathBuf, Option<Self>)> {
+        if let Some(directory) = named {
+            return Ok((directory, None));
+        }
+        let directory = tempfile::Builder::new().prefix(prefix).tempdir()?.keep();
+        let cleaner = Self::of(&directory)?;
+        Ok((directory, Some(cleaner)))
+    }
 }
 
 impl Drop for Cleaner {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         let _ = self.0.wait();
+    }
+}
+
+/// Tries until it succeeds, says every five seconds what it waits for, and gives up where one of the processes has ended
+/// or after three minutes.
+///
+/// # Errors
+/// Where it gives up: what was waited for, and the end of the ended process's log or the last attempt's error.
+pub async fn until<'a>(
+    what: &str,
+    processes: impl IntoIterator<Item = &'a mut Supervised>,
+    progress: &Progress,
+    attempt: impl AsyncFn() -> Result<()>,
+) -> Result<()> {
+    progress(&format!("waiting for {what}"));
+    let mut processes: Vec<_> = processes.into_iter().collect();
+    let begin = Instant::now();
+    let mut said = begin;
+    loop {
+        let Err(error) = attempt().await else { return Ok(()) };
+        for process in &mut processes {
+            if let Some(status) = process.ended() {
+                bail!(
+                    "{} ended ({status}) while waiting for {what}:\n{}",
+                    process.name(),
+                    process.log_tail()
+                );
+            }
+        }
+        if begin.elapsed() > START_DEADLINE {
+            return Err(error.context(format!("gave up after {START_DEADLINE:?} waiting for {what}")));
+        }
+        if said.elapsed() > Duration::from_secs(5) {
+            progress(&format!("still waiting for {what}, {} s: {error:#}", begin.elapsed().as_secs()));
+            said = Instant::now();
+        }
+        sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -160,8 +217,6 @@ pub fn bare(program: &Path) -> Command {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::eventually_within;
 
