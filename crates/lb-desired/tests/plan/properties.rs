@@ -96,6 +96,7 @@ impl World {
         });
         next.services.extend(deployed(&plan.functions).map(|spec| ExistingFunction {
             service: spec.service.clone(),
+            path: spec.path.clone(),
             commit: spec.commit.clone(),
             digest: spec.digest.clone(),
         }));
@@ -201,6 +202,7 @@ fn world() -> impl Strategy<Value = World> {
     let services = prop::collection::btree_set(select(&["hello", "gone"][..]), 0..3).prop_map(|services| {
         let child = |service: &str| ExistingFunction {
             service: service.to_owned(),
+            path: "one".to_owned(),
             commit: "b".repeat(40),
             digest: "c".repeat(64),
         };
