@@ -105,7 +105,7 @@ impl World {
 }
 
 fn id() -> impl Strategy<Value = &'static str> {
-    select(&["a", "b", "c", "d", "7", "10", "admin", "__proto__", "x/y", "ä"][..])
+    select(&["a", "b", "c", "d", "7", "10", "admin", "__proto__", "x/y", "ä", ""][..])
 }
 
 fn junk() -> impl Strategy<Value = Value> {
