@@ -145,8 +145,8 @@ pub struct ApiEndpoint {
 /// A connection. From a pipeline to an API endpoint it publishes; other pairs are ignored by the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// Id of the entity it starts at.
-    pub from_id: String,
+    /// Id of the entity it starts at; `None` where it cannot be read. What it ends at is still known to have it.
+    pub from_id: Option<String>,
     /// Id of the entity it ends at.
     pub to_id: String,
     /// Where it stands.
