@@ -200,6 +200,8 @@ pub struct Function {
     pub name: String,
     /// `lunchbadger.id`, where given: of several functions of one file, only one has it.
     pub lunchbadger_id: Option<String>,
+    /// `provider.namespace` as written, empty where it is no text, and where it stands. It has no effect.
+    pub namespace: Option<(String, Place)>,
     /// Runtime as `(environment, version)`: `("nodejs", "8")`, from `nodejs:8` or `nodejs8`; from the extension of the
     /// handler where none is written. Neither part is empty.
     pub runtime: (String, String),

@@ -45,6 +45,7 @@ pub(super) fn plan<'a>(input: &Input<'a>, findings: &mut Vec<Finding>) -> Functi
                         continue;
                     }
                 };
+                findings.extend(foreign_namespace(input, function));
                 component.children.insert(name, decision(input, function, commit, findings));
                 deployed.push(function);
             }
@@ -105,6 +106,14 @@ fn decision(
     } else {
         Decision::Deploy(spec(input, function, commit, findings))
     }
+}
+
+/// The finding on a namespace that is not the one in which the function stands.
+fn foreign_namespace(input: &Input<'_>, function: &Function) -> Option<Finding> {
+    let own = input.settings.namespace(input.producer.name());
+    let (_, place) = function.namespace.as_ref().filter(|(namespace, _)| *namespace != own)?;
+    let text = format!("`provider.namespace` has no effect, the platform has chosen `{own}`: remove it");
+    Some(Finding::warning("ForeignNamespace", place.clone(), text))
 }
 
 /// Names of the children that stand.
