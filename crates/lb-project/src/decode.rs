@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use lb_vocab::{Limits, Producer, Source};
 
 use crate::cursor::Findings;
-use crate::entities::{Entity, Function, Model};
-use crate::loopback::DataSources;
+use crate::entities::{Entity, Function};
+use crate::loopback::{DataSources, Models};
 use crate::{Decoded, Observed, functions, loopback, openapi, project};
 
 /// Decodes what was observed of a producer's environment.
@@ -26,9 +26,11 @@ pub fn decode(observed: Observed, producer: &Producer, limits: &Limits) -> Decod
         let elsewhere = ids_elsewhere(&models, &data_sources, &functions);
         project::warn_of_dangling(&reading.project, &reading.ids, elsewhere.as_ref(), &findings);
     }
+    let models_left_out = models.known().map(|models| models.left_out.clone()).unwrap_or_default();
     Decoded {
         project: map(reading, |reading| reading.project),
-        models,
+        models: map(models, |models| models.list),
+        models_left_out,
         data_sources: map(data_sources, |sources| sources.list),
         functions,
         openapi,
@@ -38,13 +40,13 @@ pub fn decode(observed: Observed, producer: &Producer, limits: &Limits) -> Decod
 
 /// Ids of what connections may end at outside the project; `None` where not all of it is known.
 fn ids_elsewhere(
-    models: &Source<Vec<Entity<Model>>>,
+    models: &Source<Models>,
     data_sources: &Source<DataSources>,
     functions: &Source<Vec<Entity<Function>>>,
 ) -> Option<HashSet<String>> {
     let known =
         models.unknown().is_none() && data_sources.unknown().is_none() && functions.unknown().is_none();
-    let models = models.known().into_iter().flatten().filter_map(|model| match model {
+    let models = models.known().into_iter().flat_map(|models| &models.list).filter_map(|model| match model {
         Entity::Read(model) => model.lunchbadger_id.clone(),
         Entity::Broken(broken) => broken.id.clone(),
     });

@@ -82,6 +82,7 @@ impl Children {
         });
         let functions = self.functions.iter().map(|child| ExistingFunction {
             service: child.spec.service.clone(),
+            path: child.spec.path.clone(),
             commit: child.spec.commit.clone(),
             digest: child.spec.digest.clone(),
         });

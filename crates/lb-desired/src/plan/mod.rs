@@ -78,6 +78,8 @@ pub struct ExistingGateway {
 pub struct ExistingFunction {
     /// The service.
     pub service: String,
+    /// The directory that its spec names.
+    pub path: String,
     /// The commit that its spec names.
     pub commit: String,
     /// The digest that its spec names.

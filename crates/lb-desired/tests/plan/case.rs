@@ -82,6 +82,7 @@ struct StandingGateway {
 #[serde(deny_unknown_fields)]
 struct StandingFunction {
     service: String,
+    path: String,
     commit: String,
     digest: String,
 }
@@ -174,6 +175,7 @@ fn existing(case: &Case, decoded: &Decoded) -> Existing {
     };
     let function = |child: &StandingFunction| ExistingFunction {
         service: child.service.clone(),
+        path: child.path.clone(),
         commit: child.commit.clone(),
         digest: digest(&child.digest),
     };

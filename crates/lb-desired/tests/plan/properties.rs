@@ -101,6 +101,7 @@ impl World {
         });
         next.services.extend(deployed(&plan.functions).map(|spec| ExistingFunction {
             service: spec.service.clone(),
+            path: spec.path.clone(),
             commit: spec.commit.clone(),
             digest: spec.digest.clone(),
         }));
@@ -109,7 +110,7 @@ impl World {
 }
 
 fn id() -> impl Strategy<Value = &'static str> {
-    select(&["a", "b", "c", "d", "7", "10", "admin", "__proto__", "x/y", "ä"][..])
+    select(&["a", "b", "c", "d", "7", "10", "admin", "__proto__", "x/y", "ä", ""][..])
 }
 
 fn junk() -> impl Strategy<Value = Value> {
@@ -206,6 +207,7 @@ fn world() -> impl Strategy<Value = World> {
     let services = prop::collection::btree_set(select(&["hello", "gone"][..]), 0..3).prop_map(|services| {
         let child = |service: &str| ExistingFunction {
             service: service.to_owned(),
+            path: "one".to_owned(),
             commit: "b".repeat(40),
             digest: "c".repeat(64),
         };

@@ -27,8 +27,8 @@ pub(super) struct Project<'a> {
     publishers: BTreeMap<&'a str, &'a str>,
     /// Connections from a pipeline, in order: pipeline, API endpoint.
     connections: Vec<(&'a str, &'a str)>,
-    /// API endpoints whose first connection may start at a pipeline of a gateway that cannot be read.
-    uncertain: BTreeSet<&'a str>,
+    /// API endpoints whose first connection may start at another pipeline than the one that is known, with the reason.
+    uncertain: BTreeMap<&'a str, &'static str>,
 }
 
 impl<'a> Project<'a> {
@@ -46,7 +46,7 @@ impl<'a> Project<'a> {
             broken_endpoints: Vec::new(),
             publishers: BTreeMap::new(),
             connections: Vec::new(),
-            uncertain: BTreeSet::new(),
+            uncertain: BTreeMap::new(),
         };
         this.take_endpoints(project, findings);
         this.take_connections(project);
@@ -84,12 +84,18 @@ impl<'a> Project<'a> {
             .collect();
         let unread = project.gateways.iter().any(|gateway| matches!(gateway, Entity::Broken(_)));
         for connection in &project.connections {
-            let (from, to) = (connection.from_id.as_str(), connection.to_id.as_str());
-            if pipelines.contains(from) {
-                self.publishers.entry(to).or_insert(from);
-                self.connections.push((from, to));
-            } else if unread && !self.publishers.contains_key(to) {
-                self.uncertain.insert(to);
+            let to = connection.to_id.as_str();
+            let doubt = match connection.from_id.as_deref() {
+                Some(from) if pipelines.contains(from) => {
+                    self.publishers.entry(to).or_insert(from);
+                    self.connections.push((from, to));
+                    None
+                }
+                Some(_) => unread.then_some("a gateway that cannot be read may publish this API endpoint"),
+                None => Some("a connection that cannot be read may publish this API endpoint elsewhere"),
+            };
+            if let Some(doubt) = doubt.filter(|_| !self.publishers.contains_key(to)) {
+                self.uncertain.entry(to).or_insert(doubt);
             }
         }
     }
@@ -163,12 +169,8 @@ impl File<'_, '_> {
             project.publishers.get(endpoint.id.as_str()).is_some_and(|pipeline| pipelines.contains(pipeline))
         };
         for endpoint in project.endpoints.values().filter(own) {
-            if project.uncertain.contains(endpoint.id.as_str()) {
-                let reason = format!(
-                    "{}: a gateway that cannot be read may publish this API endpoint",
-                    endpoint.place
-                );
-                self.notes.hold_for(reason);
+            if let Some(doubt) = project.uncertain.get(endpoint.id.as_str()) {
+                self.notes.hold_for(format!("{}: {doubt}", endpoint.place));
             }
             let value = self.endpoint(endpoint);
             self.endpoints.insert(endpoint.id.clone(), value);

@@ -53,6 +53,7 @@ impl Standing {
         });
         let functions = self.functions.iter().map(|child| ExistingFunction {
             service: child.spec.service.clone(),
+            path: child.spec.path.clone(),
             commit: child.spec.commit.clone(),
             digest: child.spec.digest.clone(),
         });
