@@ -8,7 +8,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use lb_vocab::{CommitId, GitUser, NameError, RepoName, Secret, Timestamp, Tree};
+use lb_vocab::{CommitId, GitUser, RepoName, Secret, TextError, Timestamp, Tree};
 use serde::{Deserialize, Serialize};
 
 use crate::names::{Cursor, Login, RefName};

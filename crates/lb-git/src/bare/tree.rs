@@ -46,9 +46,25 @@ pub(crate) struct Wanted<'a> {
     pub(crate) max_bytes: u64,
     /// All contents together.
     pub(crate) max_total: u64,
-    /// Whether larger files were left out when this repository was fetched: a missing one is too large, of a size that
-    /// is not known here (0).
-    pub(crate) filtered: bool,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The files.
+    pub(crate) tree: Tree,
+    /// Files whose content this repository does not have, with the contents' ids.
+    pub(crate) missing: Vec<(SafePath, String)>,
+}
+
+impl Found {
+    /// All of it, where the repository has everything.
+    pub(crate) fn whole(self, doing: &str) -> Result<Tree, HostError> {
+        match self.missing.first() {
+            None => Ok(self.tree),
+            Some((path, _)) => Err(HostError::malformed(doing, format!("{path} is missing"))),
+        }
+    }
 }
 
 /// The commit to which an id leads (an annotated tag leads to one), with its tree's id.
@@ -94,22 +110,24 @@ pub(crate) async fn read(
     objects: &mut Objects,
     root: String,
     wanted: &Wanted<'_>,
-) -> Result<Tree, HostError> {
+) -> Result<Found, HostError> {
     let entries = list(objects, root, wanted).await?;
     let failed = |error: ProcessError| error.host(wanted.doing);
     let ids: Vec<&str> =
         entries.iter().filter(|(_, entry)| entry.mode == Mode::File).map(|(_, entry)| &*entry.id).collect();
     let mut infos = objects.info(&ids).await.map_err(failed)?.into_iter();
     let mut files = BTreeMap::new();
-    let (mut total, mut small) = (0, Vec::new());
+    let (mut total, mut small, mut missing) = (0, Vec::new(), Vec::new());
     for (path, entry) in entries {
         let blob = match entry.mode {
             Mode::Symlink => Blob::Symlink,
             Mode::Submodule => Blob::Submodule,
             Mode::Directory => continue,
             Mode::File => match infos.next().flatten().filter(|info| info.kind == "blob") {
-                None if wanted.filtered => Blob::TooLarge { size: 0 },
-                None => return Err(HostError::malformed(wanted.doing, format!("{path} is missing"))),
+                None => {
+                    missing.push((path, entry.id));
+                    continue;
+                }
                 Some(info) if info.size > wanted.max_bytes => Blob::TooLarge { size: info.size },
                 Some(info) => {
                     total += info.size;
@@ -129,7 +147,7 @@ pub(crate) async fn read(
     let ids: Vec<&str> = small.iter().map(|(_, id)| &**id).collect();
     let contents = objects.contents(&ids).await.map_err(failed)?;
     files.extend(small.into_iter().map(|(path, _)| path).zip(contents.into_iter().map(Blob::File)));
-    Ok(Tree { files })
+    Ok(Found { tree: Tree { files }, missing })
 }
 
 /// Every wanted entry, level by level.

@@ -134,14 +134,9 @@ impl GitHost for Embedded {
         let mut objects =
             Objects::open(&self.0.git, &target.directory).map_err(|error| error.host(&doing))?;
         let (commit, root) = tree::commit(&mut objects, &doing, &id).await?;
-        let wanted = tree::Wanted {
-            doing: &doing,
-            globs,
-            max_bytes,
-            max_total: self.0.settings.tree_bytes,
-            filtered: false,
-        };
-        Ok(TreeAnswer::Known { commit, tree: tree::read(&mut objects, root, &wanted).await? })
+        let wanted = tree::Wanted { doing: &doing, globs, max_bytes, max_total: self.0.settings.tree_bytes };
+        let tree = tree::read(&mut objects, root, &wanted).await?.whole(&doing)?;
+        Ok(TreeAnswer::Known { commit, tree })
     }
 
     async fn history(

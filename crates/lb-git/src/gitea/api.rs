@@ -9,7 +9,7 @@ use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderMap, Method, StatusCode, header};
-use lb_vocab::{Clock, CommitId, RepoName, SafePath, Secret, Timestamp};
+use lb_vocab::{Clock, Secret, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,7 +18,6 @@ use url::Url;
 use super::Settings;
 use super::breaker::Breaker;
 use crate::error::HostError;
-use crate::names::Login;
 use crate::process::printable;
 
 /// An answer of the REST interface at most, bytes: a page of 50 repositories has about 150 KB.
@@ -294,23 +293,6 @@ impl Api {
             StatusCode::NOT_FOUND => Failure::Absent,
             _ => meaning(doing, status, &headers, &body),
         })
-    }
-
-    /// How large a file is, without reading it.
-    pub(super) async fn size(
-        &self,
-        login: &Login,
-        repo: &RepoName,
-        path: &SafePath,
-        commit: &CommitId,
-    ) -> Result<u64, HostError> {
-        let doing = format!("look at {path} of {login}/{repo}");
-        let mut parts =
-            ["api", "v1", "repos", login.as_str(), repo.as_str(), "raw"].map(str::to_owned).to_vec();
-        parts.extend(path.as_str().split('/').map(str::to_owned));
-        let ask = |http: &reqwest::Client, url| http.get(url).query(&[("ref", commit.as_str())]);
-        let response = self.smart(&doing, &parts, ask).await.map_err(|failure| failure.host(&doing))?;
-        response.content_length().ok_or_else(|| HostError::malformed(doing, "it has no Content-Length"))
     }
 
     fn authorised(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {

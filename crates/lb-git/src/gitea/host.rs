@@ -483,6 +483,19 @@ impl Inner {
         scratch.take(&self.git, doing, pack).await
     }
 
+    /// How large a file is, without reading it.
+    async fn blob_size(
+        &self,
+        user: &GitUser,
+        repo: &RepoName,
+        doing: &str,
+        id: &str,
+    ) -> Result<u64, HostError> {
+        let want = Want { ids: vec![id], depth: None, filter: None, max_bytes: u64::MAX };
+        let pack = self.api.pack(doing, &git_path(user, repo)?, &want).await;
+        pack.map_err(|failure| failure.host(doing))?.first_size(doing).await
+    }
+
     /// All matching files at a commit: in one pack with everything else there, or, of a large repository, directories
     /// first and then what matches.
     async fn tree_at(
@@ -514,13 +527,7 @@ impl Inner {
             |scratch: &Scratch| Objects::open(&self.git, scratch.path()).map_err(|error| error.host(&doing));
         let mut objects = open(&scratch)?;
         let (commit, root) = tree::commit(&mut objects, &doing, id).await?;
-        let wanted = tree::Wanted {
-            doing: &doing,
-            globs,
-            max_bytes,
-            max_total: self.settings.tree_bytes,
-            filtered: complete,
-        };
+        let wanted = tree::Wanted { doing: &doing, globs, max_bytes, max_total: self.settings.tree_bytes };
         if !complete {
             let blobs = tree::blobs(&mut objects, root.clone(), &wanted).await?;
             if !blobs.is_empty() {
@@ -530,12 +537,10 @@ impl Inner {
                 objects = open(&scratch)?;
             }
         }
-        let mut tree = tree::read(&mut objects, root, &wanted).await?;
-        let login = known(user)?;
-        for (path, blob) in &mut tree.files {
-            if let Blob::TooLarge { size: size @ 0 } = blob {
-                *size = self.api.size(&login, repo, path, &commit).await?;
-            }
+        let tree::Found { mut tree, missing } = tree::read(&mut objects, root, &wanted).await?;
+        for (path, id) in missing {
+            let size = self.blob_size(user, repo, &doing, &id).await?;
+            tree.files.insert(path, Blob::TooLarge { size });
         }
         Ok(TreeAnswer::Known { commit, tree })
     }

@@ -21,6 +21,8 @@ use crate::process::printable;
 
 /// A listing of references at most, bytes.
 const MAX_LISTING: usize = 16 << 20;
+/// What stands before a pack's first content, bytes: its head of 12, and a size of up to 10.
+const HEAD: usize = 22;
 /// Content type of requests of `git-upload-pack`.
 const REQUEST: &str = "application/x-git-upload-pack-request";
 /// What a server says that does not have an object that is wanted.
@@ -45,6 +47,34 @@ pub(super) struct Pack {
     pub(super) shallow: Vec<CommitId>,
     /// The pack's bytes.
     pub(super) bytes: BoxStream<'static, Result<Bytes, HostError>>,
+}
+
+impl Pack {
+    /// The size of its first object, bytes, which stands before the content: nothing more is read.
+    pub(super) async fn first_size(mut self, doing: &str) -> Result<u64, HostError> {
+        let mut head = Vec::new();
+        while head.len() < HEAD {
+            match self.bytes.next().await {
+                Some(piece) => head.extend_from_slice(&piece?),
+                None => break,
+            }
+        }
+        first_size(&head).ok_or_else(|| HostError::malformed(doing, "this is not a pack"))
+    }
+}
+
+/// See `gitformat-pack(5)`: after 12 bytes the first object's type and inflated size, in groups of 4 and then 7 bits,
+/// the lowest first.
+fn first_size(pack: &[u8]) -> Option<u64> {
+    let mut bytes = pack.strip_prefix(b"PACK")?.get(8..)?.iter();
+    let first = *bytes.next()?;
+    let (mut size, mut shift, mut more) = (u64::from(first & 0x0f), 4_u32, first & 0x80 != 0);
+    while more {
+        let byte = *bytes.next()?;
+        size |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        (shift, more) = (shift + 7, byte & 0x80 != 0);
+    }
+    Some(size)
 }
 
 impl Api {
@@ -280,6 +310,16 @@ mod tests {
         assert_eq!(pack([band(1, b"PACK"), band(3, b"fatal")].concat(), 5, 99).await, Err("Git".into()));
         assert_eq!(pack(b"<html>".to_vec(), 5, 99).await, Err("Malformed".into()));
         assert_eq!(pack(b"0004".to_vec(), 5, 99).await, Err("Malformed".into()));
+    }
+
+    #[test]
+    fn the_first_size_of_a_pack_stands_in_groups_of_bits() {
+        let pack = |object: &[u8]| [b"PACK\0\0\0\x02\0\0\0\x01".as_slice(), object].concat();
+        assert_eq!(first_size(&pack(&[0x33, 0x78])), Some(3));
+        assert_eq!(first_size(&pack(&[0xb8, 0x3e])), Some(1000));
+        for bad in [&b""[..], b"PACK", b"JUNK0000000000", &pack(&[]), &pack(&[0x80]), &pack(&[0xff; 12])] {
+            assert_eq!(first_size(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

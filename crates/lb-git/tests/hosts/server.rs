@@ -39,10 +39,11 @@ struct Shared {
 pub(crate) async fn listen(host: Arc<dyn GitHost>, prefix: Prefix, remarks: Remarks) -> String {
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new()
-        .fallback(serve)
-        .layer(RequestDecompressionLayer::new())
-        .with_state(Shared { host, prefix, remarks });
+    let router = Router::new().fallback(serve).layer(RequestDecompressionLayer::new()).with_state(Shared {
+        host,
+        prefix,
+        remarks,
+    });
     tokio::spawn(async move { axum::serve(listener, router).await });
     base
 }
@@ -77,8 +78,7 @@ impl Server {
         let host = Embedded::open(settings, clock.clock()).await.unwrap();
         host.create_user(&user("al")).await.unwrap();
         host.ensure_repository(&user("al"), &repo("dev")).await.unwrap();
-        let base =
-            listen(Arc::new(host.clone()), "customer".parse().unwrap(), Arc::new(remarks)).await;
+        let base = listen(Arc::new(host.clone()), "customer".parse().unwrap(), Arc::new(remarks)).await;
         Self { host, clock, directory, base }
     }
 

@@ -26,7 +26,10 @@ async fn users_and_repositories_are_made_once_and_listed(world: World) {
     assert_eq!((dev.empty, &*dev.default_branch, &dev.owner), (true, "master", &made.login));
     let functions = host.ensure_repository(&world.user("al"), &repo("functions")).await.unwrap();
     let bob = host.create_user(&world.user("bob-b")).await.unwrap();
-    assert_eq!(host.repositories(&world.user("al")).await.unwrap(), Some(vec![dev.clone(), functions.clone()]));
+    assert_eq!(
+        host.repositories(&world.user("al")).await.unwrap(),
+        Some(vec![dev.clone(), functions.clone()])
+    );
     assert_eq!(host.repositories(&world.user("bob-b")).await.unwrap(), Some(Vec::new()));
     let roster = host.users(&world.prefix).await.unwrap();
     assert_eq!(roster, [(made.clone(), vec![dev, functions]), (bob.clone(), Vec::new())]);
@@ -78,7 +81,9 @@ async fn an_internal_key_replaces_the_older_one_and_nobody_touches_anothers(worl
     assert_eq!(refused(host.add_key(&bob, "x", &key(3)).await), used);
     assert_eq!(refused(host.add_key(&bob, "lunchbadger-internal-workspace", &key(1)).await), used);
     assert!(refused(host.add_key(&al, "x", "ssh-dss AAAA").await).starts_with("Invalid key content"));
-    assert!(refused(host.add_key(&al, "lunchbadger-internal-workspace", "nonsense").await).starts_with("Inv"));
+    assert!(
+        refused(host.add_key(&al, "lunchbadger-internal-workspace", "nonsense").await).starts_with("Inv")
+    );
     assert_eq!(host.keys(&al).await.unwrap().len(), 3, "a key that is refused replaces none");
     assert_eq!(missing(host.delete_key(&bob, mine.id).await), Kind::Key);
     host.delete_key(&al, mine.id).await.unwrap();
@@ -98,7 +103,10 @@ async fn permissions_follow_collaborators_and_end_with_them(world: World) {
         assert_eq!(bobs().await, Some(permission));
     }
     let listed = host.collaborators(&al, &dev).await.unwrap();
-    assert_eq!(listed.iter().map(|c| (&c.login, c.permission)).collect::<Vec<_>>(), [(&bob_login, Permission::Write)]);
+    assert_eq!(
+        listed.iter().map(|c| (&c.login, c.permission)).collect::<Vec<_>>(),
+        [(&bob_login, Permission::Write)]
+    );
     assert_eq!(host.permission(&al_login, &al, &dev).await.unwrap(), Some(Permission::Admin));
     assert_eq!(host.permission(&world.login("eve"), &al, &dev).await.unwrap(), None);
     assert_eq!(host.permission(&bob_login, &al, &repo("x")).await.unwrap(), None);

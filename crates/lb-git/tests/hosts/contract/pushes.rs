@@ -93,7 +93,8 @@ async fn an_empty_repository_can_be_cloned_and_a_shallow_clone_pushed_from(world
 /// Over `http.postBuffer` git asks first whether it may push, and then sends in chunks of unknown number.
 async fn large_contents_go_both_ways(world: World) {
     let al = world.al().await;
-    let noise: Vec<u8> = (0..3_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    let noise: Vec<u8> =
+        (0..3_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
     al.write("noise", &noise[..]);
     let (commit, _) = al.commit_and_push("noise").await;
     let clone = world.git("al").await.clone_of(&world.url("al", "dev")).await;
