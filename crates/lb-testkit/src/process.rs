@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -136,7 +137,7 @@ impl Cleaner {
         Ok(Self(child))
     }
 
-    /// The named directory, which stays, or a temporary one that is taken care of.
+    /// The named directory, which stays, or a temporary one that only we may read and that is taken care of.
     ///
     /// # Errors
     /// Where none can be made.
@@ -144,7 +145,8 @@ impl Cleaner {
         if let Some(directory) = named {
             return Ok((directory, None));
         }
-        let directory = tempfile::Builder::new().prefix(prefix).tempdir()?.keep();
+        let mode = fs::Permissions::from_mode(0o700);
+        let directory = tempfile::Builder::new().prefix(prefix).permissions(mode).tempdir()?.keep();
         let cleaner = Self::of(&directory)?;
         Ok((directory, Some(cleaner)))
     }
