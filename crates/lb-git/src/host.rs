@@ -11,7 +11,7 @@ use crate::globs::Globs;
 use crate::names::{Cursor, Login, RefName};
 use crate::types::{
     Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, HookTarget, Permission,
-    PublicKey, Repository, RepositoryHeads, Rpc, TokenInfo, TreeAnswer, User,
+    PublicKey, Repository, Rpc, TokenInfo, TreeAnswer, User,
 };
 
 /// A place where users keep repositories.
@@ -120,9 +120,6 @@ pub trait GitHost: Send + Sync {
 
     /// Whether this is that user's password or token, as in HTTP Basic. Compared in constant time.
     async fn authenticate(&self, login: &Login, password: &Secret) -> Result<bool, HostError>;
-
-    /// Where every reference of every repository points, by user and name.
-    async fn heads(&self) -> Result<Vec<RepositoryHeads>, HostError>;
 
     /// Where every reference of one repository points.
     async fn refs(&self, user: &GitUser, repo: &RepoName) -> Result<BTreeMap<RefName, CommitId>, HostError>;

@@ -28,6 +28,5 @@ pub use host::{GitHost, Tokens};
 pub use names::{Cursor, Login, RefName};
 pub use types::{
     Advertisement, At, ByteStream, Change, ChangeKind, Changes, Collaborator, CommitInfo, Hook, HookTarget,
-    Permission, PublicKey, ReceivedHook, RefUpdate, Repository, RepositoryHeads, Rpc, Service, TokenInfo,
-    TreeAnswer, User,
+    Permission, PublicKey, ReceivedHook, RefUpdate, Repository, Rpc, Service, TokenInfo, TreeAnswer, User,
 };

@@ -30,6 +30,13 @@ impl RefName {
     pub fn master() -> Self {
         Self("refs/heads/master".to_owned())
     }
+
+    /// Whether something is deployed from it: the branch that is, or one of the platform's own references
+    /// (`refs/lunchbadger/`).
+    #[must_use]
+    pub fn is_deployed(&self) -> bool {
+        self.as_str() == "refs/heads/master" || self.as_str().starts_with("refs/lunchbadger/")
+    }
 }
 
 impl TryFrom<&GitUser> for Login {

@@ -1,6 +1,5 @@
 //! What goes into and comes out of a git host.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::str::FromStr;
@@ -201,17 +200,6 @@ pub struct CommitInfo {
     pub subject: String,
 }
 
-/// Where all references of a repository point.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RepositoryHeads {
-    /// Whose it is.
-    pub user: GitUser,
-    /// Its name.
-    pub repo: RepoName,
-    /// Every reference and the object it points at (for a branch, a commit).
-    pub refs: BTreeMap<RefName, CommitId>,
-}
-
 /// Something that happened to a user or a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -250,8 +238,9 @@ pub enum ChangeKind {
 pub struct Changes {
     /// Where one is after all of them.
     pub cursor: Cursor,
-    /// The cursor asked for is missing, unknown or too old: `changes` are the heads of every repository instead
-    /// (kind `Push`, `before` unknown), and `Created` for each user and for each repository without references.
+    /// The cursor asked for is missing, unknown or too old: `changes` are what stands instead: of every repository the
+    /// references from which something is deployed ([`RefName::is_deployed`]; kind `Push`, `before` unknown; at most
+    /// 32, `master` first), and `Created` for each user and for each repository without any.
     pub reset: bool,
     /// In the order in which they happened.
     pub changes: Vec<Change>,

@@ -20,7 +20,7 @@ use crate::names::{Cursor, Login, RefName};
 use crate::process::run;
 use crate::types::{
     Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, HookTarget, Permission,
-    PublicKey, Repository, RepositoryHeads, Rpc, Service, TokenInfo, TreeAnswer, User,
+    PublicKey, Repository, Rpc, Service, TokenInfo, TreeAnswer, User,
 };
 use crate::{keys, secrets};
 
@@ -309,11 +309,6 @@ impl GitHost for Embedded {
             .store
             .owner(login, matches)
             .unwrap_or_else(|_| secrets::matches(password, std::iter::once(""))))
-    }
-
-    async fn heads(&self) -> Result<Vec<RepositoryHeads>, HostError> {
-        self.0.catch_up().await?;
-        Ok(self.0.journal.heads())
     }
 
     async fn refs(&self, user: &GitUser, repo: &RepoName) -> Result<BTreeMap<RefName, CommitId>, HostError> {

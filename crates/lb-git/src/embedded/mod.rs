@@ -249,12 +249,17 @@ impl Inner {
     async fn catch_up_with(&self, user: &GitUser, repo: Option<&RepoName>) -> Result<(), HostError> {
         self.settle(user).await?;
         let Some(target) = repo.and_then(|repo| self.target(user, repo).ok()) else { return Ok(()) };
-        // A push that runs right now looks for itself when it is done.
-        let Ok(_pushing) = target.live.pushing.try_lock() else { return Ok(()) };
+        // A push that is taken in looks for itself when it is done, but one that is refused does not.
+        let again =
+            || self.lagging(|lagging| lagging.insert((target.user.clone(), Some(target.repo.clone()))));
+        let Ok(_pushing) = target.live.pushing.try_lock() else {
+            again();
+            return Ok(());
+        };
         if let Err(error) = list(&target).await {
             // One damaged repository does not stop the others' changes; what was known of it stays known.
             tracing::error!(repository = target.name(), %error, "a repository cannot be read");
-            self.lagging(|lagging| lagging.insert((target.user.clone(), Some(target.repo.clone()))));
+            again();
             return Ok(());
         }
         self.observe(&target, None).await.map(drop)

@@ -175,6 +175,7 @@ async fn take_in(
         Err(_) => format!("it took longer than {} s", WHOLE_PUSH.as_secs()),
     };
     process::end(&mut running.child).await;
+    let _tidying = target.live.tidying.lock().await;
     let directory = target.directory.clone();
     blocking(move || repair(&directory).map_err(HostError::io(format!("clean up {}", directory.display()))))
         .await?;

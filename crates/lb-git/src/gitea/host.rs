@@ -23,7 +23,7 @@ use crate::journal::What;
 use crate::names::{Cursor, Login, RefName};
 use crate::types::{
     Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, HookTarget, Permission,
-    PublicKey, Repository, RepositoryHeads, Rpc, Service, TreeAnswer, User,
+    PublicKey, Repository, Rpc, Service, TreeAnswer, User,
 };
 use crate::{keys, secrets};
 
@@ -370,11 +370,6 @@ impl GitHost for Gitea {
             Err(Failure::Denied(_)) => Ok(false),
             Err(failure) => Err(failure.host(&format!("check the password of `{login}`"))),
         }
-    }
-
-    async fn heads(&self) -> Result<Vec<RepositoryHeads>, HostError> {
-        self.0.catch_up().await?;
-        Ok(self.0.journal.heads())
     }
 
     async fn refs(&self, user: &GitUser, repo: &RepoName) -> Result<BTreeMap<RefName, CommitId>, HostError> {

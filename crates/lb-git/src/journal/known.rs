@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::bare::refs::Refs;
 use crate::names::{Cursor, Login};
-use crate::types::{Change, ChangeKind, RefUpdate, RepositoryHeads};
+use crate::types::{Change, ChangeKind, RefUpdate};
+
+/// References of one repository that are told after a reset: `master` comes first, and its owner can push thousands of
+/// others, which must not crowd out what other repositories have.
+const DEPLOYED: usize = 32;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,19 +135,6 @@ impl Known {
             .or_insert_with(|| KnownUser { user: user.clone(), repos: BTreeMap::new() })
     }
 
-    /// Where every reference points.
-    pub(crate) fn heads(&self) -> Vec<RepositoryHeads> {
-        let of = |user: &KnownUser| {
-            let user = user.clone();
-            user.repos.into_iter().map(move |(repo, known)| RepositoryHeads {
-                user: user.user.clone(),
-                repo,
-                refs: known.refs,
-            })
-        };
-        self.users().flat_map(of).collect()
-    }
-
     /// All of it as if it had just happened.
     pub(crate) fn as_changes(&self, cursor: &Cursor) -> Vec<Change> {
         let mut changes = Vec::new();
@@ -158,10 +149,11 @@ impl Known {
             };
             add(None, ChangeKind::Created);
             for (repo, known) in &user.repos {
-                if known.refs.is_empty() {
+                let mut deployed = known.refs.iter().filter(|(name, _)| name.is_deployed()).peekable();
+                if deployed.peek().is_none() {
                     add(Some(repo), ChangeKind::Created);
                 }
-                for (name, id) in &known.refs {
+                for (name, id) in deployed.take(DEPLOYED) {
                     let (ref_name, after) = (name.clone(), Some(id.clone()));
                     add(Some(repo), ChangeKind::Push { ref_name, before: None, after, actor: None });
                 }

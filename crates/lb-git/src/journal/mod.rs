@@ -22,7 +22,7 @@ use crate::error::HostError;
 use crate::files;
 use crate::names::{Cursor, Login};
 use crate::secrets::random_hex;
-use crate::types::{Change, Changes, RefUpdate, RepositoryHeads};
+use crate::types::{Change, Changes, RefUpdate};
 
 const FORMAT: u32 = 1;
 /// A cursor that no host ever knew.
@@ -87,11 +87,6 @@ impl Journal {
     /// Looks at what is known.
     pub(crate) fn known<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
         look(&self.memory.read().unwrap_or_else(PoisonError::into_inner).known)
-    }
-
-    /// Where every reference points.
-    pub(crate) fn heads(&self) -> Vec<RepositoryHeads> {
-        self.known(Known::heads)
     }
 
     /// Notes where a repository's references point now; answers which moved. Blocks for the disk.

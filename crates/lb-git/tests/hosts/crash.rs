@@ -152,7 +152,8 @@ async fn a_damaged_repository_stops_nobody_and_is_not_empty() {
     let host = open(directory.path()).await.unwrap();
     assert_eq!(afters(&host, &cursor).await, [commit]);
     assert!(host.refs(&user("al"), &repo("dev")).await.is_err());
-    assert_eq!(host.heads().await.unwrap()[0].refs.len(), 1);
+    let standing = host.changes(None).await.unwrap().changes;
+    assert!(standing.iter().any(|change| matches!(change.kind, ChangeKind::Push { .. })), "{standing:?}");
     host.create_user(&user("bob")).await.unwrap();
 }
 
@@ -206,7 +207,6 @@ async fn a_killed_host_has_kept_every_push_that_it_accepted() {
         let refs = host.refs(&user("al"), &repo("dev")).await.unwrap();
         let now = commits.iter().position(|commit| refs.values().any(|id| id.as_str() == commit)).unwrap();
         assert!(now >= accepted, "push {accepted} was accepted, {now} stands");
-        assert_eq!(host.heads().await.unwrap()[0].refs, refs);
         let told = afters(&host, &start).await;
         let told: Vec<usize> =
             told.iter().filter_map(|id| commits.iter().position(|commit| commit == id)).collect();

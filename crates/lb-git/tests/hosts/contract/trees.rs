@@ -11,6 +11,7 @@ over_every_host!(
     a_missing_branch_comes_with_all_references_and_an_unborn_one_with_none,
     any_commit_can_be_read_a_tag_leads_to_its_commit_and_a_blob_does_not,
     many_files_are_read_in_one_go,
+    an_id_means_its_own_content,
     a_history_is_the_first_parent_line_of_a_path,
 );
 
@@ -159,4 +160,16 @@ async fn a_history_is_the_first_parent_line_of_a_path(world: World) {
     let none =
         world.host.history(&world.user("al"), &repo("dev"), &"refs/heads/x".parse().unwrap(), None, 1).await;
     assert!(matches!(none, Err(HostError::NotFound { what: Kind::Commit, .. })));
+}
+
+/// `git replace` lets a reference say that a commit has another one's content.
+async fn an_id_means_its_own_content(world: World) {
+    let al = world.al().await;
+    al.write("a", "shown");
+    let (shown, _) = al.commit_and_push("first").await;
+    al.write("a", "smuggled");
+    let smuggled = al.commit("second").await;
+    assert!(al.push_to(&format!("{smuggled}:refs/replace/{shown}")).await.accepted);
+    let (commit, tree) = known(&world, &["a"], 99).await;
+    assert_eq!((commit.as_str(), tree.get("a")), (&*shown, Some(&Blob::File(b"shown".to_vec()))));
 }
