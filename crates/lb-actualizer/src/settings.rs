@@ -133,12 +133,29 @@ impl Settings {
             producer_grace: reader.milliseconds(&PRODUCER_GRACE),
             brake_window: reader.milliseconds(&BRAKE_WINDOW),
             apply_interval: reader.milliseconds(&APPLY_INTERVAL),
-            workers: reader.parsed(&WORKERS, 16),
+            workers: reader.parsed(&WORKERS),
             lease_duration: reader.milliseconds(&LEASE_DURATION),
             pod_name: reader.text(&POD_NAME),
-            address: reader.parsed(&LIVE_ADDRESS, std::net::SocketAddr::from(([0, 0, 0, 0], 9090))),
+            address: reader.parsed(&LIVE_ADDRESS),
             limits: Limits::default(),
             desired: lb_desired::settings::Settings::read(reader),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn every_default_is_read() {
+        let variables = BTreeMap::new();
+        let mut reader = Reader::new(&variables);
+        let settings = Settings::read(&mut reader);
+        let (settings, _) = reader.finish(settings).unwrap();
+        assert_eq!((settings.workers, settings.address.port()), (16, 9090));
+        assert_eq!(settings.lease_duration, Duration::from_secs(15));
     }
 }

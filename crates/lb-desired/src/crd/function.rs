@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ChildStatus;
+use super::{ChildStatus, schema};
 
 /// One function of a producer's `functions` repository. Named `<producer>-<env>-<service>`; made by the producer's
 /// plan: edit the repository, not this.
@@ -37,22 +37,17 @@ use super::ChildStatus;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "size(self.producer) + size(self.environment) <= 38",
-     "message": "producer and environment together have at most 38 characters"}
-]))]
+#[schemars(extend("x-kubernetes-validations" = [schema::names_fit()]))]
 pub struct LBFunctionSpec {
     /// The producer: at most 37 characters of a-z, 0-9 and single dashes. Never changes.
-    #[schemars(length(max = 37), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "the producer never changes"}]))]
+    #[schemars(schema_with = "schema::producer")]
     pub producer: String,
     /// The environment: at most 10 characters of a-z and 0-9, a letter first. Never changes.
-    #[schemars(length(max = 10), regex(pattern = r"^[a-z][a-z0-9]*$"))]
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "the environment never changes"}]))]
+    #[schemars(schema_with = "schema::environment")]
     pub environment: String,
     /// The service's name: at most 63 characters of a-z, 0-9 and dashes. Never changes.
     #[schemars(length(max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "the service never changes"}]))]
+    #[schemars(extend("x-kubernetes-validations" = [schema::never_changes("service")]))]
     pub service: String,
     /// The function's id in the project, as a label value; empty where it has none. Default: empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]

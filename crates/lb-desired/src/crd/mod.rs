@@ -9,6 +9,7 @@ mod function;
 mod gateway;
 mod producer;
 mod rbac;
+mod schema;
 mod workspace;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{

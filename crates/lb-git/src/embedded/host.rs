@@ -231,16 +231,10 @@ impl GitHost for Embedded {
 
     async fn delete_key(&self, user: &GitUser, id: u64) -> Result<(), HostError> {
         let login = self.0.login(user)?;
-        let remove = |record: &mut UserRecord, _: &super::records::Owners| {
-            let before = record.keys.len();
-            record.keys.retain(|key| key.id != id);
-            if record.keys.len() == before {
-                Err(HostError::not_found(Kind::Key, id))
-            } else {
-                Ok(Edit::Write(()))
-            }
+        let delete = |record: &mut UserRecord, _: &super::records::Owners| {
+            remove(&mut record.keys, Kind::Key, id, |key| key.id)
         };
-        self.0.store.edit_user(&login, remove).await
+        self.0.store.edit_user(&login, delete).await
     }
 
     async fn collaborators(&self, user: &GitUser, repo: &RepoName) -> Result<Vec<Collaborator>, HostError> {
@@ -388,13 +382,7 @@ impl Tokens for Embedded {
 
     async fn revoke_token(&self, login: &Login, id: u64) -> Result<(), HostError> {
         let revoke = |record: &mut UserRecord, _: &super::records::Owners| {
-            let before = record.tokens.len();
-            record.tokens.retain(|token| token.id != id);
-            if record.tokens.len() == before {
-                Err(HostError::not_found(Kind::Token, id))
-            } else {
-                Ok(Edit::Write(()))
-            }
+            remove(&mut record.tokens, Kind::Token, id, |token| token.id)
         };
         self.0.store.edit_user(login, revoke).await
     }
@@ -505,6 +493,18 @@ impl Inner {
 /// An edit of a map's entry.
 fn edited(changed: bool) -> Edit<()> {
     if changed { Edit::Write(()) } else { Edit::Same(()) }
+}
+
+/// Removes the one with this number from a record's list.
+fn remove<T>(
+    all: &mut Vec<T>,
+    kind: Kind,
+    id: u64,
+    number: impl Fn(&T) -> u64,
+) -> Result<Edit<()>, HostError> {
+    let before = all.len();
+    all.retain(|one| number(one) != id);
+    if all.len() == before { Err(HostError::not_found(kind, id)) } else { Ok(Edit::Write(())) }
 }
 
 fn describe_user(login: &Login, owner: &Owner) -> User {

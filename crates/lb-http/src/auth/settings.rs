@@ -70,7 +70,7 @@ impl AuthSettings {
         let tokens_file = path(&AUTH_TOKENS_FILE);
         let signing_key_file = path(&AUTH_SIGNING_KEY_FILE);
         let public_keys_file = path(&AUTH_PUBLIC_KEYS_FILE);
-        let mode = reader.parsed(&AUTH_MODE, Mode::Tokens);
+        let mode = reader.parsed(&AUTH_MODE);
         Self { mode, tokens_file, signing_key_file, public_keys_file, issuer: reader.required(&AUTH_ISSUER) }
     }
 

@@ -11,7 +11,7 @@ use lb_vocab::Secret;
 use lb_vocab::settings::{Reader, Variable};
 use url::Url;
 
-use crate::settings::{CORS_ORIGINS, HOOK_SECRET, count, one, origins, url};
+use crate::settings::{CORS_ORIGINS, HOOK_SECRET, count, origins, url};
 
 const GIT_API_LISTEN: Variable = Variable {
     name: "GIT_API_LISTEN",
@@ -170,7 +170,7 @@ impl Settings {
             );
         }
         Self {
-            listen: one(reader, &GIT_API_LISTEN),
+            listen: reader.parsed(&GIT_API_LISTEN),
             platform: lb_desired::settings::Settings::read(reader),
             user_rate_limit: count(reader, &GIT_API_USER_RATE_LIMIT),
             total_limit: count(reader, &GIT_API_TOTAL_LIMIT),
