@@ -65,11 +65,14 @@ fn run(arguments: Arguments) -> Result<()> {
 }
 
 fn cluster() -> Result<()> {
-    tools::ensure()?;
+    tools::kubernetes()?;
     runtime()?.block_on(async {
         let plane = ControlPlane::start(Options { progress: say::progress(), ..Options::default() }).await?;
-        println!("export KUBECONFIG={}", plane.kubeconfig().display());
-        println!("{} get namespaces", plane.kubectl().display());
+        let (kubectl, kubeconfig) = (plane.kubectl().display(), plane.kubeconfig());
+        let kubeconfig = kubeconfig.display();
+        println!("\nTo try in another terminal:\n");
+        println!("    {kubectl} --kubeconfig {kubeconfig} get namespaces");
+        println!("    cargo xtask up --kubeconfig {kubeconfig}\n");
         println!("Ctrl-C ends it.");
         tokio::signal::ctrl_c().await.context("wait for Ctrl-C")
     })

@@ -25,7 +25,7 @@ const fn command_of_kubernetes(name: &'static str, package: &'static str) -> GoT
 }
 
 /// The control plane, in the order in which the parts share what they are compiled from.
-const KUBERNETES: [GoTool; 4] = [
+static KUBERNETES: [GoTool; 4] = [
     GoTool { name: "etcd", package: "go.etcd.io/etcd/server/v3", built: "server" },
     command_of_kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
     command_of_kubernetes("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
@@ -41,17 +41,33 @@ pub(crate) fn ensure() -> Result<()> {
 
 /// Only what a control plane takes: what `up` needs.
 pub(crate) fn kubernetes() -> Result<()> {
-    let directory = kept::kubernetes_dir()?;
-    if missing()?.is_empty() {
+    if missing(&KUBERNETES)?.is_empty() {
         say(&format!("control plane {}: built, nothing to do", kept::kubernetes_version()?));
         return Ok(());
     }
+    build_missing(&KUBERNETES)
+}
+
+/// `kubectl` alone: ours, else the user's own, else it is built.
+pub(crate) fn kubectl() -> Result<PathBuf> {
+    const KUBECTL: &str = "kubectl";
+    if let Some(kubectl) = kept::find(KUBECTL)?.or_else(|| kept::in_path(KUBECTL)) {
+        return Ok(kubectl);
+    }
+    build_missing(KUBERNETES.iter().filter(|tool| tool.name == KUBECTL))?;
+    kept::find(KUBECTL)?.context("kubectl is not where it was built")
+}
+
+/// Builds those that are missing, one after the other.
+fn build_missing(tools: impl IntoIterator<Item = &'static GoTool> + Clone) -> Result<()> {
+    let directory = kept::kubernetes_dir()?;
     needs_go()?;
     fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
     let _lock = lock(&directory)?;
-    let missing = missing()?;
+    // Another cargo xtask may have built them while we waited.
+    let missing = missing(tools)?;
     say(&format!(
-        "building {} of Kubernetes {} into {} (10 to 15 minutes on two cores where nothing is cached)",
+        "building {} of Kubernetes {} into {} (all four take 10 to 15 minutes on two cores where nothing is cached)",
         missing.iter().map(|tool| tool.name).collect::<Vec<_>>().join(", "),
         kept::kubernetes_version()?,
         directory.display()
@@ -62,9 +78,9 @@ pub(crate) fn kubernetes() -> Result<()> {
     Ok(())
 }
 
-fn missing() -> Result<Vec<&'static GoTool>> {
+fn missing(tools: impl IntoIterator<Item = &'static GoTool>) -> Result<Vec<&'static GoTool>> {
     let mut missing = Vec::new();
-    for tool in &KUBERNETES {
+    for tool in tools {
         if kept::find(tool.name)?.is_none() {
             missing.push(tool);
         }
