@@ -72,8 +72,11 @@ fn cluster() -> Result<()> {
     tools::kubernetes()?;
     runtime()?.block_on(async {
         let plane = ControlPlane::start(Options { progress: say::progress(), ..Options::default() }).await?;
-        println!("export KUBECONFIG={}", plane.kubeconfig().display());
-        println!("{} get namespaces", plane.kubectl().display());
+        let (kubectl, kubeconfig) = (plane.kubectl().display(), plane.kubeconfig());
+        let kubeconfig = kubeconfig.display();
+        println!("\nTo try in another terminal:\n");
+        println!("    {kubectl} --kubeconfig {kubeconfig} get namespaces");
+        println!("    cargo xtask up --kubeconfig {kubeconfig}\n");
         until_ctrl_c().await
     })
 }

@@ -16,7 +16,7 @@ use lb_testkit::skip::SKIPS;
 
 use crate::command::{cargo, root, run as run_command};
 use crate::say::{progress, say};
-use crate::{runtime, tidy, tools, up};
+use crate::{runtime, tidy, tools};
 
 /// What to run.
 #[derive(clap::Args)]
@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// A check's name and what runs it.
 type Check = (&'static str, fn() -> Result<()>);
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 5] = [
     ("formatting (cargo fmt mends it)", || run_command(&mut cargo(&["fmt", "--all", "--", "--check"]))),
     ("tidy", tidy::run),
     ("lints", || {
@@ -105,10 +105,6 @@ const CHECKS: [Check; 6] = [
             return Ok(());
         }
         run_command(&mut cargo(&["deny", "--locked", "check", "bans", "licenses", "sources"]))
-    }),
-    ("cargo xtask up --once", || {
-        let directory = tempfile::tempdir().context("make a directory for up")?;
-        up::up(&up::UpArguments::once(directory.path().join("up")))
     }),
 ];
 

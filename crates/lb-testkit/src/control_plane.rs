@@ -153,6 +153,20 @@ impl ControlPlane {
         .await
     }
 
+    /// Fails where a part has ended that was not stopped.
+    ///
+    /// # Errors
+    /// Which, and the end of its log.
+    pub fn still_runs(&mut self) -> Result<()> {
+        let parts = [&mut self.etcd, &mut self.api_server, &mut self.controller_manager];
+        for part in parts.into_iter().flatten() {
+            if let Some(status) = part.ended() {
+                bail!("{} ended ({status}):\n{}", part.name(), part.log_tail());
+            }
+        }
+        Ok(())
+    }
+
     fn prepare(&self) -> Result<Tokens> {
         for directory in ["etcd", "certs", "logs"] {
             fs::create_dir_all(self.directory.join(directory))
@@ -235,8 +249,10 @@ impl ControlPlane {
         let client = client(&self.kubeconfig(), User::Admin).await?;
         self.wait("kube-apiserver (/readyz)", async || {
             let request = http::Request::get("/readyz").body(Vec::new())?;
-            client.request_text(request).await?;
-            Ok(())
+            match client.request_text(request).await {
+                Ok(_) => Ok(()),
+                Err(error) => bail!("{}", missing(&error.to_string())),
+            }
         })
         .await
     }
@@ -261,6 +277,12 @@ impl ControlPlane {
     }
 }
 
+/// What an answer of `/readyz` says is missing: of its dozens of lines those that tell.
+fn missing(answer: &str) -> String {
+    let telling: Vec<&str> = answer.lines().filter(|line| line.starts_with("[-]")).collect();
+    if telling.is_empty() { answer.to_owned() } else { telling.join(", ") }
+}
+
 /// A client of one user of the kubeconfig, bound to the runtime that it is made in. It calls itself `test-<user>`, so
 /// that this is the field manager of its writes unless they name one.
 ///
@@ -278,4 +300,18 @@ pub async fn client(kubeconfig: &Path, user: User) -> Result<Client> {
     let agent = http::HeaderValue::from_str(&format!("test-{user}")).context("name the client")?;
     config.headers.push((http::header::USER_AGENT, agent));
     Client::try_from(config).context("make a client")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::missing;
+
+    #[test]
+    fn of_a_long_answer_the_lines_that_tell_are_said() {
+        assert_eq!(
+            missing("ApiError: [+]ping ok\n[-]rbac failed: why\n[+]etcd ok\n[-]crds failed"),
+            "[-]rbac failed: why, [-]crds failed"
+        );
+        assert_eq!(missing("connection refused"), "connection refused");
+    }
 }

@@ -48,7 +48,7 @@ pub struct Supervised {
 
 impl Supervised {
     /// Starts a program. It sees no environment but `PATH`, `HOME`, `TMPDIR` and `environment`, its standard output and error
-    /// are appended to `log`, and it is in a process group of its own, so that Ctrl-C is ours to pass on.
+    /// are appended to `log`.
     ///
     /// # Errors
     /// Where `log` cannot be opened or `sh` not started. That the program itself is missing shows in its log.
@@ -196,19 +196,19 @@ pub async fn until<'a>(
     }
 }
 
-/// `sh` with a script, a piped standard input, a group of its own and a bare environment.
+/// `sh` with a script and a piped standard input.
 fn guarded(script: &str) -> Command {
     let mut command = bare(Path::new("sh"));
-    command.args(["-c", script, "sh"]).stdin(Stdio::piped()).process_group(0);
+    command.args(["-c", script, "sh"]).stdin(Stdio::piped());
     command
 }
 
 /// A command without our environment but `PATH`, `HOME` and `TMPDIR`: tests behave alike whatever the shell has set,
-/// proxies and kubeconfigs above all.
+/// proxies and kubeconfigs above all. It is in a process group of its own, so that Ctrl-C is ours to pass on.
 #[must_use]
 pub fn bare(program: &Path) -> Command {
     let mut command = Command::new(program);
-    command.env_clear();
+    command.env_clear().process_group(0);
     for name in ["PATH", "HOME", "TMPDIR"] {
         if let Some(value) = crate::environment(name) {
             command.env(name, value);

@@ -1,7 +1,7 @@
 //! A control plane of Kubernetes, and kubectl.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use lb_testkit::tools::{self as kept, KUBERNETES};
@@ -24,7 +24,7 @@ const fn command(name: &'static str, package: &'static str) -> Program {
 }
 
 /// In the order in which the parts share what they are compiled from.
-const PROGRAMS: [Program; 4] = [
+static PROGRAMS: [Program; 4] = [
     Program { name: "etcd", package: "go.etcd.io/etcd/server/v3", built: "server" },
     command("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
     command("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
@@ -33,19 +33,35 @@ const PROGRAMS: [Program; 4] = [
 
 /// Builds what is missing: all that `up` needs.
 pub(crate) fn ensure() -> Result<()> {
-    let directory = KUBERNETES.dir()?;
-    let version = KUBERNETES.version()?;
-    if missing()?.is_empty() {
-        say(&format!("control plane {version}: built, nothing to do"));
+    if missing(&PROGRAMS)?.is_empty() {
+        say(&format!("control plane {}: built, nothing to do", KUBERNETES.version()?));
         return Ok(());
     }
+    build_missing(&PROGRAMS)
+}
+
+/// `kubectl` alone: ours, else the user's own, else it is built.
+pub(crate) fn kubectl() -> Result<PathBuf> {
+    const KUBECTL: &str = "kubectl";
+    if let Some(kubectl) = kept::find(KUBECTL)?.or_else(|| kept::in_path(KUBECTL)) {
+        return Ok(kubectl);
+    }
+    build_missing(PROGRAMS.iter().filter(|program| program.name == KUBECTL))?;
+    kept::find(KUBECTL)?.context("kubectl is not where it was built")
+}
+
+/// Builds those that are missing, one after the other.
+fn build_missing(programs: impl IntoIterator<Item = &'static Program>) -> Result<()> {
+    let directory = KUBERNETES.dir()?;
     go::needed()?;
     let _lock = lock(&directory)?;
     fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
-    let missing = missing()?;
+    // Another cargo xtask may have built them while we waited.
+    let missing = missing(programs)?;
     say(&format!(
-        "building {} of Kubernetes {version} into {} (10 to 15 minutes on two cores where nothing is cached)",
+        "building {} of Kubernetes {} into {} (all four take 10 to 15 minutes on two cores where nothing is cached)",
         missing.iter().map(|program| program.name).collect::<Vec<_>>().join(", "),
+        KUBERNETES.version()?,
         directory.display()
     ));
     for (index, program) in missing.iter().enumerate() {
@@ -54,9 +70,9 @@ pub(crate) fn ensure() -> Result<()> {
     Ok(())
 }
 
-fn missing() -> Result<Vec<&'static Program>> {
+fn missing(programs: impl IntoIterator<Item = &'static Program>) -> Result<Vec<&'static Program>> {
     let mut missing = Vec::new();
-    for program in &PROGRAMS {
+    for program in programs {
         if kept::find(program.name)?.is_none() {
             missing.push(program);
         }

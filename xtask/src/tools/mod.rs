@@ -14,7 +14,7 @@ use lb_testkit::tools as kept;
 use crate::say::say;
 
 pub(crate) use gitea::ensure as gitea;
-pub(crate) use kubernetes::ensure as kubernetes;
+pub(crate) use kubernetes::{ensure as kubernetes, kubectl};
 
 /// Builds whatever is missing; says what, where to, and how far it is.
 pub(crate) fn ensure() -> Result<()> {

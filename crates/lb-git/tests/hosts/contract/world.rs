@@ -19,7 +19,7 @@ pub(crate) struct World {
     pub(crate) prefix: Prefix,
     /// The real thing behind the host, where there is one.
     pub(crate) gitea: Option<&'static RealGitea>,
-    pub(crate) directory: TempDir,
+    _directory: TempDir,
     base: String,
 }
 
@@ -62,7 +62,7 @@ impl World {
     ) -> Self {
         let remarks: Remarks = Arc::new(|moved| vec![format!("{} moved", moved.len())]);
         let base = listen(Arc::clone(&host), prefix.clone(), remarks).await;
-        let world = Self { host, prefix, gitea, directory, base };
+        let world = Self { host, prefix, gitea, _directory: directory, base };
         world.host.create_user(&world.user("al")).await.unwrap();
         world.host.ensure_repository(&world.user("al"), &repo("dev")).await.unwrap();
         world
