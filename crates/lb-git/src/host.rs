@@ -148,21 +148,13 @@ pub trait GitHost: Send + Sync {
     /// Waits until running pushes are done, and ends fetches. Stop serving first.
     async fn close(&self);
 
-    /// Making tokens, where the host lets us (Gitea gives them to their user alone).
-    fn tokens(&self) -> Option<&dyn Tokens> {
-        None
-    }
-}
-
-/// Tokens with which users authenticate, instead of passwords that they do not have.
-#[async_trait]
-pub trait Tokens: Send + Sync {
-    /// Makes one. Its secret is answered once and stored nowhere.
+    /// Makes a token, with which a user authenticates instead of the password that it does not have. It is answered
+    /// this once and stored nowhere.
     async fn create_token(&self, login: &Login, name: &str) -> Result<(TokenInfo, Secret), HostError>;
 
     /// A user's tokens, oldest first.
     async fn list_tokens(&self, login: &Login) -> Result<Vec<TokenInfo>, HostError>;
 
-    /// Makes one invalid; `NotFound` where the id is unknown or somebody else's.
+    /// Makes a token invalid; `NotFound` where the id is unknown or somebody else's.
     async fn revoke_token(&self, login: &Login, id: u64) -> Result<(), HostError>;
 }

@@ -22,6 +22,16 @@ pub(crate) fn random_hex<const N: usize>() -> Result<String, HostError> {
     Ok(hex::encode(bytes))
 }
 
+/// Checks what a user wants to call a token.
+pub(crate) fn check_name(name: &str) -> Result<(), HostError> {
+    if name.trim().is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+        return Err(HostError::refused(
+            "a token's name has 1 to 100 characters, none of them control characters",
+        ));
+    }
+    Ok(())
+}
+
 /// What is kept of a token. It has 160 random bits, so that no salt and no slow hash is needed.
 pub(crate) fn hash(token: &Secret) -> String {
     hex::encode(Sha256::digest(token.reveal().as_bytes()))

@@ -15,7 +15,7 @@ use crate::bare::{history, refs, tree};
 use crate::error::{HostError, Kind};
 use crate::files::blocking;
 use crate::globs::Globs;
-use crate::host::{GitHost, Tokens};
+use crate::host::GitHost;
 use crate::names::{Cursor, Login, RefName};
 use crate::process::run;
 use crate::types::{
@@ -346,19 +346,8 @@ impl GitHost for Embedded {
         self.0.tasks.wait().await;
     }
 
-    fn tokens(&self) -> Option<&dyn Tokens> {
-        Some(self)
-    }
-}
-
-#[async_trait]
-impl Tokens for Embedded {
     async fn create_token(&self, login: &Login, name: &str) -> Result<(TokenInfo, Secret), HostError> {
-        if name.trim().is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-            return Err(HostError::refused(
-                "a token's name has 1 to 100 characters, none of them control characters",
-            ));
-        }
+        secrets::check_name(name)?;
         self.0.store.owner(login, |_| ())?;
         let secret = secrets::token()?;
         let (id, created) = (self.0.store.number().await?, self.0.clock.now());

@@ -53,7 +53,20 @@ pub(super) struct Ask {
     path: Vec<String>,
     query: Vec<(&'static str, String)>,
     body: Option<Value>,
-    as_user: Option<(String, Option<Secret>)>,
+    who: Who,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+enum Who {
+    /// The admin.
+    Admin,
+    /// The admin, with its token in place of a password. Gitea does not look at the name beside a token.
+    AdminByPassword,
+    /// The admin in somebody's name (`Sudo`).
+    AdminFor(String),
+    /// Somebody with a password or token of their own.
+    User(String, Secret),
 }
 
 /// What Gitea did not do, and why.
@@ -85,7 +98,7 @@ impl Ask {
     /// A question about what this path names; each part is percent-encoded as one.
     pub(super) fn new(method: Method, path: &[&str]) -> Self {
         let path = path.iter().map(|part| (*part).to_owned()).collect();
-        Self { method, path, query: Vec::new(), body: None, as_user: None }
+        Self { method, path, query: Vec::new(), body: None, who: Who::Admin }
     }
 
     /// `GET`.
@@ -104,9 +117,19 @@ impl Ask {
         Self { body: Some(body), ..self }
     }
 
-    /// In the name of this user: by the admin's right to (`Sudo`), or with the user's own password.
-    pub(super) fn as_user(self, login: &str, password: Option<&Secret>) -> Self {
-        Self { as_user: Some((login.to_owned(), password.cloned())), ..self }
+    /// In the name of this user, which the admin may.
+    pub(super) fn for_user(self, login: &str) -> Self {
+        Self { who: Who::AdminFor(login.to_owned()), ..self }
+    }
+
+    /// As this user, with its own password or token.
+    pub(super) fn as_user(self, login: &str, password: &Secret) -> Self {
+        Self { who: Who::User(login.to_owned(), password.clone()), ..self }
+    }
+
+    /// As the admin, in the form that some questions need.
+    pub(super) fn as_admin(self) -> Self {
+        Self { who: Who::AdminByPassword, ..self }
     }
 
     fn doing(&self) -> String {
@@ -220,10 +243,11 @@ impl Api {
         self.admit(&doing).map_err(Failure::Host)?;
         let mut request = self.http.request(ask.method.clone(), self.url("api/v1", &ask.path)?);
         request = request.query(&ask.query).timeout(self.timeout).header(header::ACCEPT, "application/json");
-        request = match &ask.as_user {
-            None => self.authorised(request),
-            Some((login, None)) => self.authorised(request).header("sudo", login),
-            Some((login, Some(password))) => request.basic_auth(login, Some(password.reveal())),
+        request = match &ask.who {
+            Who::Admin => self.authorised(request),
+            Who::AdminByPassword => request.basic_auth("admin", Some(self.token.reveal())),
+            Who::AdminFor(login) => self.authorised(request).header("sudo", login),
+            Who::User(login, password) => request.basic_auth(login, Some(password.reveal())),
         };
         if let Some(body) = &ask.body {
             request = request.json(body);

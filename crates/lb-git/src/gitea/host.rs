@@ -23,7 +23,7 @@ use crate::journal::What;
 use crate::names::{Cursor, Login, RefName};
 use crate::types::{
     Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, HookTarget, Permission,
-    PublicKey, Repository, Rpc, Service, TreeAnswer, User,
+    PublicKey, Repository, Rpc, Service, TokenInfo, TreeAnswer, User,
 };
 use crate::{keys, secrets};
 
@@ -119,7 +119,7 @@ impl GitHost for Gitea {
     }
 
     async fn reachable(&self, login: &Login) -> Result<Vec<(Repository, Permission)>, HostError> {
-        let ask = Ask::get(&["user", "repos"]).as_user(login.as_str(), None);
+        let ask = Ask::get(&["user", "repos"]).for_user(login.as_str());
         let bodies: Vec<RepositoryBody> = match self.0.api.list(&ask).await {
             Ok(bodies) => bodies,
             Err(Failure::Absent) => return Err(HostError::not_found(Kind::User, login)),
@@ -363,7 +363,7 @@ impl GitHost for Gitea {
     }
 
     async fn authenticate(&self, login: &Login, password: &Secret) -> Result<bool, HostError> {
-        let ask = Ask::get(&["user"]).as_user(login.as_str(), Some(password));
+        let ask = Ask::get(&["user"]).as_user(login.as_str(), password);
         match self.0.api.ask(ask).await {
             // A token opens the door whatever name stands beside it: it must be this user's.
             Ok(answer) => Ok(answer.object::<UserBody>()?.user().is_some_and(|user| user.login == *login)),
@@ -402,6 +402,18 @@ impl GitHost for Gitea {
         self.0.cancelled.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
+    }
+
+    async fn create_token(&self, login: &Login, name: &str) -> Result<(TokenInfo, Secret), HostError> {
+        self.0.create_token(login, name).await
+    }
+
+    async fn list_tokens(&self, login: &Login) -> Result<Vec<TokenInfo>, HostError> {
+        self.0.list_tokens(login).await
+    }
+
+    async fn revoke_token(&self, login: &Login, id: u64) -> Result<(), HostError> {
+        self.0.revoke_token(login, id).await
     }
 
     async fn rpc(&self, user: &GitUser, repo: &RepoName, request: Rpc) -> Result<ByteStream, HostError> {

@@ -12,6 +12,7 @@ mod observer;
 mod pages;
 mod proxy;
 mod scratch;
+mod tokens;
 mod upload;
 mod wire;
 

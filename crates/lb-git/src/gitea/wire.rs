@@ -3,11 +3,11 @@
 use std::str::FromStr;
 
 use jiff::Timestamp as Time;
-use lb_vocab::Timestamp;
+use lb_vocab::{Secret, Timestamp};
 use serde::Deserialize;
 
 use crate::names::Login;
-use crate::types::{Collaborator, Hook, HookTarget, Permission, PublicKey, Repository, User};
+use crate::types::{Collaborator, Hook, HookTarget, Permission, PublicKey, Repository, TokenInfo, User};
 
 /// A user.
 #[derive(Debug, Deserialize)]
@@ -75,6 +75,15 @@ pub(super) struct KeyBody {
     fingerprint: String,
     pub(super) key: String,
     created_at: Time,
+}
+
+/// A token; its text only where it was just made.
+#[derive(Debug, Deserialize)]
+pub(super) struct TokenBody {
+    pub(super) id: u64,
+    pub(super) name: String,
+    pub(super) sha1: Secret,
+    pub(super) created_at: Time,
 }
 
 /// A webhook. Its secret is never answered.
@@ -178,6 +187,13 @@ impl KeyBody {
     pub(super) fn key(self) -> PublicKey {
         let Self { id, title, fingerprint, key, created_at } = self;
         PublicKey { id, title, fingerprint, key, created: timestamp(created_at) }
+    }
+}
+
+impl TokenBody {
+    pub(super) fn info(self) -> TokenInfo {
+        let Self { id, name, sha1: _, created_at } = self;
+        TokenInfo { id, name, created: timestamp(created_at) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lb_git::embedded::{Embedded, Settings};
-use lb_git::{GitHost, HostError, Kind, Tokens};
+use lb_git::{GitHost, HostError, Kind};
 use lb_testkit::clock::ManualClock;
 use lb_vocab::{GitUser, Secret, Timestamp};
 use tempfile::TempDir;

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::{FutureExt, StreamExt};
 use lb_git::embedded::{Embedded, Settings};
-use lb_git::{Advertisement, GitHost, HostError, Login, RefUpdate, Rpc, Service, Tokens};
+use lb_git::{Advertisement, GitHost, HostError, Login, RefUpdate, Rpc, Service};
 use lb_testkit::clock::ManualClock;
 use lb_testkit::git::{Clone, Git};
 use lb_vocab::{GitUser, Prefix, RepoName, Secret};

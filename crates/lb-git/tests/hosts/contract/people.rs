@@ -13,7 +13,7 @@ over_every_host!(
     an_internal_key_replaces_the_older_one_and_nobody_touches_anothers,
     permissions_follow_collaborators_and_end_with_them,
     a_webhook_is_registered_once,
-    passwords_open_their_own_users_door,
+    a_token_opens_its_own_users_door_until_it_is_revoked,
 );
 
 async fn users_and_repositories_are_made_once_and_listed(world: World) {
@@ -147,14 +147,24 @@ async fn a_webhook_is_registered_once(world: World) {
     }
 }
 
-async fn passwords_open_their_own_users_door(world: World) {
-    world.host.create_user(&world.user("bob")).await.unwrap();
-    let als = world.password("al").await;
+async fn a_token_opens_its_own_users_door_until_it_is_revoked(world: World) {
+    let (host, al) = (&world.host, world.login("al"));
+    host.create_user(&world.user("bob")).await.unwrap();
+    let (info, secret) = host.create_token(&al, "laptop").await.unwrap();
+    let (again, _) = host.create_token(&al, "laptop").await.unwrap();
+    assert_ne!(info.id, again.id, "its name is a remark");
+    let listed: Vec<_> = host.list_tokens(&al).await.unwrap().into_iter().map(|token| token.id).collect();
+    assert_eq!(listed, [info.id, again.id]);
+    assert_eq!(missing(host.create_token(&world.login("eve"), "x").await.map(|(info, _)| info)), Kind::User);
+    refused(host.create_token(&al, "a\nb").await.map(|(info, _)| info));
     let opens = async |name: &str, password: &str| {
-        world.host.authenticate(&world.login(name), &Secret::new(password.to_owned())).await.unwrap()
+        host.authenticate(&world.login(name), &Secret::new(password.to_owned())).await.unwrap()
     };
-    assert!(opens("al", als.reveal()).await);
-    for (name, password) in [("al", ""), ("al", "x"), ("bob", "x"), ("eve", als.reveal())] {
+    assert!(opens("al", secret.reveal()).await);
+    for (name, password) in [("al", ""), ("al", "x"), ("bob", secret.reveal()), ("eve", secret.reveal())] {
         assert!(!opens(name, password).await, "{name}");
     }
+    assert_eq!(missing(host.revoke_token(&world.login("bob"), info.id).await), Kind::Token);
+    host.revoke_token(&al, info.id).await.unwrap();
+    assert!(!opens("al", secret.reveal()).await);
 }

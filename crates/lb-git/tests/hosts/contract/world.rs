@@ -17,8 +17,6 @@ use crate::server::{Remarks, listen};
 pub(crate) struct World {
     pub(crate) host: Arc<dyn GitHost>,
     pub(crate) prefix: Prefix,
-    /// The real thing behind the host, where there is one.
-    pub(crate) gitea: Option<&'static RealGitea>,
     _directory: TempDir,
     base: String,
 }
@@ -31,7 +29,7 @@ impl World {
     pub(crate) async fn embedded() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let host = Embedded::open(Settings::new(directory.path()), clock::system()).await.unwrap();
-        Self::over(Arc::new(host), "customer".parse().unwrap(), None, directory).await
+        Self::over(Arc::new(host), "customer".parse().unwrap(), directory).await
     }
 
     /// `None`, and a note, where there is no Gitea on this machine.
@@ -43,7 +41,7 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let prefix: Prefix = lb_testkit::unique("p").parse().unwrap();
         let host = Self::open(real, &prefix, &directory).await;
-        Some(Self::over(Arc::new(host), prefix, Some(real), directory).await)
+        Some(Self::over(Arc::new(host), prefix, directory).await)
     }
 
     /// Another process's view of the same Gitea.
@@ -54,15 +52,10 @@ impl World {
         Gitea::open(settings, clock::system()).await.unwrap()
     }
 
-    async fn over(
-        host: Arc<dyn GitHost>,
-        prefix: Prefix,
-        gitea: Option<&'static RealGitea>,
-        directory: TempDir,
-    ) -> Self {
+    async fn over(host: Arc<dyn GitHost>, prefix: Prefix, directory: TempDir) -> Self {
         let remarks: Remarks = Arc::new(|moved| vec![format!("{} moved", moved.len())]);
         let base = listen(Arc::clone(&host), prefix.clone(), remarks).await;
-        let world = Self { host, prefix, gitea, _directory: directory, base };
+        let world = Self { host, prefix, _directory: directory, base };
         world.host.create_user(&world.user("al")).await.unwrap();
         world.host.ensure_repository(&world.user("al"), &repo("dev")).await.unwrap();
         world
@@ -78,16 +71,7 @@ impl World {
 
     /// Something with which a user authenticates.
     pub(crate) async fn password(&self, name: &str) -> Secret {
-        let login = self.login(name);
-        if let Some(tokens) = self.host.tokens() {
-            return tokens.create_token(&login, "test").await.unwrap().1;
-        }
-        let password = "Correct-Horse-1".to_owned();
-        let body = serde_json::json!({"login_name": login, "source_id": 0, "password": password, "must_change_password": false});
-        let real = self.gitea.unwrap();
-        let request = real.api(http::Method::PATCH, &format!("admin/users/{login}")).json(&body);
-        request.send().await.unwrap().error_for_status().unwrap();
-        Secret::new(password)
+        self.host.create_token(&self.login(name), "test").await.unwrap().1
     }
 
     /// A client that is this user.
