@@ -72,14 +72,14 @@ fn a_cursor_survives_a_restart() {
 }
 
 #[test]
-fn an_unknown_cursor_gets_all_heads_and_only_the_last_of_them_counts_as_read() {
+fn an_unknown_cursor_gets_all_that_is_deployed_and_only_the_last_of_them_counts_as_read() {
     let directory = tempfile::tempdir().unwrap();
     let journal = with_al(&directory.path().join("journal"), 10);
     journal
         .observe(
             &user("al"),
             &repo(),
-            &refs(&[("refs/heads/master", 1), ("refs/tags/v", 2)]),
+            &refs(&[("refs/heads/master", 1), ("refs/lunchbadger/openapi/dev", 2), ("refs/tags/v", 3)]),
             None,
             Timestamp(2),
         )
@@ -97,6 +97,18 @@ fn an_unknown_cursor_gets_all_heads_and_only_the_last_of_them_counts_as_read() {
         );
         assert!(!journal.changes(Some(&changes.changes[2].cursor)).unwrap().reset);
     }
+}
+
+/// Its owner may push thousands of references: what a reset says of others must still fit.
+#[test]
+fn a_reset_tells_a_bounded_number_of_references_master_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = with_al(&directory.path().join("journal"), 10);
+    let names: Vec<String> = (0..100).map(|number| format!("refs/lunchbadger/openapi/e{number}")).collect();
+    let many: Vec<_> = names.iter().map(|name| (name.as_str(), 2)).chain([("refs/heads/master", 1)]).collect();
+    journal.observe(&user("al"), &repo(), &refs(&many), None, Timestamp(2)).unwrap();
+    let told = afters(&journal.changes(None).unwrap());
+    assert_eq!((told.len(), &*told[1]), (1 + 32, "0001"));
 }
 
 #[test]
