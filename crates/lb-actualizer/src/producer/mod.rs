@@ -13,7 +13,7 @@ mod report;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_cluster::{ApiError, ApplyError, Retry};
-use lb_desired::crd::{Access, EnvironmentStatus, LBProducer};
+use lb_desired::crd::{Access, EnvironmentStatus, LBProducer, in_default_environment};
 use lb_desired::plan::{Input, Plan, Presence, plan};
 use lb_http::contract::ClientError;
 use lb_project::Observed;
@@ -139,6 +139,10 @@ pub(crate) async fn reconcile(context: &Context, name: &ProducerName) -> Result<
 
 /// A name that no `LBProducer` stands for: a new producer, or nobody.
 async fn discover(context: &Context, name: &ProducerName) -> Result<Next, ProducerError> {
+    if in_default_environment(name.clone()).is_err() {
+        // The API server would refuse it again and again; the configstore lists it with a finding.
+        return Ok(Next::Settled);
+    }
     let known = roster::is_producer(context, name).await;
     if known.map_err(|error| ProducerError::Discover(name.clone(), error))? {
         let created = context.cluster.create_producer(&context.stores.producers, name).await;

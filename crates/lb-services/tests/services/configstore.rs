@@ -32,17 +32,19 @@ async fn producers_are_made_once_listed_and_found() {
     let found = configstore.producer(&name).await.unwrap().unwrap();
     assert_eq!((found.id.as_str(), found.repos.len(), found.envs.len()), ("big-corp", 2, 0));
     world.git("operator").create_user(&user("sls-x")).await.unwrap();
+    let long = "x".repeat(36);
+    world.git("operator").create_user(&user(&long)).await.unwrap();
     let all = configstore.producers().await.unwrap();
     let names: Vec<_> = all.iter().map(|entry| (entry.name.as_str(), entry.finding.is_some())).collect();
     assert_eq!(
         names,
-        [("big-corp", false), ("sls-x", true)],
-        "a name with a dash is whole; one outside the grammar is a finding"
+        [("big-corp", false), ("sls-x", true), (&*long, true)],
+        "a name with a dash is whole; one outside the grammar, or too long for an environment, is a finding"
     );
     assert_eq!(all[0].namespace, "customer");
     for prefix in ["", "/api"] {
         let (status, body) = get(&world, &format!("{prefix}/producers")).await;
-        assert_eq!((status, body.as_array().unwrap().len()), (200, 2));
+        assert_eq!((status, body.as_array().unwrap().len()), (200, 3));
         let (status, body) = get(&world, &format!("{prefix}/producers/nobody")).await;
         assert_eq!((status, body["error"]["code"].as_str()), (404, Some("PRODUCER_NOT_FOUND")));
         let (status, body) = get(&world, &format!("{prefix}/producers/big-corp/accesskey")).await;
@@ -58,6 +60,8 @@ async fn names_outside_the_grammar_are_not_made() {
         json!({"id": "a--b"}),
         json!({"id": "A"}),
         json!({"id": "../x"}),
+        json!({"id": "a".repeat(36)}),
+        json!({"id": "a".repeat(37)}),
         json!({"id": 7}),
         json!({}),
         json!([]),
