@@ -114,6 +114,9 @@ impl Previews {
             Err(error @ HostError::NotFound { .. }) => {
                 Source::Unknown(UnknownReason::RepositoryMissing(error.to_string()))
             }
+            Err(error @ HostError::TooLarge { .. }) => {
+                Source::Unknown(UnknownReason::Unreadable(error.to_string()))
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot read what was pushed");
                 Source::Unknown(UnknownReason::Unreachable(format!("{repo} cannot be read now")))
