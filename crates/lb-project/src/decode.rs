@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use lb_vocab::{Limits, Producer, Source};
+use lb_vocab::{Limits, Producer, Source, UnknownReason};
 
 use crate::cursor::Findings;
 use crate::entities::{Entity, Function};
@@ -17,6 +17,7 @@ use crate::{Decoded, Observed, functions, loopback, openapi, project};
 #[expect(clippy::needless_pass_by_value, reason = "what was observed is used up here: nothing else reads it")]
 pub fn decode(observed: Observed, producer: &Producer, limits: &Limits) -> Decoded {
     let findings = Findings::default();
+    warn_of_size(&observed, &findings);
     let reading = project::read(&observed.dev, producer, limits, &findings);
     let models = loopback::models(&observed.dev, limits, &findings);
     let data_sources = loopback::data_sources(&observed.dev, &findings);
@@ -35,6 +36,18 @@ pub fn decode(observed: Observed, producer: &Producer, limits: &Limits) -> Decod
         functions,
         openapi,
         findings: findings.sorted(),
+    }
+}
+
+/// What is unreadable before it is read is over a size limit.
+fn warn_of_size(observed: &Observed, findings: &Findings) {
+    let Observed { dev, functions, openapi } = observed;
+    for (repository, source) in [("dev", dev), ("functions", functions), ("dev", openapi)] {
+        if let Source::Unknown(UnknownReason::Unreadable(_)) = source {
+            let message = "it has more or larger files than are read, what stands stays as it is: do not commit \
+                           `node_modules` or what a build makes, list them in `.gitignore`";
+            findings.refuse_file("RepositoryTooLarge", repository, message);
+        }
     }
 }
 

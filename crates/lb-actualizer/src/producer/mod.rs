@@ -13,7 +13,7 @@ mod report;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_cluster::{ApiError, ApplyError, Retry};
-use lb_desired::crd::{Access, EnvironmentStatus, LBProducer};
+use lb_desired::crd::{Access, EnvironmentStatus, LBProducer, in_default_environment};
 use lb_desired::plan::{Input, Plan, Presence, plan};
 use lb_http::contract::ClientError;
 use lb_project::Observed;
@@ -139,6 +139,10 @@ pub(crate) async fn reconcile(context: &Context, name: &ProducerName) -> Result<
 
 /// A name that no `LBProducer` stands for: a new producer, or nobody.
 async fn discover(context: &Context, name: &ProducerName) -> Result<Next, ProducerError> {
+    if in_default_environment(name.clone()).is_err() {
+        // The API server would refuse it again and again; the configstore lists it with a finding.
+        return Ok(Next::Settled);
+    }
     let known = roster::is_producer(context, name).await;
     if known.map_err(|error| ProducerError::Discover(name.clone(), error))? {
         let created = context.cluster.create_producer(&context.stores.producers, name).await;
@@ -182,9 +186,10 @@ async fn environment(
     if let Some(outcome) = case.settled(context, &children) {
         return Ok((outcome, Next::Settled));
     }
+    // Before it is read: what is told meanwhile is news.
+    let heads = context.heads_of(who);
     let observed = case.observe(context).await;
-    let revision = case.revision(&observed);
-    let readable = case.is_readable(&observed);
+    let (revision, readable) = case.revision(&observed, heads.as_ref());
     let mut plan = case.plan(context, observed, &children).await?;
     let braked = case.brake(context, &mut plan, &children, &revision).await?;
     let mut outcome = Outcome { revision: revision.clone(), ..Outcome::default() }.planned(&plan);
@@ -273,14 +278,13 @@ impl<'a> Case<'a> {
         observe::observe(&context.git, &user, self.who, &self.noted, &self.limits).await
     }
 
-    /// What was read; where git has no say, what was read last.
-    fn revision(&self, observed: &Observed) -> Revision {
-        if self.needs_git() { observe::revision(observed) } else { self.noted.clone() }
-    }
-
-    fn is_readable(&self, observed: &Observed) -> bool {
-        let Observed { dev, functions, openapi } = observed;
-        !self.needs_git() || [dev, functions, openapi].iter().all(|source| source.unknown().is_none())
+    /// What was read, and whether that is all there is to read; where git has no say, what was read last.
+    fn revision(&self, observed: &Observed, heads: Option<&Revision>) -> (Revision, bool) {
+        if self.needs_git() {
+            observe::revision(observed, heads, &self.noted)
+        } else {
+            (self.noted.clone(), true)
+        }
     }
 
     async fn plan(

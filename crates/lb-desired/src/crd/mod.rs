@@ -23,6 +23,7 @@ pub use function::{FunctionTrigger, LBFunction, LBFunctionSpec};
 pub use gateway::{ConfigReference, LBGateway, LBGatewaySpec};
 pub use producer::{
     Access, EnvironmentStatus, LBProducer, LBProducerSpec, LBProducerStatus, LimitOverrides, RevisionStatus,
+    in_default_environment,
 };
 pub use rbac::{SERVICE_ACCOUNT, TARGET_ROLE, rbac, target_binding};
 pub use workspace::{ChildStatus, LBWorkspace, LBWorkspaceSpec};

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use kube::CustomResource;
-use lb_vocab::{Limits, Revision};
+use lb_vocab::{Limits, NameError, Producer, ProducerName, Revision};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Condition;
+
+/// The environment of a producer for which the operator has not chosen others.
+const DEFAULT_ENVIRONMENT: &str = "dev";
 
 /// A producer of APIs: a git user with a `dev` and a `functions` repository. Made by the roster; `access`, `suspend`,
 /// `limits` and `environments` are the operator's.
@@ -65,7 +68,15 @@ pub struct LBProducerSpec {
 }
 
 fn default_environments() -> Vec<String> {
-    vec!["dev".to_owned()]
+    vec![DEFAULT_ENVIRONMENT.to_owned()]
+}
+
+/// A producer in the environment that it has where the operator has not chosen others.
+///
+/// # Errors
+/// Where the two together are too long: the API server would refuse its `LBProducer`.
+pub fn in_default_environment(name: ProducerName) -> Result<Producer, NameError> {
+    Producer::new(name, DEFAULT_ENVIRONMENT.parse()?)
 }
 
 /// Whether a producer may run anything.

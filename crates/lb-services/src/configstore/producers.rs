@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use lb_desired::crd::in_default_environment;
 use lb_http::contract::configstore::{Created, CreatedUser, Producer, ProducerEntry, TOTAL_HEADER};
 use lb_http::contract::git_api::UserWithRepos;
 use lb_http::error::{ApiError, code};
@@ -21,7 +22,7 @@ pub(super) async fn list(State(app): State<Shared>) -> Result<Response, ApiError
     let prefix = &app.prefix;
     let entry = |UserWithRepos { user, repos }| {
         let name = GitUser::from_login(prefix, &user.login)?.name;
-        let finding = name.parse::<ProducerName>().err().map(|error| error.to_string());
+        let finding = name.parse().and_then(in_default_environment).err().map(|error| error.to_string());
         Some(ProducerEntry { user, name, namespace: prefix.to_string(), repos, finding })
     };
     let producers: Vec<ProducerEntry> = users.into_iter().filter_map(entry).collect();
@@ -53,6 +54,7 @@ pub(super) async fn create(
     JsonBody(body): JsonBody<NewProducer>,
 ) -> Result<Json<Created>, ApiError> {
     let failed = |error| upstream(&error);
+    in_default_environment(body.id.clone()).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let git_user = GitUser::of(app.prefix.clone(), &body.id);
     let user = app.git.create_user(&git_user).await.map_err(failed)?;
     for repo in REPOSITORIES {

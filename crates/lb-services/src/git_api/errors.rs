@@ -19,7 +19,7 @@ pub(super) fn api(error: HostError) -> ApiError {
         }
         HostError::TooLarge { what, limit } => ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "TOO_LARGE",
+            code::TOO_LARGE,
             format!("{what} is larger than {limit} bytes"),
         ),
         failed @ (HostError::Unreachable { .. }

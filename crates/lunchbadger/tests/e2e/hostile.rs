@@ -54,6 +54,44 @@ async fn an_unreadable_project_holds_the_last_good_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_is_too_large_is_a_finding_and_is_read_again_at_another_commit_only() {
+    let world = crate::shared().await;
+    let producer = standing(&world, "tl").await;
+    let functions = &producer.functions;
+    let yml = "service: hello\nprovider: { runtime: \"nodejs:8\" }\nfunctions: { f: { handler: a.b } }\n";
+    functions.write("hello/serverless.yml", yml);
+    let (first, _) = functions.commit_and_push("A function").await;
+    // What the status says once this commit was worked on and needs no more work.
+    let settled = async |commit: &str| {
+        lb_testkit::eventually("the commit is worked on, once", || async {
+            let status = world.resource(&producer.name).await.and_then(|resource| resource.status);
+            let environment = status.unwrap_or_default().environments.remove("dev").unwrap_or_default();
+            let attempted = environment.attempted.clone().and_then(|revision| revision.functions);
+            if attempted.as_deref() == Some(commit) && environment.inputs_digest.is_some() {
+                Ok(environment)
+            } else {
+                Err(format!("{environment:#?}"))
+            }
+        })
+        .await
+    };
+    assert_eq!(settled(&first).await.findings.len(), 1, "its name");
+    let before = world.versions(&producer.name).await;
+    for number in 0..70 {
+        functions.write(&format!("hello/node_modules/{number}"), vec![b'a'; 1 << 20]);
+    }
+    let (large, remote) = functions.commit_and_push("Dependencies").await;
+    assert!(remote.iter().any(|line| line.contains("do not commit `node_modules`")), "{remote:?}");
+    let environment = settled(&large).await;
+    assert!(environment.findings[0].contains("do not commit `node_modules`"), "{environment:#?}");
+    assert_eq!(world.condition(&producer.name, "Applied", "False").await.0, "Held");
+    assert_eq!(world.versions(&producer.name).await, before);
+    functions.run(&["rm", "-r", "--quiet", "hello/node_modules"]).await;
+    functions.commit_and_push("No dependencies").await;
+    world.condition(&producer.name, "Applied", "True").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn strange_names_become_objects_or_findings() {
     let world = crate::shared().await;
     let producer = world.producer("st").await;
