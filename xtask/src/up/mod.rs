@@ -6,6 +6,7 @@
 mod cluster;
 mod example;
 mod footprint;
+mod git_host;
 mod leftovers;
 mod system;
 
@@ -19,6 +20,7 @@ use crate::say::say;
 use crate::{runtime, tools};
 use cluster::Cluster;
 use example::Example;
+use git_host::GitHost;
 use leftovers::Claim;
 use system::{Programs, System};
 
@@ -28,6 +30,10 @@ pub(crate) struct UpArguments {
     /// End once the second push is applied, instead of staying until Ctrl-C.
     #[arg(long)]
     once: bool,
+    /// Where repositories live: `embedded`, `gitea` (one of our own, built from source), or the URL of a Gitea, whose
+    /// administrator's token is in GITEA_TOKEN_FILE or GITEA_TOKEN.
+    #[arg(long, value_name = "HOST", default_value = "embedded")]
+    git: GitHost,
     #[command(flatten)]
     place: Place,
 }
@@ -85,6 +91,7 @@ pub(crate) fn up(arguments: &UpArguments) -> Result<()> {
         tools::kubernetes()?;
     }
     tools::needs_git()?;
+    arguments.git.prepare()?;
     let kubectl = tools::kubectl()?;
     let programs = Programs { lunchbadger: build()?, kubectl };
     let directory = place.directory()?;
@@ -92,7 +99,7 @@ pub(crate) fn up(arguments: &UpArguments) -> Result<()> {
     leftovers::remove(&directory)?;
     leftovers::mark(&directory)?;
     let stays = named.is_some();
-    if let Err(error) = runtime.block_on(run(arguments.once, &directory, named, programs)) {
+    if let Err(error) = runtime.block_on(run(arguments, &directory, named, programs)) {
         say(&format!("logs are in {}; `{}` removes everything", directory.display(), place.down()));
         return Err(error);
     }
@@ -111,7 +118,12 @@ fn build() -> Result<PathBuf> {
 }
 
 /// Starts everything, shows the example, stays. Ctrl-C ends it at any point.
-async fn run(once: bool, directory: &Path, named: Option<Cluster>, programs: Programs) -> Result<()> {
+async fn run(
+    arguments: &UpArguments,
+    directory: &Path,
+    named: Option<Cluster>,
+    programs: Programs,
+) -> Result<()> {
     let mut interrupts = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
     let mut terminations = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let interrupted = async {
@@ -122,12 +134,12 @@ async fn run(once: bool, directory: &Path, named: Option<Cluster>, programs: Pro
     let mut system = tokio::select! {
         biased;
         () = &mut interrupted => return Ok(()),
-        started = System::start(directory, named, programs) => started?,
+        started = System::start(directory, &arguments.git, named, programs) => started?,
     };
     let done = tokio::select! {
         biased;
         () = &mut interrupted => Ok(()),
-        done = show(&mut system, once) => done,
+        done = show(&mut system, arguments.once) => done,
     };
     // The roles say goodbye (leases, open pushes) before the control plane under them goes.
     system.stop().await;

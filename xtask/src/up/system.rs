@@ -1,6 +1,5 @@
 //! The parts of the running system and how they are reached.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -13,11 +12,13 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 use lb_testkit::control_plane::{ControlPlane, Options};
+use lb_testkit::gitea::Gitea;
 use lb_testkit::process::Supervised;
 use tokio::time::{Instant, sleep};
 
 use super::cluster::Cluster;
 use super::footprint;
+use super::git_host::GitHost;
 use crate::command::output;
 use crate::say::{progress, say};
 
@@ -50,12 +51,19 @@ pub(super) struct System {
     git_api: u16,
     configstore: u16,
     roles: Supervised,
+    // Ended after the roles, which speak to it.
+    _gitea: Option<Gitea>,
     plane: Option<ControlPlane>,
 }
 
 impl System {
     /// Starts the control plane of Kubernetes (unless a cluster is named), then that of LunchBadger.
-    pub(super) async fn start(directory: &Path, named: Option<Cluster>, programs: Programs) -> Result<Self> {
+    pub(super) async fn start(
+        directory: &Path,
+        git: &GitHost,
+        named: Option<Cluster>,
+        programs: Programs,
+    ) -> Result<Self> {
         let (plane, cluster, namespace) = match named {
             Some(cluster) => {
                 footprint::begin(&cluster).await?;
@@ -69,7 +77,8 @@ impl System {
         say("applying the custom resource definitions");
         print!("{}", output(cluster.command(&programs.lunchbadger).args(["crds", "apply"]))?);
         let (git_api, configstore, actualizer) = (port(8080), port(3002), port(9090));
-        let environment = BTreeMap::from([
+        let (gitea, mut environment) = git.start(directory).await?;
+        environment.extend([
             ("ACTUALIZER_TARGET_NAMESPACE".to_owned(), namespace.to_owned()),
             ("CONTROL_PLANE_NAMESPACE".to_owned(), namespace.to_owned()),
         ]);
@@ -85,7 +94,17 @@ impl System {
         let log = directory.join(LOG);
         let roles = Supervised::start(&programs.lunchbadger, arguments, &environment, &log)?;
         let directory = directory.to_owned();
-        let mut system = Self { directory, cluster, namespace, programs, git_api, configstore, roles, plane };
+        let mut system = Self {
+            directory,
+            cluster,
+            namespace,
+            programs,
+            git_api,
+            configstore,
+            roles,
+            _gitea: gitea,
+            plane,
+        };
         for (role, port) in
             [("git-api", git_api), ("the configstore", configstore), ("the Actualizer", actualizer)]
         {

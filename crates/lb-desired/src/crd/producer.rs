@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kube::CustomResource;
-use lb_vocab::{Limits, NameError, Producer, ProducerName, Revision};
+use lb_vocab::{Limits, Producer, ProducerName, Revision, TextError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,7 @@ fn default_environments() -> Vec<String> {
 ///
 /// # Errors
 /// Where the two together are too long: the API server would refuse its `LBProducer`.
-pub fn in_default_environment(name: ProducerName) -> Result<Producer, NameError> {
+pub fn in_default_environment(name: ProducerName) -> Result<Producer, TextError> {
     Producer::new(name, DEFAULT_ENVIRONMENT.parse()?)
 }
 

@@ -105,7 +105,8 @@ fn a_reset_tells_a_bounded_number_of_references_master_first() {
     let directory = tempfile::tempdir().unwrap();
     let journal = with_al(&directory.path().join("journal"), 10);
     let names: Vec<String> = (0..100).map(|number| format!("refs/lunchbadger/openapi/e{number}")).collect();
-    let many: Vec<_> = names.iter().map(|name| (name.as_str(), 2)).chain([("refs/heads/master", 1)]).collect();
+    let many: Vec<_> =
+        names.iter().map(|name| (name.as_str(), 2)).chain([("refs/heads/master", 1)]).collect();
     journal.observe(&user("al"), &repo(), &refs(&many), None, Timestamp(2)).unwrap();
     let told = afters(&journal.changes(None).unwrap());
     assert_eq!((told.len(), &*told[1]), (1 + 32, "0001"));

@@ -1,15 +1,18 @@
-//! The git server's push webhook. What it says is not believed: it makes us look at git-api's changes at once.
+//! The git server's push webhook. What it says is not believed: its address names a repository, and the secret of that
+//! repository alone signs for it; then git-api looks at what happened there.
 
 use axum::Json;
 use axum::extract::{Request, State};
-use hmac::{Hmac, Mac};
+use hmac::Mac;
 use http::HeaderMap;
+use lb_http::contract::hook::{self, keyed};
 use lb_http::error::ApiError;
 use lb_http::extract::read_pieces;
+use lb_vocab::{GitUser, Prefix, RepoName};
 use serde_json::{Value, json};
-use sha2::Sha256;
 
 use super::Shared;
+use super::deliveries::Counted;
 
 /// The largest webhook that is read, bytes. One that is larger is lost, as one that never came: the sweep sees the push.
 const LIMIT: usize = 1 << 20;
@@ -22,15 +25,42 @@ pub(super) async fn hook(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let secret = app.hook_secret.as_ref().ok_or_else(ApiError::forbidden)?;
-    let signature = signature(&headers).ok_or_else(ApiError::unauthenticated)?;
-    let mac = Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes());
-    let mut mac = mac.map_err(|_| ApiError::forbidden())?;
+    let named = request.uri().query().and_then(hook::repository);
+    let checked = check(&app, named.as_deref(), &headers, request).await;
+    let (user, repo) = checked.inspect_err(|_| app.deliveries.refuse(named.as_deref()))?;
+    app.deliveries.accept(user, repo);
+    Ok(Json(json!({"ok": true})))
+}
+
+/// The repository that a delivery signs for.
+async fn check(
+    app: &Shared,
+    named: Option<&str>,
+    headers: &HeaderMap,
+    request: Request,
+) -> Result<(GitUser, RepoName), ApiError> {
+    let key = app.hook_key.as_ref().ok_or_else(ApiError::forbidden)?;
+    let signature = signature(headers).ok_or_else(ApiError::unauthenticated)?;
+    let named = named.ok_or_else(ApiError::unauthenticated)?;
+    let repository = repository(&app.prefix, named).ok_or_else(ApiError::unauthenticated)?;
+    let mut mac = keyed(&key.secret(named));
     read_pieces(request, LIMIT, |piece| mac.update(piece)).await?;
     // Compared in constant time.
     mac.verify_slice(&signature).map_err(|_| ApiError::unauthenticated())?;
-    app.followers.look.notify_one();
-    Ok(Json(json!({"ok": true})))
+    Ok(repository)
+}
+
+/// A repository of a producer.
+fn repository(prefix: &Prefix, named: &str) -> Option<(GitUser, RepoName)> {
+    let (login, repo) = named.split_once('/')?;
+    let user = GitUser::from_login(prefix, login)?;
+    user.producer().ok()?;
+    Some((user, repo.parse().ok()?))
+}
+
+/// What deliveries came since the start.
+pub(super) async fn deliveries(State(app): State<Shared>) -> Json<Counted> {
+    Json(app.deliveries.counted())
 }
 
 /// The signature that the headers carry. `None` where there is none, one is none, or two disagree.

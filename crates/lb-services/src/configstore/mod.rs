@@ -1,5 +1,6 @@
 //! configstore: the facade over all producers. It keeps nothing: every answer is made from git-api's, over HTTP.
 
+mod deliveries;
 mod external;
 mod follow;
 mod guard;
@@ -17,6 +18,7 @@ use futures::future::BoxFuture;
 use http::StatusCode;
 use lb_http::auth::Passwords;
 use lb_http::contract::git_api::GitApi;
+use lb_http::contract::hook::HookKey;
 use lb_http::contract::{ClientError, Timeouts};
 use lb_http::error::ApiError;
 use lb_http::metrics::Metrics;
@@ -30,6 +32,7 @@ pub use routes::ROUTES;
 pub use settings::{Settings, VARIABLES};
 
 use crate::ServeError;
+use deliveries::Deliveries;
 use follow::Followers;
 
 /// The audience of tokens for the configstore.
@@ -40,7 +43,8 @@ struct App {
     git: GitApi,
     prefix: Prefix,
     hook_url: url::Url,
-    hook_secret: Option<Secret>,
+    hook_key: Option<HookKey>,
+    deliveries: Deliveries,
     followers: Followers,
     metrics: Metrics,
     shutdown: CancellationToken,
@@ -77,7 +81,8 @@ impl Server {
             git,
             prefix: settings.prefix.clone(),
             hook_url: settings.hook_url.clone(),
-            hook_secret: settings.hook_secret.clone(),
+            hook_key: settings.hook_key.clone(),
+            deliveries: Deliveries::new(clock.clone()),
             followers: Followers::default(),
             metrics: metrics.clone(),
             shutdown,
@@ -109,7 +114,7 @@ impl Server {
         tracing::info!(address = %self.address, "configstore serves");
         let shutdown = self.app.shutdown.clone();
         let serving = lb_http::serve::run(self.listener, self.routes, shutdown);
-        let (served, ()) = tokio::join!(serving, follow::run(&self.app));
+        let (served, (), ()) = tokio::join!(serving, follow::run(&self.app), deliveries::run(&self.app));
         served.map_err(ServeError::Serve)
     }
 }

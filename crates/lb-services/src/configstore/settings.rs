@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use lb_http::auth::{self, AuthError, AuthSettings, Identity};
 use lb_http::contract::TokenSource;
+use lb_http::contract::hook::HookKey;
 use lb_http::serve::Origins;
 use lb_vocab::settings::{Reader, Variable};
 use lb_vocab::{Clock, Prefix, Secret};
@@ -70,8 +71,8 @@ pub struct Settings {
     pub git_api_url: Url,
     /// Its own `/hook`, as the git server reaches it.
     pub hook_url: Url,
-    /// What webhooks are signed with.
-    pub hook_secret: Option<Secret>,
+    /// What the secrets of webhooks are made of.
+    pub hook_key: Option<HookKey>,
     /// Token for git-api.
     pub system_token: Option<Secret>,
     /// File with the token for git-api.
@@ -90,7 +91,7 @@ impl Settings {
             prefix: reader.parsed(&REPO_PREFIX),
             git_api_url: url(reader, &GIT_API_URL),
             hook_url: url(reader, &CONFIGSTORE_HOOK_URL),
-            hook_secret: reader.secret(&HOOK_SECRET),
+            hook_key: reader.secret(&HOOK_SECRET).map(HookKey::new),
             system_token: reader.secret(&SYSTEM_TOKEN),
             system_token_file: reader.text(&SYSTEM_TOKEN_FILE).map(PathBuf::from),
             origins: origins(reader),

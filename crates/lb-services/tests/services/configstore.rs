@@ -8,7 +8,9 @@ use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::world::{HOOK_SECRET, World, answer, token, user};
+use lb_vocab::Secret;
+
+use crate::world::{HOOK_SECRET, World, answer, hook_secret, token, user};
 
 async fn get(world: &World, path: &str) -> (u16, serde_json::Value) {
     answer(
@@ -91,18 +93,24 @@ async fn a_silent_git_api_is_an_error_and_never_an_empty_list() {
 #[tokio::test(flavor = "multi_thread")]
 async fn webhooks_need_their_signature() {
     let world = World::new().await;
-    let post = async |headers: &[(&str, &[u8])], body: &str| {
-        let mut request = world.http.post(format!("http://{}/api/hook", world.configstore));
+    world.configstore().create(&"al".parse().unwrap()).await.unwrap();
+    let (als, bobs) = (hook_secret("customer-al/dev"), hook_secret("customer-bob/dev"));
+    let to = async |path: &str, headers: &[(&str, &[u8])], body: &str| {
+        let mut request = world.http.post(format!("http://{}{path}", world.configstore));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         answer(request.body(body.to_owned())).await.0
     };
-    let signed = |body: &str| {
-        let mut mac = Hmac::<Sha256>::new_from_slice(HOOK_SECRET.as_bytes()).unwrap();
+    let post = async |headers: &[(&str, &[u8])], body: &str| {
+        to("/api/hook?repository=customer-al/dev&key=x", headers, body).await
+    };
+    let signed_with = |secret: &Secret, body: &str| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes()).unwrap();
         mac.update(body.as_bytes());
         hex::encode(mac.finalize().into_bytes())
     };
+    let signed = |body: &str| signed_with(&als, body);
     let (gitea, shared) = ("x-gitea-signature", "x-hub-signature-256");
     let (good, forged) = (signed("{}"), signed("{ }"));
     let prefixed = format!("sha256={good}");
@@ -126,7 +134,24 @@ async fn webhooks_need_their_signature() {
     assert_eq!(post(&[(gitea, signed(&largest).as_bytes())], &largest).await, 200);
     let larger = "x".repeat((1 << 20) + 1);
     assert_eq!(post(&[(gitea, signed(&larger).as_bytes())], &larger).await, 413);
-    assert_ne!(HOOK_SECRET, "");
+    for (path, secret, status) in [
+        ("/hook?repository=customer-al%2Fdev", &als, 200),
+        ("/hook?repository=customer-al/dev", &bobs, 401),
+        ("/hook?repository=customer-bob/dev", &als, 401),
+        ("/hook?repository=customer-al/functions", &als, 401),
+        ("/hook?repository=other-al/dev", &hook_secret("other-al/dev"), 401),
+        ("/hook?repository=customer-al/../dev", &hook_secret("customer-al/../dev"), 401),
+        ("/hook?repository=customer-al", &hook_secret("customer-al"), 401),
+        ("/hook?repository=", &hook_secret(""), 401),
+        ("/hook", &Secret::new(HOOK_SECRET.to_owned()), 401),
+        ("/hook?repository=customer-al/dev", &Secret::new(HOOK_SECRET.to_owned()), 401),
+    ] {
+        assert_eq!(to(path, &[(gitea, signed_with(secret, "{}").as_bytes())], "{}").await, status, "{path}");
+    }
+    let (status, counted) = get(&world, "/hooks").await;
+    assert_eq!((status, counted["lastAccepted"]["repository"].as_str()), (200, Some("customer-al/dev")));
+    assert_eq!(counted["lastRefused"]["repository"], "customer-al/dev");
+    assert!(counted["accepted"].as_u64() > Some(4) && counted["refused"].as_u64() > Some(15), "{counted}");
     let without = World::with(&[("HOOK_SECRET", "")]).await;
     let request =
         without.http.post(format!("http://{}/hook", without.configstore)).header("x-gitea-signature", "00");
@@ -136,7 +161,10 @@ async fn webhooks_need_their_signature() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_that_is_too_large_is_refused_before_it_ends() {
     let world = World::new().await;
-    let head = format!("POST /hook HTTP/1.1\r\nhost: x\r\nx-gitea-signature: {}\r\n", "00".repeat(32));
+    let head = format!(
+        "POST /hook?repository=customer-al/dev HTTP/1.1\r\nhost: x\r\nx-gitea-signature: {}\r\n",
+        "00".repeat(32)
+    );
     let chunk = format!("100001\r\n{}\r\n", "x".repeat(0x10_0001));
     for body in
         ["content-length: 1048577\r\n\r\n".to_owned(), format!("transfer-encoding: chunked\r\n\r\n{chunk}")]

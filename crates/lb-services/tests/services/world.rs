@@ -8,6 +8,7 @@ use lb_git::GitHost;
 use lb_git::embedded::{Embedded, Settings as HostSettings};
 use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::{GitApi, Permission};
+use lb_http::contract::hook::HookKey;
 use lb_http::contract::{Timeouts, TokenSource};
 use lb_services::{configstore, git_api};
 use lb_vocab::settings::Reader;
@@ -31,6 +32,11 @@ pub(crate) const TOKENS: &str = "\
 
 /// The secret of webhooks.
 pub(crate) const HOOK_SECRET: &str = "hook-secret";
+
+/// The secret of one repository's webhook.
+pub(crate) fn hook_secret(repository: &str) -> Secret {
+    HookKey::new(Secret::new(HOOK_SECRET.to_owned())).secret(repository)
+}
 
 /// The token of a role.
 pub(crate) fn token(role: &str) -> Secret {

@@ -1,4 +1,5 @@
-//! `up`: all roles in one process, over HTTP on loopback as in production, with the embedded git host.
+//! `up`: all roles in one process, over HTTP on loopback as in production, with the embedded git host, or
+//! with Gitea where `GITEA_HOST` names one.
 
 mod tokens;
 
@@ -98,6 +99,7 @@ fn settings(arguments: &UpArgs, variables: &Variables, tokens: &Tokens) -> Varia
         ("SYSTEM_TOKEN_FILE", Some(path(&tokens.system))),
         ("REPO_PREFIX", prefix),
     ];
+    variables.entry("HOOK_SECRET".to_owned()).or_insert_with(|| tokens.hook_key.reveal().clone());
     for (name, value) in decided {
         if let Some(value) = value {
             variables.insert(name.to_owned(), value);
