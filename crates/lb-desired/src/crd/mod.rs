@@ -23,7 +23,9 @@ pub use gateway::{ConfigReference, LBGateway, LBGatewaySpec};
 pub use producer::{
     Access, EnvironmentStatus, LBProducer, LBProducerSpec, LBProducerStatus, LimitOverrides, RevisionStatus,
 };
-pub use rbac::{SERVICE_ACCOUNT, TARGET_ROLE, rbac, target_binding};
+pub use rbac::{
+    CONFIGSTORE_ACCOUNT, GIT_API_ACCOUNT, REVIEWER_ROLE, SERVICE_ACCOUNT, TARGET_ROLE, rbac, target_binding,
+};
 pub use workspace::{ChildStatus, LBWorkspace, LBWorkspaceSpec};
 
 /// The API group.
