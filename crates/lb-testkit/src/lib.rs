@@ -10,6 +10,7 @@ pub mod control_plane;
 mod eventually;
 pub mod git;
 mod kubeconfig;
+pub mod pods;
 pub mod process;
 pub mod skip;
 pub mod tools;
