@@ -9,6 +9,7 @@ use lb_vocab::Secret;
 use lb_vocab::settings::{Reader, Variable};
 use url::Url;
 
+use crate::accounts::{self, ReviewSettings};
 use crate::settings::{CORS_ORIGINS, count, one, origins, url};
 
 const GIT_API_LISTEN: Variable = Variable {
@@ -59,8 +60,12 @@ pub const VARIABLES: &[Variable] = &[
     auth::VARIABLES[2],
     auth::VARIABLES[3],
     auth::VARIABLES[4],
+    accounts::VARIABLES[0],
+    accounts::VARIABLES[1],
+    accounts::VARIABLES[2],
 ];
 const _: () = assert!(auth::VARIABLES.len() == 5, "every variable of the seam is in the table");
+const _: () = assert!(accounts::VARIABLES.len() == 3, "every variable of reviews is in the table");
 
 /// Settings of git-api.
 #[derive(Clone, Debug)]
@@ -85,14 +90,16 @@ pub struct Settings {
     pub origins: Origins,
     /// How callers are identified.
     pub auth: AuthSettings,
+    /// How tokens of service accounts are checked.
+    pub review: ReviewSettings,
 }
 
 impl Settings {
     /// Reads the settings.
     pub fn read(reader: &mut Reader<'_>) -> Self {
+        let platform = lb_desired::settings::Settings::read(reader);
         Self {
             listen: one(reader, &GIT_API_LISTEN),
-            platform: lb_desired::settings::Settings::read(reader),
             user_rate_limit: count(reader, &GIT_API_USER_RATE_LIMIT),
             total_limit: count(reader, &GIT_API_TOTAL_LIMIT),
             hook_url: url(reader, &CONFIGSTORE_HOOK_URL),
@@ -101,6 +108,8 @@ impl Settings {
             gitea_token: reader.secret(&GITEA_TOKEN),
             origins: origins(reader),
             auth: AuthSettings::read(reader),
+            review: ReviewSettings::read(reader, platform.target_namespace.clone()),
+            platform,
         }
     }
 }
@@ -139,6 +148,9 @@ mod tests {
             ("CONFIGSTORE_HOOK_URL", "file:///etc/passwd"),
             ("CORS_ORIGINS", "https://ui.example.com/"),
             ("AUTH_MODE", "off"),
+            ("AUTH_TOKEN_REVIEW", "yes"),
+            ("AUTH_TOKEN_REVIEW_RATE", "0"),
+            ("AUTH_SYSTEM_ACCOUNTS", "git-api"),
         ];
         let errors = read(&wrong).unwrap_err();
         for (name, _) in wrong {

@@ -7,6 +7,7 @@ mod docs;
 mod events;
 mod facade;
 mod http_rules;
+mod pods;
 mod roles;
 mod upstream;
 mod world;
