@@ -4,11 +4,11 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use lb_cluster::{Cluster, Election, Events, Leadership, LeaseSettings, Records, Scope};
-use lb_desired::build::LeafKind;
+use lb_desired::build::{CONFIGSTORE_AUDIENCE, GIT_API_AUDIENCE, LeafKind};
 use lb_http::auth::AuthSettings;
 use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::GitApi;
-use lb_http::contract::{ClientError, Timeouts, TokenSource};
+use lb_http::contract::{ClientError, Timeouts};
 use lb_vocab::{Clock, Digest};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -170,11 +170,6 @@ fn lease(settings: &Settings, holder: &str) -> LeaseSettings {
 }
 
 fn context(settings: Settings, cluster: Cluster, clock: Clock, holder: &str) -> Result<Context, RunError> {
-    let token = match (&settings.system_token_file, &settings.system_token) {
-        (Some(path), _) => TokenSource::file(path.into()),
-        (None, Some(token)) => TokenSource::fixed(token.clone()),
-        (None, None) => TokenSource::none(),
-    };
     let git = url("GIT_API_URL", &settings.git_api_url)?;
     let configstore = url("CONFIGSTORE_URL", &settings.configstore_url)?;
     let desired = Arc::new(settings.desired.clone());
@@ -184,8 +179,10 @@ fn context(settings: Settings, cluster: Cluster, clock: Clock, holder: &str) -> 
     Ok(Context {
         // `Debug` shows no secret, and every other setting.
         settings_digest: Digest::of(format!("{:?} {:?}", settings.desired, settings.limits).as_bytes()),
-        git: GitApi::new(git, token.clone(), Timeouts::default()).map_err(RunError::Client)?,
-        configstore: Configstore::new(configstore, token, Timeouts::default()).map_err(RunError::Client)?,
+        git: GitApi::new(git, settings.token(GIT_API_AUDIENCE), Timeouts::default())
+            .map_err(RunError::Client)?,
+        configstore: Configstore::new(configstore, settings.token(CONFIGSTORE_AUDIENCE), Timeouts::default())
+            .map_err(RunError::Client)?,
         records: Records::new(Arc::new(judge)),
         stores,
         dispatch,

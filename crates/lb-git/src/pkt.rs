@@ -6,8 +6,9 @@
 
 use lb_vocab::CommitId;
 
+use crate::bare::refs::Refs;
 use crate::names::RefName;
-use crate::types::Service;
+use crate::types::{RefUpdate, Service};
 
 /// The end of a list of packets.
 pub(crate) const FLUSH: &[u8] = b"0000";
@@ -101,6 +102,8 @@ pub(crate) struct Command {
     pub(crate) name: String,
     /// The same, where it is one that we can name.
     pub(crate) checked: Option<RefName>,
+    /// Where it pointed as the client knows; `None`: it should be new.
+    pub(crate) old: Option<CommitId>,
     /// Where it should point; `None`: it should go.
     pub(crate) new: Option<CommitId>,
 }
@@ -135,6 +138,16 @@ impl Commands {
             }
         }
         if commands.list.is_empty() { Ok(commands) } else { Err(Nonsense) }
+    }
+
+    /// Which of the wishes came true, where these references stand afterwards.
+    pub(crate) fn fulfilled(&self, refs: &Refs) -> Vec<RefUpdate> {
+        let update = |command: &Command| {
+            let ref_name = command.checked.clone()?;
+            let (before, after) = (command.old.clone(), command.new.clone());
+            (refs.get(&ref_name) == after.as_ref()).then_some(RefUpdate { ref_name, before, after })
+        };
+        self.list.iter().filter_map(update).collect()
     }
 
     /// Whether the client can be shown messages.
@@ -176,10 +189,10 @@ impl Command {
             Err(_) if matches!(text.len(), 40 | 64) && text.bytes().all(|b| b == b'0') => Ok(None),
             Err(_) => Err(Nonsense),
         };
-        id(old)?;
+        let old = id(old)?;
         let checked = name.parse().ok().filter(|_| utf8);
         let name = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-        Ok(Self { name, checked, new: id(new)? })
+        Ok(Self { name, checked, old, new: id(new)? })
     }
 }
 
@@ -278,6 +291,22 @@ mod tests {
         for empty in [&b""[..], b"0000"] {
             assert_eq!(Commands::parse(empty).unwrap(), Commands::default());
         }
+    }
+
+    #[test]
+    fn wishes_came_true_where_the_references_stand_so() {
+        let body = push(&[
+            format!("{NULL} {ONE} refs/heads/new"),
+            format!("{ONE} {NULL} refs/heads/gone"),
+            format!("{NULL} {ONE} refs/heads/refused"),
+            format!("{ONE} {NULL} refs/heads/kept"),
+        ]);
+        let one: CommitId = ONE.parse().unwrap();
+        let refs = ["refs/heads/new", "refs/heads/kept"].map(|name| (name.parse().unwrap(), one.clone()));
+        let fulfilled = Commands::parse(&body).unwrap().fulfilled(&refs.into());
+        let names: Vec<_> =
+            fulfilled.iter().map(|u| (u.ref_name.as_str(), u.before.is_some(), u.after.is_some())).collect();
+        assert_eq!(names, [("refs/heads/new", false, true), ("refs/heads/gone", true, false)]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod files;
 pub mod git;
 pub mod gitea;
 mod kubeconfig;
+pub mod pods;
 pub mod process;
 pub mod skip;
 pub mod tools;

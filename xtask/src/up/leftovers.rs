@@ -103,8 +103,8 @@ fn processes_of(directory: &Path) -> Result<Vec<(u32, String)>> {
         let ours = arguments.any(|argument| {
             argument.split_once('=').map_or(argument, |(_, value)| value).starts_with(&inside)
         });
-        let known =
-            ["etcd", "kube-apiserver", "kube-controller-manager", "lunchbadger"].contains(&program.as_str());
+        let known = ["etcd", "gitea", "kube-apiserver", "kube-controller-manager", "lunchbadger"]
+            .contains(&program.as_str());
         if process != std::process::id() && ours && known {
             found.push((process, program));
         }

@@ -32,7 +32,7 @@ pub use names::{
     Host, LabelValue, ServiceName, config_reference, credentials_name, gateway_name, redis_namespace,
     sls_api_name, workspace_name,
 };
-pub use pod::{TOKEN_AUDIENCE, TOKEN_PATH};
+pub use pod::{CONFIGSTORE_AUDIENCE, GIT_API_AUDIENCE, TOKEN_DIRECTORY};
 pub use spec::{Gateway, SpecError, Workspace};
 
 /// Key of the credentials Secret: Express Gateway's cipher key. The gateways of one environment share it, because
@@ -189,7 +189,7 @@ pub fn credentials(producer: &Producer, credentials: &Credentials, settings: &Se
 pub const CREDENTIALS_APP: &str = "credentials";
 
 /// The `app` labels of everything that we own in a target namespace: what watches select by, with `producer`.
-pub const APPS: [&str; 4] = [CREDENTIALS_APP, "gateway", "sls-api", "workspace"];
+pub const APPS: [&str; 4] = [CREDENTIALS_APP, names::GATEWAY, names::SLS_API, names::WORKSPACE];
 
 /// The namespace of a producer's objects, made only where the operator's template gives each its own. Pods that are
 /// not Pod Security `restricted` are refused there.

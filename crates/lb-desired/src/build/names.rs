@@ -7,6 +7,13 @@ use lb_vocab::{Digest, InstanceName, Producer, Secret, Slug, checked_text, label
 use crate::crd::ConfigReference;
 use crate::settings::{Settings, is_label};
 
+/// The component of a workspace: its `app` label, and how its objects' names begin.
+pub const WORKSPACE: &str = "workspace";
+/// The component of an sls-api, likewise.
+pub const SLS_API: &str = "sls-api";
+/// The component of a gateway, likewise.
+pub const GATEWAY: &str = "gateway";
+
 /// Name of workspace and sls-api children: `<producer>-<env>`.
 #[must_use]
 pub fn workspace_child(producer: &Producer) -> String {
@@ -35,19 +42,35 @@ pub fn function_claimants(child: &str) -> impl Iterator<Item = Producer> {
 /// Name of a workspace's objects: `workspace-<producer>-<env>`.
 #[must_use]
 pub fn workspace_name(producer: &Producer) -> String {
-    format!("workspace-{producer}")
+    format!("{WORKSPACE}-{producer}")
 }
 
 /// Name of an sls-api's objects: `sls-api-<producer>-<env>`.
 #[must_use]
 pub fn sls_api_name(producer: &Producer) -> String {
-    format!("sls-api-{producer}")
+    format!("{SLS_API}-{producer}")
 }
 
 /// Name of a gateway's objects: `gateway-<producer>-<env>-<instance>`; at most 63 characters.
 #[must_use]
 pub fn gateway_name(producer: &Producer, instance: &InstanceName) -> String {
-    format!("gateway-{producer}-{instance}")
+    format!("{GATEWAY}-{producer}-{instance}")
+}
+
+/// Whose objects have this name, and of which component: the way back from [`workspace_name`], [`sls_api_name`] and
+/// [`gateway_name`]. It is read from the right, because neither an instance nor an environment has a dash.
+#[must_use]
+pub fn component_of(name: &str) -> Option<(&'static str, Producer)> {
+    let of = |component: &str| name.strip_prefix(component)?.strip_prefix('-');
+    if let Some(producer) = of(WORKSPACE) {
+        return Some((WORKSPACE, producer.parse().ok()?));
+    }
+    if let Some(producer) = of(SLS_API) {
+        return Some((SLS_API, producer.parse().ok()?));
+    }
+    let (producer, instance) = of(GATEWAY)?.rsplit_once('-')?;
+    instance.parse::<InstanceName>().ok()?;
+    Some((GATEWAY, producer.parse().ok()?))
 }
 
 /// Name of a function's objects: `fn-<producer>-<env>-<service>`.
@@ -141,6 +164,8 @@ checked_text!(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -159,6 +184,70 @@ mod tests {
         assert_eq!(claimants("al-dev-dev-x"), ["al-dev", "al-dev-dev"]);
         assert_eq!(claimants("al-dev-1-x"), ["al-dev"], "an environment starts with a letter");
         assert!(claimants("al-dev").is_empty());
+    }
+
+    #[test]
+    fn what_is_no_component_s_name_is_nobody_s() {
+        for name in [
+            "",
+            "workspace",
+            "workspace-",
+            "workspace-al",
+            "workspace-al-",
+            "workspace-al-1dev",
+            "workspace-al-Dev",
+            "workspace-al--b-dev",
+            "workspace-sls-x-dev",
+            "workspace--al-dev",
+            "workspaceal-dev",
+            "Workspace-al-dev",
+            "workspace-al-dev.x",
+            "workspace-al-dev\n",
+            "sls-al-dev",
+            "sls-api-al",
+            "gateway-al-dev",
+            "gateway-al-dev-",
+            "gateway-al-dev-abcdefghijklmnop",
+            "fn-al-dev-hello",
+            "default",
+            "sls-api",
+        ] {
+            assert_eq!(component_of(name), None, "{name}");
+        }
+        let long = format!("workspace-{}-dev", "a".repeat(36));
+        assert_eq!(component_of(&long), None, "{long}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_leads_back(
+            name in "[a-z0-9]{1,8}(-[a-z0-9]{1,8}){0,2}",
+            environment in "[a-z][a-z0-9]{0,9}",
+            instance in "[a-z0-9]{1,15}",
+        ) {
+            let producer: Result<Producer, _> = format!("{name}-{environment}").parse();
+            prop_assume!(producer.is_ok());
+            let producer = producer.unwrap();
+            let instance: InstanceName = instance.parse().unwrap();
+            let back = |name: String| component_of(&name);
+            prop_assert_eq!(back(workspace_name(&producer)), Some((WORKSPACE, producer.clone())));
+            prop_assert_eq!(back(sls_api_name(&producer)), Some((SLS_API, producer.clone())));
+            prop_assert_eq!(back(gateway_name(&producer, &instance)), Some((GATEWAY, producer)));
+        }
+
+        #[test]
+        fn a_name_that_leads_somewhere_is_made_there(
+            name in "(workspace|sls-api|gateway|fn)(-[a-z0-9]{0,5}){0,5}",
+        ) {
+            if let Some((component, producer)) = component_of(&name) {
+                let made = match component {
+                    WORKSPACE => workspace_name(&producer),
+                    SLS_API => sls_api_name(&producer),
+                    _ => gateway_name(&producer, &name.rsplit('-').next().unwrap().parse().unwrap()),
+                };
+                prop_assert_eq!(made, name);
+            }
+        }
     }
 
     #[test]

@@ -25,7 +25,9 @@ pub use producer::{
     Access, EnvironmentStatus, LBProducer, LBProducerSpec, LBProducerStatus, LimitOverrides, RevisionStatus,
     in_default_environment,
 };
-pub use rbac::{SERVICE_ACCOUNT, TARGET_ROLE, rbac, target_binding};
+pub use rbac::{
+    CONFIGSTORE_ACCOUNT, GIT_API_ACCOUNT, REVIEWER_ROLE, SERVICE_ACCOUNT, TARGET_ROLE, rbac, target_binding,
+};
 pub use workspace::{ChildStatus, LBWorkspace, LBWorkspaceSpec};
 
 /// The API group.

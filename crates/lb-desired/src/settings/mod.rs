@@ -27,6 +27,9 @@ pub use variables::{RETIRED, VARIABLES};
 
 use variables as v;
 
+/// `ACTUALIZER_TARGET_NAMESPACE`, for roles that read it without the rest.
+pub const TARGET_NAMESPACE: Variable = v::TARGET;
+
 /// Settings of plan and build.
 #[derive(Clone, Debug)]
 pub struct Settings {

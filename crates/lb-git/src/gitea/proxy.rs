@@ -84,13 +84,13 @@ pub(super) async fn receive(
     inner.tasks.spawn(async move {
         let mut tail = commands.side_band().then(Tail::default);
         let passed = pass_on(response, &mut writer, tail.as_mut()).await;
-        let moved = match inner_too.look(&user, &repo, rpc.actor.as_ref()).await {
-            Ok(moved) => moved,
-            Err(error) => {
-                tracing::warn!(%error, "what a push moved is found by the next sweep");
-                Vec::new()
-            }
-        };
+        if let Err(error) = inner_too.look(&user, &repo, rpc.actor.as_ref()).await {
+            tracing::warn!(%error, "what a push moved is found by the next sweep");
+        }
+        // Not what this look noted: the push's webhook may have led to an earlier one.
+        let moved = inner_too.journal.known(|known| {
+            known.repository(&user, &repo).map_or_else(Vec::new, |known| commands.fulfilled(&known.refs))
+        });
         if let Err(why) = passed {
             tracing::warn!(doing, why, "a push broke off");
             writer.fail(why).await;

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, header};
 use lb_vocab::Secret;
 
-use super::{Identity, StaticTokens, Verifier};
+use super::{Identity, Reviews, StaticTokens, Verifier};
 use crate::error::ApiError;
 
 /// How callers are identified: `AUTH_MODE`.
@@ -45,6 +45,7 @@ pub struct Authenticator {
     mode: Mode,
     tokens: StaticTokens,
     verifier: Option<Verifier>,
+    reviews: Option<Reviews>,
     passwords: Option<Arc<dyn Passwords>>,
 }
 
@@ -57,13 +58,19 @@ impl Authenticator {
                 "AUTH_MODE=none: EVERY CALLER IS THE OPERATOR. For closed development set-ups only."
             );
         }
-        Self { mode, tokens, verifier: None, passwords: None }
+        Self { mode, tokens, verifier: None, reviews: None, passwords: None }
     }
 
     /// Accepts signed tokens, too.
     #[must_use]
     pub fn verifier(self, verifier: Verifier) -> Self {
         Self { verifier: Some(verifier), ..self }
+    }
+
+    /// Accepts tokens of another issuer, too, which it reviews.
+    #[must_use]
+    pub fn reviews(self, reviews: Reviews) -> Self {
+        Self { reviews: Some(reviews), ..self }
     }
 
     /// Accepts names and passwords of git users, too.
@@ -75,7 +82,8 @@ impl Authenticator {
     /// Who sends these headers. Without credentials: anonymous.
     ///
     /// # Errors
-    /// 401 for credentials that are wrong; whatever the check of a password answers.
+    /// 401 for credentials that are wrong; 503 where a token cannot be reviewed now; whatever the check of a password
+    /// answers.
     pub async fn identify(&self, headers: &HeaderMap) -> Result<Identity, ApiError> {
         if self.mode == Mode::None {
             return Ok(Identity::Operator);
@@ -87,7 +95,8 @@ impl Authenticator {
             .and_then(|text| text.split_once(' '))
             .ok_or_else(ApiError::unauthenticated)?;
         if scheme.eq_ignore_ascii_case("bearer") {
-            self.token(credentials.trim()).ok_or_else(ApiError::unauthenticated)
+            let token = Secret::new(credentials.trim().to_owned());
+            self.token(&token).await?.ok_or_else(ApiError::unauthenticated)
         } else if scheme.eq_ignore_ascii_case("basic") {
             let (login, password) = basic(credentials.trim()).ok_or_else(ApiError::unauthenticated)?;
             self.password(login, &password).await
@@ -96,14 +105,25 @@ impl Authenticator {
         }
     }
 
-    fn token(&self, token: &str) -> Option<Identity> {
-        self.tokens.identify(token).or_else(|| self.verifier.as_ref()?.identify(token))
+    /// Whose token this is; `None`: it is none that could be checked here. One that is reviewed and nobody's is an
+    /// error, so that nothing else is tried with it.
+    async fn token(&self, token: &Secret) -> Result<Option<Identity>, ApiError> {
+        let own = self.tokens.identify(token.reveal());
+        let own = own.or_else(|| self.verifier.as_ref()?.identify(token.reveal()));
+        if own.is_some() {
+            return Ok(own);
+        }
+        let Some(reviews) = &self.reviews else { return Ok(None) };
+        let ours = self.verifier.as_ref().map(Verifier::issuer);
+        let Some(concerned) = reviews.concerns(token, ours) else { return Ok(None) };
+        let who = reviews.identify(token, &concerned).await?;
+        who.map(Some).ok_or_else(ApiError::unauthenticated)
     }
 
     /// The `git` client speaks Basic alone: where the password is a token that says whose it is, the name is not
     /// looked at.
     async fn password(&self, login: String, password: &Secret) -> Result<Identity, ApiError> {
-        if let Some(identity) = self.token(password.reveal()) {
+        if let Some(identity) = self.token(password).await? {
             return Ok(identity);
         }
         match &self.passwords {

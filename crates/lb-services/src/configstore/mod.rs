@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 
 use futures::future::BoxFuture;
 use http::StatusCode;
+use lb_cluster::Cluster;
 use lb_http::auth::Passwords;
 use lb_http::contract::git_api::GitApi;
 use lb_http::contract::hook::HookKey;
@@ -36,7 +37,7 @@ use deliveries::Deliveries;
 use follow::Followers;
 
 /// The audience of tokens for the configstore.
-pub const AUDIENCE: &str = "configstore";
+pub const AUDIENCE: &str = lb_desired::build::CONFIGSTORE_AUDIENCE;
 
 /// What handlers share.
 struct App {
@@ -61,12 +62,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the address, so that from now on clients can connect.
+    /// Takes the address, so that from now on clients can connect. Tokens of service accounts are those of `cluster`.
     ///
     /// # Errors
     /// Where the address is taken, or keys and tokens cannot be read.
     pub async fn bind(
         settings: &Settings,
+        cluster: Option<Cluster>,
         clock: &Clock,
         shutdown: CancellationToken,
     ) -> Result<Self, ServeError> {
@@ -74,6 +76,7 @@ impl Server {
         let git = GitApi::new(settings.git_api_url.clone(), token, Timeouts::default())?;
         let passwords = GitPasswords { git: git.clone(), prefix: settings.prefix.clone() };
         let authenticator = settings.auth.authenticator(AUDIENCE, clock)?.passwords(Arc::new(passwords));
+        let authenticator = settings.review.extend(authenticator, cluster, AUDIENCE, clock);
         let seam =
             Seam::new(authenticator, Arc::new(guard::ProducerGuard { prefix: settings.prefix.clone() }));
         let metrics = Metrics::default();
@@ -117,18 +120,6 @@ impl Server {
         let (served, (), ()) = tokio::join!(serving, follow::run(&self.app), deliveries::run(&self.app));
         served.map_err(ServeError::Serve)
     }
-}
-
-/// Serves the configstore until shutdown.
-///
-/// # Errors
-/// Where it cannot start, or its listener fails.
-pub async fn serve(
-    settings: &Settings,
-    clock: &Clock,
-    shutdown: CancellationToken,
-) -> Result<(), ServeError> {
-    Server::bind(settings, clock, shutdown).await?.run().await
 }
 
 /// Git users with their tokens of the git host: git-api knows whether they are right.

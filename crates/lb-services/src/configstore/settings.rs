@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use lb_desired::settings::TARGET_NAMESPACE;
 use lb_http::auth::{self, AuthError, AuthSettings, Identity};
 use lb_http::contract::TokenSource;
 use lb_http::contract::hook::HookKey;
@@ -11,6 +12,7 @@ use lb_vocab::settings::{Reader, Variable};
 use lb_vocab::{Clock, Prefix, Secret};
 use url::Url;
 
+use crate::accounts::{self, ReviewSettings};
 use crate::git_api;
 use crate::settings::{CORS_ORIGINS, HOOK_SECRET, origins, url};
 
@@ -57,8 +59,13 @@ pub const VARIABLES: &[Variable] = &[
     auth::VARIABLES[2],
     auth::VARIABLES[3],
     auth::VARIABLES[4],
+    accounts::VARIABLES[0],
+    accounts::VARIABLES[1],
+    accounts::VARIABLES[2],
+    TARGET_NAMESPACE,
 ];
 const _: () = assert!(auth::VARIABLES.len() == 5, "every variable of the seam is in the table");
+const _: () = assert!(accounts::VARIABLES.len() == 3, "every variable of reviews is in the table");
 
 /// Settings of the configstore.
 #[derive(Clone, Debug)]
@@ -81,11 +88,14 @@ pub struct Settings {
     pub origins: Origins,
     /// How callers are identified.
     pub auth: AuthSettings,
+    /// How tokens of service accounts are checked.
+    pub review: ReviewSettings,
 }
 
 impl Settings {
     /// Reads the settings.
     pub fn read(reader: &mut Reader<'_>) -> Self {
+        let target = reader.parsed(&TARGET_NAMESPACE);
         Self {
             listen: reader.parsed(&CONFIGSTORE_LISTEN),
             prefix: reader.parsed(&REPO_PREFIX),
@@ -96,6 +106,7 @@ impl Settings {
             system_token_file: reader.text(&SYSTEM_TOKEN_FILE).map(PathBuf::from),
             origins: origins(reader),
             auth: AuthSettings::read(reader),
+            review: ReviewSettings::read(reader, target),
         }
     }
 

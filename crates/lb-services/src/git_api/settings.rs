@@ -11,6 +11,7 @@ use lb_vocab::Secret;
 use lb_vocab::settings::{Reader, Variable};
 use url::Url;
 
+use crate::accounts::{self, ReviewSettings};
 use crate::settings::{CORS_ORIGINS, HOOK_SECRET, count, origins, url};
 
 const GIT_API_LISTEN: Variable = Variable {
@@ -89,8 +90,12 @@ pub const VARIABLES: &[Variable] = &[
     auth::VARIABLES[2],
     auth::VARIABLES[3],
     auth::VARIABLES[4],
+    accounts::VARIABLES[0],
+    accounts::VARIABLES[1],
+    accounts::VARIABLES[2],
 ];
 const _: () = assert!(auth::VARIABLES.len() == 5, "every variable of the seam is in the table");
+const _: () = assert!(accounts::VARIABLES.len() == 3, "every variable of reviews is in the table");
 
 /// Settings of git-api.
 #[derive(Clone, Debug)]
@@ -115,6 +120,8 @@ pub struct Settings {
     pub origins: Origins,
     /// How callers are identified.
     pub auth: AuthSettings,
+    /// How tokens of service accounts are checked.
+    pub review: ReviewSettings,
 }
 
 /// How Gitea is reached.
@@ -169,9 +176,9 @@ impl Settings {
                 "it is needed where GITEA_HOST is set, here and at the configstore".to_owned(),
             );
         }
+        let platform = lb_desired::settings::Settings::read(reader);
         Self {
             listen: reader.parsed(&GIT_API_LISTEN),
-            platform: lb_desired::settings::Settings::read(reader),
             user_rate_limit: count(reader, &GIT_API_USER_RATE_LIMIT),
             total_limit: count(reader, &GIT_API_TOTAL_LIMIT),
             hook_url: url(reader, &CONFIGSTORE_HOOK_URL),
@@ -180,6 +187,8 @@ impl Settings {
             hook_key,
             origins: origins(reader),
             auth: AuthSettings::read(reader),
+            review: ReviewSettings::read(reader, platform.target_namespace.clone()),
+            platform,
         }
     }
 }
@@ -218,6 +227,9 @@ mod tests {
             ("CONFIGSTORE_HOOK_URL", "file:///etc/passwd"),
             ("CORS_ORIGINS", "https://ui.example.com/"),
             ("AUTH_MODE", "off"),
+            ("AUTH_TOKEN_REVIEW", "yes"),
+            ("AUTH_TOKEN_REVIEW_RATE", "0"),
+            ("AUTH_SYSTEM_ACCOUNTS", "git-api"),
         ];
         let errors = read(&wrong).unwrap_err();
         for (name, _) in wrong {

@@ -8,6 +8,7 @@ mod events;
 mod facade;
 mod http_rules;
 mod large_push;
+mod pods;
 mod roles;
 mod upstream;
 mod world;

@@ -30,22 +30,24 @@ pub(crate) async fn actualizer(variables: &Variables, connect: &Connect<'_>) -> 
 }
 
 /// Runs the configstore until it is told to end.
-pub(crate) async fn configstore(variables: &Variables) -> Result<Exit> {
+pub(crate) async fn configstore(variables: &Variables, connect: &Connect<'_>) -> Result<Exit> {
     let settings = environment::read(variables, configstore::Settings::read)?;
+    let callers = connect.cluster_of_callers("configstore", &settings.auth, &settings.review).await?;
     let shutdown = signals::shutdown()?;
-    let clock = clock::system();
-    let serving = configstore::serve(&settings, &clock, shutdown.clone());
-    signals::within_deadline(async { Ok(serving.await?) }, &shutdown).await?;
+    let server = configstore::Server::bind(&settings, callers, &clock::system(), shutdown.clone()).await?;
+    signals::within_deadline(async { Ok(server.run().await?) }, &shutdown).await?;
     Ok(Exit::Clean)
 }
 
 /// Runs git-api over its git host until it is told to end.
-pub(crate) async fn git_api(variables: &Variables) -> Result<Exit> {
+pub(crate) async fn git_api(variables: &Variables, connect: &Connect<'_>) -> Result<Exit> {
     let settings = environment::read(variables, git_api::Settings::read)?;
+    let callers = connect.cluster_of_callers("git-api", &settings.auth, &settings.review).await?;
     let shutdown = signals::shutdown()?;
     let host = host(&settings).await?;
     let server =
-        git_api::Server::bind(&settings, Arc::clone(&host), &clock::system(), shutdown.clone()).await?;
+        git_api::Server::bind(&settings, Arc::clone(&host), callers, &clock::system(), shutdown.clone())
+            .await?;
     signals::within_deadline(serve_git(server, host), &shutdown).await?;
     Ok(Exit::Clean)
 }

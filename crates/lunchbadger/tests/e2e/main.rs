@@ -4,6 +4,7 @@
 mod drift;
 mod faults;
 mod hostile;
+mod identity;
 mod lifecycle;
 mod project;
 mod proxy;
