@@ -80,7 +80,8 @@ fn settle(input: &Input<'_>, component: &mut Component<LBFunctionSpec>, broken: 
     }
 }
 
-/// A function without a runtime has its finding already: what stands of it stays.
+/// Of a function without a runtime, which has its finding already, or with a text that its child has no room for,
+/// that stays what stands.
 fn decision(
     input: &Input<'_>,
     function: &Function,
@@ -88,10 +89,12 @@ fn decision(
     findings: &mut Vec<Finding>,
 ) -> Decision<LBFunctionSpec> {
     if function.runtime.0.is_empty() {
-        Decision::Hold(format!("{}: it has no runtime", function.place))
-    } else {
-        Decision::Deploy(spec(input, function, commit, findings))
+        return Decision::Hold(format!("{}: it has no runtime", function.place));
     }
+    let spec = spec(input, function, commit, findings);
+    let Some(excess) = spec.excess() else { return Decision::Deploy(spec) };
+    findings.push(Finding::error("FunctionTooLong", function.place.clone(), excess.clone()));
+    Decision::Hold(format!("{}: {excess}", function.place))
 }
 
 /// Names of the children that stand.
