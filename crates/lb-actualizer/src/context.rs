@@ -9,13 +9,13 @@ use lb_desired::build::LeafKind;
 use lb_desired::crd::EnvironmentStatus;
 use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::GitApi;
-use lb_vocab::{Clock, Digest, Producer, ProducerName, Revision, Timestamp};
+use lb_vocab::{Clock, Digest, Producer, ProducerName, Revision};
 
 use crate::child::{Child, ChildKey};
 use crate::heads::Heads;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
-use crate::producer::{Children, Outcome};
+use crate::producer::{Children, Noted, Outcome};
 use crate::roster::Suspects;
 use crate::settings::Settings;
 use crate::stores::{Dispatch, Stores};
@@ -74,8 +74,7 @@ pub(crate) struct Context {
     pub(crate) memory: Mutex<HashMap<Producer, Outcome>>,
     /// Namespaces of producers' own that are known to stand.
     pub(crate) opened: Mutex<HashSet<String>>,
-    /// When a commit without effect was last noted, by producer.
-    pub(crate) noted: Mutex<HashMap<ProducerName, Timestamp>>,
+    pub(crate) noted: Noted,
 }
 
 impl Context {

@@ -19,6 +19,7 @@ use crate::heads::Heads;
 use crate::jobs::Jobs;
 use crate::judge::Blueprints;
 use crate::metrics::Metrics;
+use crate::producer::Noted;
 use crate::queue::Queue;
 use crate::roster::Suspects;
 use crate::settings::Settings;
@@ -199,7 +200,7 @@ fn context(settings: Settings, cluster: Cluster, clock: Clock, holder: &str) -> 
         braked: Mutex::default(),
         memory: Mutex::default(),
         opened: Mutex::default(),
-        noted: Mutex::default(),
+        noted: Noted::default(),
         settings: Arc::new(settings),
         cluster,
         clock,

@@ -25,6 +25,7 @@ pub(crate) use inputs::{Children, created};
 use mint::MintError;
 pub(crate) use outcome::Outcome;
 pub use purge::PURGE;
+pub(crate) use report::Noted;
 
 use crate::context::{Context, Next};
 use crate::jobs::JobError;
