@@ -15,6 +15,7 @@ mod hosts;
 mod jobs;
 mod judge;
 mod metrics;
+mod namespace;
 mod nudge;
 mod observe;
 mod producer;

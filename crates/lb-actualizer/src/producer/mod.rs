@@ -29,8 +29,9 @@ pub(crate) use report::Noted;
 
 use crate::context::{Context, Next};
 use crate::jobs::JobError;
+use crate::namespace::NamespaceError;
 use crate::roster::Standing;
-use crate::{observe, removal, roster};
+use crate::{namespace, observe, removal, roster};
 
 /// Why a producer's environment is not as git says.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +42,8 @@ pub(crate) enum ProducerError {
     /// Its `LBProducer` could not be made.
     #[error("make LBProducer `{0}`")]
     Create(ProducerName, #[source] ApiError),
-    /// Its namespace could not be made.
-    #[error("make the namespace of `{0}`")]
+    /// Its namespace could not be made ready.
+    #[error("open the namespace of `{0}`")]
     Namespace(Producer, #[source] ApiError),
     /// The plan could not be computed.
     #[error("plan `{0}`")]
@@ -87,9 +88,9 @@ impl ProducerError {
     /// When to try again.
     pub(crate) fn retry(&self) -> Retry {
         match self {
-            Self::Discover(..) | Self::Plan(..) => Retry::Backoff,
+            // What is in the way in a namespace is not watched.
+            Self::Discover(..) | Self::Plan(..) | Self::Namespace(..) => Retry::Backoff,
             Self::Create(_, error)
-            | Self::Namespace(_, error)
             | Self::Brake(_, error)
             | Self::Prune(_, _, error)
             | Self::Report(_, error)
@@ -190,7 +191,13 @@ async fn environment(
     let braked = case.brake(context, &mut plan, &children, &revision).await?;
     let mut outcome = Outcome { revision: revision.clone(), ..Outcome::default() }.planned(&plan);
     if outcome.removed.is_none() {
-        context.open_namespace(who).await.map_err(|error| ProducerError::Namespace(who.clone(), error))?;
+        match namespace::open(context, who.name()).await {
+            Ok(()) => {}
+            Err(error @ NamespaceError::Foreign { .. }) => {
+                return Ok((outcome.stalled_by("ForeignNamespace", error.to_string()), Next::Retry));
+            }
+            Err(NamespaceError::Api(error)) => return Err(ProducerError::Namespace(who.clone(), error)),
+        }
         match mint::credentials(context, who, case.credentials_made).await {
             Ok(()) => outcome.credentials = true,
             Err(error @ MintError::Lost(_)) => {
