@@ -5,8 +5,10 @@ mod drift;
 mod faults;
 mod hostile;
 mod lifecycle;
+mod operation;
 mod project;
 mod proxy;
+mod template;
 mod world;
 
 use std::sync::Arc;
