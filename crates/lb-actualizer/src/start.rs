@@ -19,13 +19,14 @@ use crate::heads::Heads;
 use crate::jobs::Jobs;
 use crate::judge::Blueprints;
 use crate::metrics::Metrics;
+use crate::producer::Noted;
 use crate::queue::Queue;
 use crate::roster::Suspects;
 use crate::settings::Settings;
 use crate::stores::{Dispatch, Stores};
 use crate::upstream::Upstream;
 use crate::work::{self, Failures};
-use crate::{nudge, roster, standby};
+use crate::{namespace, nudge, roster, standby};
 
 /// The lease's name, in the control plane's namespace.
 const LEASE: &str = "lunchbadger-actualizer";
@@ -107,6 +108,7 @@ async fn lead(
     context.records.synced().await;
     leadership.acquired().await;
     context.metrics.leading(true);
+    namespace::open_all(context).await;
     tasks.spawn(nudge::changes::follow(context.clone()));
     tasks.spawn(roster::follow(context.clone()));
     tasks.spawn(standby::note_upstream(context.clone()));
@@ -133,20 +135,14 @@ async fn finish(context: &Context, mut tasks: JoinSet<()>) {
     tasks.shutdown().await;
 }
 
+/// Watches what children own. With a namespace for each producer Secrets are watched where one is
+/// [open](crate::namespace).
 fn watch_objects(context: &Context) {
     let single = context.settings.desired.target_namespace.single();
     for kind in LeafKind::ALL {
-        match (single, kind) {
-            (Some(namespace), _) => {
-                context.records.watch(&context.cluster, kind, &Scope::Namespace(namespace.to_owned()));
-            }
-            // Secrets are watched namespace by namespace, as producers' namespaces are opened.
-            (None, LeafKind::Secret) => {
-                for name in context.stores.producer_names() {
-                    let namespace = context.settings.desired.namespace(&name);
-                    context.records.watch(&context.cluster, kind, &Scope::Namespace(namespace));
-                }
-            }
+        let scope = match (single, kind) {
+            (Some(namespace), _) => Scope::Namespace(namespace.to_owned()),
+            (None, LeafKind::Secret) => continue,
             (
                 None,
                 LeafKind::ServiceAccount
@@ -154,8 +150,9 @@ fn watch_objects(context: &Context) {
                 | LeafKind::Service
                 | LeafKind::Deployment
                 | LeafKind::Ingress,
-            ) => context.records.watch(&context.cluster, kind, &Scope::Everywhere),
-        }
+            ) => Scope::Everywhere,
+        };
+        context.records.watch(&context.cluster, kind, &scope);
     }
 }
 
@@ -196,7 +193,7 @@ fn context(settings: Settings, cluster: Cluster, clock: Clock, holder: &str) -> 
         braked: Mutex::default(),
         memory: Mutex::default(),
         opened: Mutex::default(),
-        noted: Mutex::default(),
+        noted: Noted::default(),
         settings: Arc::new(settings),
         cluster,
         clock,

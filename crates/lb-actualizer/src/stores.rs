@@ -176,6 +176,16 @@ impl Stores {
         self.producers.all().iter().filter_map(|producer| producer.name_any().parse().ok()).collect()
     }
 
+    /// Those of them that have children and are not suspended.
+    pub(crate) fn producers_with_children(&self) -> Vec<ProducerName> {
+        let mut names = self.producer_names();
+        names.retain(|name| {
+            self.producer(name)
+                .is_some_and(|producer| !producer.spec.suspend && !self.children_of(&producer).is_empty())
+        });
+        names
+    }
+
     /// One child.
     pub(crate) fn child(&self, key: &ChildKey) -> Option<Child> {
         match key {

@@ -13,41 +13,38 @@ use crate::child::ChildKey;
 use crate::context::{Context, Key};
 use crate::queue::Class;
 
-/// Applies every child that is to be deployed. Everything is tried; the first failure is the answer.
+/// Applies every child that is to be deployed. All are tried: one that cannot be applied is that child's failure.
 pub(super) async fn apply(
     context: &Context,
     resource: &LBProducer,
     who: &Producer,
     plan: &Plan,
-) -> Result<(), ProducerError> {
-    let Some(owner) = Owner::of(resource) else { return Ok(()) };
+) -> Vec<ProducerError> {
+    let Some(owner) = Owner::of(resource) else { return Vec::new() };
     let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
-    let mut failure = None;
+    let mut failures = Vec::new();
+    let mut note = |what: String, done: Result<(), ApplyError>| {
+        failures.extend(done.err().map(|error| ProducerError::Apply(who.clone(), what, error)));
+    };
     for (name, spec) in deploys(workspace) {
         let done = context
             .cluster
             .apply_child(&context.stores.workspaces, &owner, &intent(context, who, name, spec))
             .await;
-        note(&mut failure, format!("LBWorkspace {name}"), done.map(drop));
+        note(format!("LBWorkspace {name}"), done.map(drop));
     }
     for (name, planned) in deploys(gateways) {
         let done = gateway(context, &owner, who, name, planned).await;
-        note(&mut failure, format!("LBGateway {name}"), done);
+        note(format!("LBGateway {name}"), done);
     }
     for (name, spec) in deploys(functions) {
         let done = context
             .cluster
             .apply_child(&context.stores.functions, &owner, &intent(context, who, name, spec))
             .await;
-        note(&mut failure, format!("LBFunction {name}"), done.map(drop));
+        note(format!("LBFunction {name}"), done.map(drop));
     }
-    failure.map_or(Ok(()), |(what, error)| Err(ProducerError::Apply(who.clone(), what, error)))
-}
-
-fn note(failure: &mut Option<(String, ApplyError)>, what: String, done: Result<(), ApplyError>) {
-    if let Err(error) = done {
-        failure.get_or_insert((what, error));
-    }
+    failures
 }
 
 fn deploys<T>(component: &Component<T>) -> impl Iterator<Item = (&String, &T)> {
@@ -112,21 +109,21 @@ async fn config(
     Ok(())
 }
 
-/// Removes children that the plan does not have. Needs the plan's permission, kind by kind.
+/// Removes children that the plan does not have. Needs the plan's permission, kind by kind; all kinds are tried.
 pub(super) async fn prune(
     context: &Context,
     resource: &LBProducer,
     who: &Producer,
     plan: &Plan,
-) -> Result<(), ProducerError> {
-    let Some(owner) = Uid::of(resource) else { return Ok(()) };
+) -> Vec<ProducerError> {
+    let Some(owner) = Uid::of(resource) else { return Vec::new() };
     let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
     let results = [
         kind(context, &context.stores.gateways, owner, who, gateways).await,
         kind(context, &context.stores.functions, owner, who, functions).await,
         kind(context, &context.stores.workspaces, owner, who, workspace).await,
     ];
-    results.into_iter().collect()
+    results.into_iter().filter_map(Result::err).collect()
 }
 
 async fn kind<K: ChildResource, T>(

@@ -22,7 +22,7 @@ use std::fmt;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as SecretObject;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use lb_vocab::{CommitId, Producer, Secret};
+use lb_vocab::{CommitId, Producer, ProducerName, Secret};
 use serde_json::{Value, json};
 
 use crate::settings::Settings;
@@ -191,17 +191,17 @@ pub const CREDENTIALS_APP: &str = "credentials";
 /// The `app` labels of everything that we own in a target namespace: what watches select by, with `producer`.
 pub const APPS: [&str; 4] = [CREDENTIALS_APP, names::GATEWAY, names::SLS_API, names::WORKSPACE];
 
-/// The namespace of a producer's objects, made only where the operator's template gives each its own. Pods that are
-/// not Pod Security `restricted` are refused there.
+/// The namespace of a producer's objects, made only where the operator's template gives each its own. Its label
+/// `producer` says whose it is. Pods that are not Pod Security `restricted` are refused there.
 #[must_use]
-pub fn namespace(producer: &Producer, settings: &Settings) -> Value {
+pub fn namespace(producer: &ProducerName, settings: &Settings) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Namespace",
         "metadata": {
-            "name": settings.namespace(producer.name()),
+            "name": settings.namespace(producer),
             "labels": {
-                "producer": producer.name(),
+                "producer": producer,
                 "pod-security.kubernetes.io/enforce": "restricted",
                 "pod-security.kubernetes.io/enforce-version": "latest",
             },

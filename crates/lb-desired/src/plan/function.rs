@@ -94,7 +94,8 @@ fn candidates<'a>(input: &Input<'a>, entity: &Broken) -> Vec<&'a ExistingFunctio
     standing.iter().filter(|child| directory == Some(child.path.as_str())).collect()
 }
 
-/// A function without a runtime has its finding already: what stands of it stays.
+/// Of a function without a runtime, which has its finding already, or with a text that its child has no room for,
+/// that stays what stands.
 fn decision(
     input: &Input<'_>,
     function: &Function,
@@ -102,10 +103,12 @@ fn decision(
     findings: &mut Vec<Finding>,
 ) -> Decision<LBFunctionSpec> {
     if function.runtime.0.is_empty() {
-        Decision::Hold(format!("{}: it has no runtime", function.place))
-    } else {
-        Decision::Deploy(spec(input, function, commit, findings))
+        return Decision::Hold(format!("{}: it has no runtime", function.place));
     }
+    let spec = spec(input, function, commit, findings);
+    let Some(excess) = spec.excess() else { return Decision::Deploy(spec) };
+    findings.push(Finding::error("FunctionTooLong", function.place.clone(), excess.clone()));
+    Decision::Hold(format!("{}: {excess}", function.place))
 }
 
 /// The finding on a namespace that is not the one in which the function stands.

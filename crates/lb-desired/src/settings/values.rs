@@ -74,7 +74,8 @@ checked_text!(
 );
 
 /// The namespaces of producers' objects: one for all (`customer`), or one for each (`customer-$PRODUCER`), because
-/// Kubernetes' own envelope is about 2,000 to 3,000 Deployments a namespace.
+/// Kubernetes' own envelope is about 2,000 to 3,000 Deployments a namespace. A template has text of its own: a
+/// producer called like any other namespace must not lead there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceTemplate(String);
 
@@ -100,11 +101,12 @@ impl FromStr for NamespaceTemplate {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         // The longest producer name, and the shortest: both must give a namespace.
         let good = |name: &str| is_label(&text.replace(PRODUCER_VARIABLE, name));
-        if text.matches('$').count() <= 1 && good("a") && good(&"a".repeat(37)) {
+        let once = text.matches('$').count() <= 1 && text != PRODUCER_VARIABLE;
+        if once && good("a") && good(&"a".repeat(37)) {
             Ok(Self(text.to_owned()))
         } else {
             Err(ValueError(
-                "a namespace has at most 63 characters of a-z, 0-9 and `-`, and `$PRODUCER` at most once",
+                "a namespace has at most 63 characters of a-z, 0-9 and `-`, and `$PRODUCER` at most once and not alone",
             ))
         }
     }
@@ -325,7 +327,9 @@ mod tests {
         assert_eq!(template.single(), None);
         assert_eq!("customer".parse::<NamespaceTemplate>().unwrap().single(), Some("customer"));
         let long = format!("{}-$PRODUCER", "a".repeat(26));
-        for bad in ["", "$ENV", "a-$PRODUCER-$PRODUCER", "-$PRODUCER", "a_$PRODUCER", "A", &long, "a.b"] {
+        for bad in
+            ["", "$ENV", "$PRODUCER", "a-$PRODUCER-$PRODUCER", "-$PRODUCER", "a_$PRODUCER", "A", &long, "a.b"]
+        {
             assert!(!good::<NamespaceTemplate>(bad), "{bad}");
         }
     }

@@ -1,5 +1,8 @@
 //! Projects that cannot be read hold the last good state; other producers go on.
 
+use lb_desired::crd::EnvironmentStatus;
+use serde_json::json;
+
 use crate::project::{Gateway, file, serverless};
 use crate::world::{Producer, World};
 
@@ -188,4 +191,53 @@ async fn a_function_name_that_two_want_is_the_first_ones_until_it_is_free() {
     first.functions.commit_and_push("No function").await;
     function_of(&world, &wanted, &second.name).await;
     finding(&world, &second.name, &format!("`fn-{wanted}`"), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_cannot_stand_stops_no_other() {
+    let world = crate::shared().await;
+    let producer = world.producer("ch").await;
+    let name = producer.name.clone();
+    let child = format!("{name}-dev-hello");
+    // Somebody else has the name of the function's child.
+    let spec = json!({"producer": name, "environment": "dev", "service": "hello", "path": "hello",
+        "commit": "1".repeat(40), "digest": "0".repeat(64), "runtime": "nodejs:8", "handler": "a.b"});
+    let taken = json!({"apiVersion": "lunchbadger.io/v1alpha1", "kind": "LBFunction",
+        "metadata": {"name": child}, "spec": spec});
+    world.create("LBFunction", &taken).await;
+    let yaml = "service: hello\nprovider: {runtime: 'nodejs:8', namespace: mine}\nfunctions: {hello: {handler: a.b}}\n";
+    producer.functions.write("hello/serverless.yml", yaml);
+    producer.functions.commit_and_push("A function").await;
+    let (main, edge) = (Gateway::new("g1", "main", &["/a"]), Gateway::new("g2", "edge", &["/b"]));
+    producer.dev.write("lunchbadger.json", file(&name, &[main.clone(), edge], false));
+    let (both, _) = producer.dev.commit_and_push("Two gateways").await;
+    let status = says_of_child(&world, &name, &child, &both).await;
+    assert!(status.credentials_made, "{status:#?}");
+    assert_eq!(status.gateways, "2/2", "{status:#?}");
+    assert!(status.findings.iter().any(|line| line.contains("provider.namespace")), "{status:#?}");
+    producer.dev.write("lunchbadger.json", file(&name, &[main], false));
+    let (less, _) = producer.dev.commit_and_push("One gateway less").await;
+    let status = says_of_child(&world, &name, &child, &less).await;
+    assert_eq!(status.gateways, "1/1", "{status:#?}");
+    assert!(!world.versions(&name).await.keys().any(|key| key.contains("-dev-edge")));
+    world.api("LBFunction").await.delete(&child, &Default::default()).await.expect("make room");
+    world.applied(&producer).await;
+}
+
+/// Waits until the status of a revision whose gateways all stand names this child.
+async fn says_of_child(world: &World, name: &str, child: &str, commit: &str) -> EnvironmentStatus {
+    lb_testkit::eventually(&format!("the status says what {child} lacks"), || async {
+        let status = world.resource(name).await.and_then(|resource| resource.status).unwrap_or_default();
+        let status = status.environments.get("dev").cloned().unwrap_or_default();
+        let applied = status.conditions.iter().find(|c| c.type_ == "Applied");
+        let told = applied.is_some_and(|c| c.status == "False" && c.message.contains(child));
+        let attempted = status.attempted.clone().and_then(|revision| revision.dev);
+        let (stand, all) = status.gateways.split_once('/').unwrap_or_default();
+        if told && attempted.as_deref() == Some(commit) && stand == all {
+            Ok(status)
+        } else {
+            Err(format!("{status:#?}"))
+        }
+    })
+    .await
 }

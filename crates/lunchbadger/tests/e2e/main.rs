@@ -6,8 +6,10 @@ mod faults;
 mod hostile;
 mod identity;
 mod lifecycle;
+mod operation;
 mod project;
 mod proxy;
+mod template;
 mod world;
 
 use std::sync::Arc;
