@@ -133,10 +133,10 @@ impl Settings {
             producer_grace: reader.milliseconds(&PRODUCER_GRACE),
             brake_window: reader.milliseconds(&BRAKE_WINDOW),
             apply_interval: reader.milliseconds(&APPLY_INTERVAL),
-            workers: reader.parsed(&WORKERS, 16),
+            workers: reader.parsed(&WORKERS),
             lease_duration: reader.milliseconds(&LEASE_DURATION),
             pod_name: reader.text(&POD_NAME),
-            address: reader.parsed(&LIVE_ADDRESS, std::net::SocketAddr::from(([0, 0, 0, 0], 9090))),
+            address: reader.parsed(&LIVE_ADDRESS),
             limits: Limits::default(),
             desired: lb_desired::settings::Settings::read(reader),
         }

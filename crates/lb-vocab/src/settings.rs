@@ -40,6 +40,28 @@ pub struct SettingError {
     pub problem: String,
 }
 
+/// Whether requests need a token: `AUTH_MODE`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Every route has its rule.
+    #[default]
+    Tokens,
+    /// Everybody is the operator. For closed development set-ups: no `internal-` host is published then.
+    None,
+}
+
+impl FromStr for AuthMode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "tokens" => Ok(Self::Tokens),
+            "none" => Ok(Self::None),
+            _ => Err("`tokens` and `none` exist"),
+        }
+    }
+}
+
 /// Reads variables from a copy of the environment that the binary took.
 #[derive(Debug)]
 pub struct Reader<'a> {
@@ -78,21 +100,21 @@ impl<'a> Reader<'a> {
         self.text(variable).map(Secret::new)
     }
 
-    /// A variable of a type that parses. The default must parse; where neither is there, or the value is wrong, an
-    /// error is noted and `fallback` returned, so that reading goes on to the next error.
-    pub fn parsed<T: FromStr>(&mut self, variable: &Variable, fallback: T) -> T
+    /// A variable of a type that parses, with a default that parses. A wrong value is noted, and the default taken, so
+    /// that reading goes on to the next error.
+    pub fn parsed<T: FromStr>(&mut self, variable: &Variable) -> T
     where
         T::Err: Display,
     {
-        let Some(text) = self.text(variable) else {
-            self.fail(variable, format!("it is not set and has no default; it is {}", variable.meaning));
-            return fallback;
+        let Some(default) = variable.default.and_then(|text| text.parse().ok()) else {
+            unreachable!("the default of {} in the table parses, as its role's test shows", variable.name)
         };
-        match text.parse() {
-            Ok(value) => value,
-            Err(error) => {
+        match self.text(variable).map(|text| (text.parse(), text)) {
+            None => default,
+            Some((Ok(value), _)) => value,
+            Some((Err(error), text)) => {
                 self.fail(variable, format!("`{text}` does not do ({error}); it is {}", variable.meaning));
-                fallback
+                default
             }
         }
     }
@@ -105,7 +127,7 @@ impl<'a> Reader<'a> {
 
     /// Milliseconds, as `SLEEP_TIME` has them.
     pub fn milliseconds(&mut self, variable: &Variable) -> std::time::Duration {
-        std::time::Duration::from_millis(self.parsed(variable, 1000))
+        std::time::Duration::from_millis(self.parsed(variable))
     }
 
     /// A comma-separated list; blanks around items and empty items are dropped.
@@ -162,7 +184,7 @@ mod tests {
     fn every_error_is_named_at_once() {
         let variables = vars(&[("PORT", "eighty")]);
         let mut reader = Reader::new(&variables);
-        let port: u16 = reader.parsed(&PORT, 0);
+        let port: u16 = reader.parsed(&PORT);
         let token = reader.required(&TOKEN);
         let errors = reader.finish((port, token)).unwrap_err();
         assert_eq!(errors.iter().map(|e| e.name).collect::<Vec<_>>(), ["PORT", "TOKEN"]);
@@ -186,7 +208,7 @@ mod tests {
     fn defaults_lists_and_retired_variables() {
         let variables = vars(&[("AUTO", " a, ,b ,"), ("OLD", "x")]);
         let mut reader = Reader::new(&variables);
-        assert_eq!(reader.parsed::<u16>(&PORT, 0), 80);
+        assert_eq!(reader.parsed::<u16>(&PORT), 80);
         assert_eq!(reader.list(&AUTO), ["a", "b"]);
         reader.retired(&[Retired { name: "OLD", why: "because" }]);
         let ((), warnings) = reader.finish(()).unwrap();

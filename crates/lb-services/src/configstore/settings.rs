@@ -11,7 +11,7 @@ use lb_vocab::{Clock, Prefix, Secret};
 use url::Url;
 
 use crate::git_api;
-use crate::settings::{CORS_ORIGINS, one, origins, url};
+use crate::settings::{CORS_ORIGINS, origins, url};
 
 const CONFIGSTORE_LISTEN: Variable = Variable {
     name: "CONFIGSTORE_LISTEN",
@@ -91,8 +91,8 @@ impl Settings {
     /// Reads the settings.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         Self {
-            listen: one(reader, &CONFIGSTORE_LISTEN),
-            prefix: one(reader, &REPO_PREFIX),
+            listen: reader.parsed(&CONFIGSTORE_LISTEN),
+            prefix: reader.parsed(&REPO_PREFIX),
             git_api_url: url(reader, &GIT_API_URL),
             hook_url: url(reader, &CONFIGSTORE_HOOK_URL),
             hook_secret: reader.secret(&HOOK_SECRET),

@@ -9,7 +9,7 @@ use lb_vocab::Secret;
 use lb_vocab::settings::{Reader, Variable};
 use url::Url;
 
-use crate::settings::{CORS_ORIGINS, count, one, origins, url};
+use crate::settings::{CORS_ORIGINS, count, origins, url};
 
 const GIT_API_LISTEN: Variable = Variable {
     name: "GIT_API_LISTEN",
@@ -91,7 +91,7 @@ impl Settings {
     /// Reads the settings.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         Self {
-            listen: one(reader, &GIT_API_LISTEN),
+            listen: reader.parsed(&GIT_API_LISTEN),
             platform: lb_desired::settings::Settings::read(reader),
             user_rate_limit: count(reader, &GIT_API_USER_RATE_LIMIT),
             total_limit: count(reader, &GIT_API_TOTAL_LIMIT),
