@@ -40,6 +40,28 @@ pub struct SettingError {
     pub problem: String,
 }
 
+/// Whether requests need a token: `AUTH_MODE`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Every route has its rule.
+    #[default]
+    Tokens,
+    /// Everybody is the operator. For closed development set-ups: no `internal-` host is published then.
+    None,
+}
+
+impl FromStr for AuthMode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "tokens" => Ok(Self::Tokens),
+            "none" => Ok(Self::None),
+            _ => Err("`tokens` and `none` exist"),
+        }
+    }
+}
+
 /// Reads variables from a copy of the environment that the binary took.
 #[derive(Debug)]
 pub struct Reader<'a> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use lb_cluster::{Cluster, Options, Target};
-use lb_http::auth::{AuthSettings, Mode};
+use lb_http::auth::AuthSettings;
 use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::GitApi;
 use lb_http::contract::{Timeouts, TokenSource};
@@ -66,7 +66,7 @@ impl<'a> Connect<'a> {
         auth: &AuthSettings,
         review: &ReviewSettings,
     ) -> Result<Option<Cluster>> {
-        let enabled = auth.mode == Mode::Tokens && review.enabled.unwrap_or(self.has_cluster());
+        let enabled = auth.mode == AuthMode::Tokens && review.enabled.unwrap_or(self.has_cluster());
         if !enabled {
             return Ok(None);
         }

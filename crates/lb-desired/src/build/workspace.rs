@@ -6,6 +6,7 @@
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, SecretVolumeSource, Volume};
 use lb_vocab::Producer;
+use lb_vocab::settings::AuthMode;
 
 use super::component::{App, Component, Pods, Port};
 use super::git::{CLONE, TMP, init, our_mounts, repository_env};
@@ -15,7 +16,7 @@ use super::pod::{
     ready_by_http, tmp,
 };
 use super::{Leaf, Workspace, network_policy, revision_annotation};
-use crate::settings::{AuthMode, Settings};
+use crate::settings::Settings;
 
 const PROJECT_API: Port = Port { name: "project-api", service: 80, container: 4230 };
 const WORKSPACE_API: Port = Port { name: "workspace-api", service: 81, container: 4231 };

@@ -89,7 +89,8 @@ pub enum Access {
     Disabled,
 }
 
-/// Limits of one producer that differ from the platform's defaults.
+/// Limits of one producer that differ from the platform's defaults. The sizes of a push and of a repository are not
+/// among them: the git host refuses what is larger, and knows nothing of this resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LimitOverrides {

@@ -77,7 +77,7 @@ fn settle(input: &Input<'_>, component: &mut Component<LBFunctionSpec>, broken: 
             component.hold(name, "it may be the function that cannot be read".to_owned());
         }
     } else {
-        component.complete(standing, Why::NotInProject);
+        component.withdraw_rest(standing, Why::NotInProject);
     }
 }
 

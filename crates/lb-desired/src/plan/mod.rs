@@ -195,7 +195,7 @@ impl<T> Component<T> {
     /// Everything of the kind goes.
     fn removed(names: impl IntoIterator<Item = String>, why: Why) -> Self {
         let mut component = Self::empty();
-        component.complete(names, why);
+        component.withdraw_rest(names, why);
         component
     }
 
@@ -211,7 +211,7 @@ impl<T> Component<T> {
     }
 
     /// Everything of the kind is known: what stands and is not decided yet goes.
-    fn complete(&mut self, standing: impl IntoIterator<Item = String>, why: Why) {
+    fn withdraw_rest(&mut self, standing: impl IntoIterator<Item = String>, why: Why) {
         for name in standing {
             self.children.entry(name).or_insert(Decision::Withdraw(why));
         }

@@ -15,13 +15,13 @@ mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_vocab::settings::{Reader, Variable};
+use lb_vocab::settings::{AuthMode, Reader, Variable};
 use lb_vocab::{Prefix, ProducerName, Secret};
 
 pub(crate) use values::is_label;
 pub use values::{
-    AuthMode, Cidr, Domain, Endpoint, ImageVersion, Namespace, NamespaceTemplate, ObjectName, Quantity,
-    RedisAcl, Repository, Resources, ValueError,
+    Cidr, Domain, Endpoint, ImageVersion, Namespace, NamespaceTemplate, ObjectName, Quantity, RedisAcl,
+    Repository, Resources, ValueError,
 };
 pub use variables::{RETIRED, VARIABLES};
 

@@ -267,29 +267,6 @@ impl FromStr for Resources {
     }
 }
 
-/// Whether requests need a token. `AUTH_MODE=none` exists for closed development set-ups: no `internal-` host is
-/// published then (invariant 13).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AuthMode {
-    /// Every route has its rule.
-    #[default]
-    Tokens,
-    /// Everybody may do everything.
-    None,
-}
-
-impl FromStr for AuthMode {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        match text {
-            "tokens" => Ok(Self::Tokens),
-            "none" => Ok(Self::None),
-            _ => Err(ValueError("it is `tokens` or `none`")),
-        }
-    }
-}
-
 /// Whether every producer and environment has a Redis user of its own, or all share one password.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RedisAcl {

@@ -1,6 +1,5 @@
 //! From a request's `Authorization` header to an identity.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -8,30 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
 use http::{HeaderMap, header};
 use lb_vocab::Secret;
+use lb_vocab::settings::AuthMode;
 
 use super::{Identity, Reviews, StaticTokens, Verifier};
 use crate::error::ApiError;
-
-/// How callers are identified: `AUTH_MODE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// By tokens.
-    Tokens,
-    /// Everybody is the operator. For closed development set-ups.
-    None,
-}
-
-impl FromStr for Mode {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "tokens" => Ok(Self::Tokens),
-            "none" => Ok(Self::None),
-            _ => Err("`tokens` and `none` exist"),
-        }
-    }
-}
 
 /// Names and passwords (or personal tokens) of git users.
 pub trait Passwords: Send + Sync {
@@ -42,7 +21,7 @@ pub trait Passwords: Send + Sync {
 /// Says who calls.
 #[derive(Clone)]
 pub struct Authenticator {
-    mode: Mode,
+    mode: AuthMode,
     tokens: StaticTokens,
     verifier: Option<Verifier>,
     reviews: Option<Reviews>,
@@ -50,10 +29,10 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// An authenticator that knows these static tokens. `Mode::None` is said loudly.
+    /// An authenticator that knows these static tokens. `AuthMode::None` is said loudly.
     #[must_use]
-    pub fn new(mode: Mode, tokens: StaticTokens) -> Self {
-        if mode == Mode::None {
+    pub fn new(mode: AuthMode, tokens: StaticTokens) -> Self {
+        if mode == AuthMode::None {
             tracing::warn!(
                 "AUTH_MODE=none: EVERY CALLER IS THE OPERATOR. For closed development set-ups only."
             );
@@ -85,7 +64,7 @@ impl Authenticator {
     /// 401 for credentials that are wrong; 503 where a token cannot be reviewed now; whatever the check of a password
     /// answers.
     pub async fn identify(&self, headers: &HeaderMap) -> Result<Identity, ApiError> {
-        if self.mode == Mode::None {
+        if self.mode == AuthMode::None {
             return Ok(Identity::Operator);
         }
         let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Identity::Anonymous) };
@@ -159,7 +138,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "0123456789abcdef,root,operator\n").unwrap();
         let tokens = StaticTokens::read(file.path()).unwrap();
-        let authenticator = Authenticator::new(Mode::Tokens, tokens).passwords(Arc::new(Fixed));
+        let authenticator = Authenticator::new(AuthMode::Tokens, tokens).passwords(Arc::new(Fixed));
         let mut headers = HeaderMap::new();
         if let Some(header) = header {
             headers.insert(header::AUTHORIZATION, header.parse().unwrap());
@@ -194,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_authentication_everybody_is_the_operator() {
-        let authenticator = Authenticator::new(Mode::None, StaticTokens::default());
+        let authenticator = Authenticator::new(AuthMode::None, StaticTokens::default());
         assert_eq!(authenticator.identify(&HeaderMap::new()).await, Ok(Identity::Operator));
     }
 }

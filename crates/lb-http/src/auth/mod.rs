@@ -16,7 +16,7 @@ use axum::http::request::Parts;
 use futures::future::BoxFuture;
 use lb_vocab::{GitUser, Prefix, Producer};
 
-pub use authenticator::{Authenticator, Mode, Passwords};
+pub use authenticator::{Authenticator, Passwords};
 pub use review::{NoVerdict, Reviews, TokenReviewer};
 pub use settings::{AuthError, AuthSettings, VARIABLES};
 pub use signed::{KeyError, MAX_LIFETIME, Signer, Verifier};

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use lb_vocab::Clock;
-use lb_vocab::settings::{Reader, Variable};
+use lb_vocab::settings::{AuthMode, Reader, Variable};
 
-use super::{Authenticator, KeyError, Mode, Signer, StaticTokens, TokenFileError, Verifier};
+use super::{Authenticator, KeyError, Signer, StaticTokens, TokenFileError, Verifier};
 
 const AUTH_MODE: Variable = Variable {
     name: "AUTH_MODE",
@@ -41,7 +41,7 @@ pub const VARIABLES: &[Variable] =
 #[derive(Clone, Debug)]
 pub struct AuthSettings {
     /// By tokens, or not at all.
-    pub mode: Mode,
+    pub mode: AuthMode,
     /// File of static tokens.
     pub tokens_file: Option<PathBuf>,
     /// Private key for tokens of our own.

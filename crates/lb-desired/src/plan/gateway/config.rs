@@ -196,7 +196,7 @@ impl File<'_, '_> {
         };
         if !covers(&host, &own) {
             let text =
-                format!("its host `{}` is not published: the gateway's own is `{own}`", printable(&host));
+                format!("its host `{}` is not published: the gateway's own is `{own}`", excerpt(&host));
             self.notes.warn("HostNotPublished", &endpoint.place, text);
         }
         value.insert("host".to_owned(), Value::from(host));
@@ -240,10 +240,8 @@ impl File<'_, '_> {
             if METHODS.contains(&method.to_ascii_lowercase().as_str()) {
                 good.push(Value::from(method));
             } else {
-                let text = format!(
-                    "`{}` is no method that Express Gateway routes: it is left out",
-                    printable(method)
-                );
+                let text =
+                    format!("`{}` is no method that Express Gateway routes: it is left out", excerpt(method));
                 self.notes.refuse("MethodRefused", place, text);
             }
         }
@@ -266,7 +264,7 @@ impl File<'_, '_> {
         let plugins =
             self.gateway.system.get("plugins").and_then(Value::as_object).is_some_and(|p| !p.is_empty());
         if !schema::is_policy(name) {
-            let shown = printable(name);
+            let shown = excerpt(name);
             if plugins && name != "__proto__" && !name.is_empty() {
                 let text =
                     format!("`{shown}` is no policy of Express Gateway's own: a plugin has to bring it");
@@ -332,7 +330,7 @@ impl File<'_, '_> {
                 self.notes.hold_for(reason);
             }
             Found::Missing => {
-                let text = format!("there is no service endpoint `{}`: it answers 502", printable(&id));
+                let text = format!("there is no service endpoint `{}`: it answers 502", excerpt(&id));
                 self.notes.refuse("ServiceEndpointMissing", place, text);
             }
         }
@@ -354,7 +352,7 @@ impl File<'_, '_> {
             if schema::is_policy(name) || used.iter().any(|used| used == name) {
                 policies.push(name.to_owned());
             } else {
-                let text = format!("Express Gateway has no policy `{}`: it is left out", printable(name));
+                let text = format!("Express Gateway has no policy `{}`: it is left out", excerpt(name));
                 self.notes.warn("PolicyUnknown", &self.gateway.place, text);
             }
         }
@@ -412,8 +410,8 @@ fn routes(endpoint: &Map<String, Value>, own: &str) -> Vec<String> {
     paths.iter().map(|path| format!("route {methods}{host}{path}")).collect()
 }
 
-/// A producer's text inside a message.
-pub(super) fn printable(text: &str) -> String {
+/// The beginning of a producer's text, for a message.
+pub(super) fn excerpt(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
