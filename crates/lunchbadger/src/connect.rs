@@ -10,6 +10,7 @@ use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::GitApi;
 use lb_http::contract::{Timeouts, TokenSource};
 use lb_services::ReviewSettings;
+use lb_vocab::settings::AuthMode;
 use lb_vocab::{GitUser, Prefix, ProducerName};
 
 use crate::cli::Global;
