@@ -14,10 +14,11 @@ use crate::say::say;
 /// How often a long step says where it is.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// The checkout.
+/// The checkout: that of the cargo which runs us, because checkouts that share a target directory share this program.
 pub(crate) fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest).to_owned()
+    let manifest = lb_testkit::environment("CARGO_MANIFEST_DIR");
+    let manifest = manifest.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    manifest.parent().map(Path::to_owned).unwrap_or(manifest)
 }
 
 /// `cargo`, the one that runs us, in the checkout.

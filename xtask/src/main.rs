@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use lb_testkit::control_plane::{ControlPlane, Options};
+use lb_testkit::gitea::{self, Gitea};
 
 /// Development tasks. Each does the set-up that it needs.
 #[derive(Parser)]
@@ -25,7 +26,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build the tools that are missing (a Kubernetes control plane), into ~/.cache/lunchbadger.
+    /// Build the tools that are missing (a Kubernetes control plane, Gitea), into ~/.cache/lunchbadger.
     Tools,
     /// Run every check and every test.
     Test(test::Arguments),
@@ -35,6 +36,8 @@ enum Task {
     Generate,
     /// Start an empty control plane and keep it until Ctrl-C.
     Cluster,
+    /// Start an empty Gitea and keep it until Ctrl-C.
+    Gitea,
     /// Run the whole system on this machine, with an example producer, until Ctrl-C.
     Up(up::UpArguments),
     /// Remove what a killed `up` left.
@@ -59,20 +62,41 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Tidy => tidy::run(),
         Task::Generate => generate::write(),
         Task::Cluster => cluster(),
+        Task::Gitea => gitea(),
         Task::Up(arguments) => up::up(&arguments),
         Task::Down(place) => up::down(&place),
     }
 }
 
 fn cluster() -> Result<()> {
-    tools::ensure()?;
+    tools::kubernetes()?;
     runtime()?.block_on(async {
         let plane = ControlPlane::start(Options { progress: say::progress(), ..Options::default() }).await?;
-        println!("export KUBECONFIG={}", plane.kubeconfig().display());
-        println!("{} get namespaces", plane.kubectl().display());
-        println!("Ctrl-C ends it.");
-        tokio::signal::ctrl_c().await.context("wait for Ctrl-C")
+        let (kubectl, kubeconfig) = (plane.kubectl().display(), plane.kubeconfig());
+        let kubeconfig = kubeconfig.display();
+        println!("\nTo try in another terminal:\n");
+        println!("    {kubectl} --kubeconfig {kubeconfig} get namespaces");
+        println!("    cargo xtask up --kubeconfig {kubeconfig}\n");
+        until_ctrl_c().await
     })
+}
+
+fn gitea() -> Result<()> {
+    tools::needs_git()?;
+    tools::gitea()?;
+    runtime()?.block_on(async {
+        let options = gitea::Options { progress: say::progress(), ..gitea::Options::default() };
+        let gitea = Gitea::launch(options).await?;
+        let token = gitea.admin_token_file();
+        println!("export GITEA_HOST={} GITEA_TOKEN=\"$(cat {})\"", gitea.url(), token.display());
+        println!("curl --header \"Authorization: token $GITEA_TOKEN\" $GITEA_HOST/api/v1/user");
+        until_ctrl_c().await
+    })
+}
+
+async fn until_ctrl_c() -> Result<()> {
+    println!("Ctrl-C ends it.");
+    tokio::signal::ctrl_c().await.context("wait for Ctrl-C")
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -11,11 +11,12 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use lb_testkit::cluster::SHARED_KUBECONFIG;
 use lb_testkit::control_plane::{ControlPlane, Options};
+use lb_testkit::gitea::{self, Gitea, SHARED_GITEA};
 use lb_testkit::skip::SKIPS;
 
 use crate::command::{cargo, root, run as run_command};
 use crate::say::{progress, say};
-use crate::{runtime, tidy, tools, up};
+use crate::{runtime, tidy, tools};
 
 /// What to run.
 #[derive(clap::Args)]
@@ -79,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// A check's name and what runs it.
 type Check = (&'static str, fn() -> Result<()>);
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 5] = [
     ("formatting (cargo fmt mends it)", || run_command(&mut cargo(&["fmt", "--all", "--", "--check"]))),
     ("tidy", tidy::run),
     ("lints", || {
@@ -105,14 +106,10 @@ const CHECKS: [Check; 6] = [
         }
         run_command(&mut cargo(&["deny", "--locked", "check", "bans", "licenses", "sources"]))
     }),
-    ("cargo xtask up --once", || {
-        let directory = tempfile::tempdir().context("make a directory for up")?;
-        up::up(&up::UpArguments::once(directory.path().join("up")))
-    }),
 ];
 
-/// Runs `cargo test` against one cluster and says at the end what it said, what was skipped and what is unreferenced.
-/// Answers whether all is well.
+/// Runs `cargo test` against one cluster and one Gitea, and says at the end what it said, what was skipped and what is
+/// unreferenced. Answers whether all is well.
 fn tests(arguments: &Arguments) -> Result<bool> {
     let notes = tempfile::tempdir().context("make a directory for notes")?;
     let (skips, references) = (notes.path().join("skips"), notes.path().join("snapshots"));
@@ -124,13 +121,17 @@ fn tests(arguments: &Arguments) -> Result<bool> {
     command.env("INSTA_UPDATE", "no").env("INSTA_SNAPSHOT_REFERENCES_FILE", &references);
 
     if arguments.cargo_test.is_empty() {
-        // Compiled before the cluster starts, so that it does not stand idle beside the compiler.
+        // Compiled before they start, so that they do not stand idle beside the compiler.
         run_command(&mut cargo(&["test", "--no-run", "--workspace", "--locked"]))?;
     }
     let runtime = runtime()?;
-    let plane =
-        runtime.block_on(ControlPlane::start(Options { progress: progress(), ..Options::default() }))?;
-    command.env(SHARED_KUBECONFIG, plane.kubeconfig());
+    let (plane, gitea) = runtime.block_on(async {
+        tokio::try_join!(
+            ControlPlane::start(Options { progress: progress(), ..Options::default() }),
+            Gitea::launch(gitea::Options { progress: progress(), ..gitea::Options::default() }),
+        )
+    })?;
+    command.env(SHARED_KUBECONFIG, plane.kubeconfig()).env(SHARED_GITEA, gitea.directory());
     say(&crate::command::shown(&command));
     let mut child = command.stdout(Stdio::piped()).spawn().context("start cargo test")?;
     let mut results = Results::default();
@@ -140,7 +141,7 @@ fn tests(arguments: &Arguments) -> Result<bool> {
         results.take(&line);
     }
     let passed = child.wait().context("wait for cargo test")?.success();
-    drop(plane);
+    drop((plane, gitea));
 
     let complete = passed && arguments.cargo_test.is_empty();
     let unreferenced =

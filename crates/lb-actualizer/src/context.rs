@@ -4,18 +4,18 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lb_cluster::{ApiError, Applied, ApplyError, Cluster, Events, Owner, Records, Scope, State, Uid};
+use lb_cluster::{Applied, ApplyError, Cluster, Events, Owner, Records, State, Uid};
 use lb_desired::build::{Leaf, LeafKind};
 use lb_desired::crd::EnvironmentStatus;
 use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::GitApi;
-use lb_vocab::{Clock, Digest, Producer, ProducerName, Revision, Timestamp};
+use lb_vocab::{Clock, Digest, Producer, ProducerName, Revision};
 
 use crate::child::{Child, ChildKey};
 use crate::heads::Heads;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
-use crate::producer::{Children, Outcome};
+use crate::producer::{Children, Noted, Outcome};
 use crate::requests::Requests;
 use crate::roster::Suspects;
 use crate::settings::Settings;
@@ -74,10 +74,9 @@ pub(crate) struct Context {
     pub(crate) brake_lock: tokio::sync::Mutex<()>,
     pub(crate) braked: Mutex<HashSet<String>>,
     pub(crate) memory: Mutex<HashMap<Producer, Outcome>>,
-    /// Namespaces of producers' own that are known to stand.
+    /// See [`crate::namespace`].
     pub(crate) opened: Mutex<HashSet<String>>,
-    /// When a commit without effect was last noted, by producer.
-    pub(crate) noted: Mutex<HashMap<ProducerName, Timestamp>>,
+    pub(crate) noted: Noted,
 }
 
 impl Context {
@@ -121,33 +120,8 @@ impl Context {
         self.cluster.apply(&self.records, owner, leaf).await
     }
 
-    /// Makes sure that the producer's own namespace stands, where the operator's template gives it one, and that its
-    /// Secrets are watched there: they are never watched cluster-wide.
-    pub(crate) async fn open_namespace(&self, who: &Producer) -> Result<(), ApiError> {
-        let desired = &self.settings.desired;
-        let namespace = desired.namespace(who.name());
-        if desired.target_namespace.single().is_some() || !self.opened().insert(namespace.clone()) {
-            return Ok(());
-        }
-        let manifest = lb_desired::build::namespace(who, desired);
-        let labels = manifest.pointer("/metadata/labels").and_then(|labels| labels.as_object());
-        let labels = labels
-            .into_iter()
-            .flatten()
-            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
-        let made = self.cluster.ensure_namespace(&namespace, &labels.collect()).await;
-        if made.is_err() {
-            self.opened().remove(&namespace);
-        }
-        made?;
-        let binding = lb_desired::crd::target_binding(&namespace, desired);
-        self.cluster.ensure_role_binding(&binding).await?;
-        self.records.watch(&self.cluster, LeafKind::Secret, &Scope::Namespace(namespace));
-        self.records.synced().await;
-        Ok(())
-    }
-
-    fn opened(&self) -> MutexGuard<'_, HashSet<String>> {
+    /// The namespaces of producers' own that are open.
+    pub(crate) fn opened(&self) -> MutexGuard<'_, HashSet<String>> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -25,7 +25,7 @@ impl Judge for Blueprints {
             return Verdict::Kept;
         }
         let Some(owner) = live.owner else { return Verdict::Unknown };
-        let Some(child) = self.stores.owner(owner) else { return Verdict::Unwanted };
+        let Some(child) = self.stores.owner(owner) else { return Verdict::Unknown };
         let hosts = self.dispatch.hosts();
         let key = child.key();
         child.compare(&self.settings, live, |host| hosts.owner(host).is_none_or(|owner| *owner == key))

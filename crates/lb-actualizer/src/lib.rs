@@ -6,6 +6,7 @@
 //! tell with what should be, [`roster`] knows who is a producer, and the [`brake`] stops removals that are too many to
 //! be meant. [`preview()`] shows people what a reconcile would plan.
 
+mod announce;
 pub mod brake;
 mod child;
 mod context;
@@ -14,6 +15,7 @@ mod hosts;
 mod jobs;
 mod judge;
 mod metrics;
+mod namespace;
 mod nudge;
 mod observe;
 mod producer;

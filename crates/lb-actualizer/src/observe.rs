@@ -2,7 +2,7 @@
 
 use lb_http::contract::git_api::{GitApi, TreeRequest};
 use lb_project::{DEV_GLOBS, FUNCTION_FILE_BYTES, FUNCTIONS_GLOBS, OPENAPI_BYTES, Observed, openapi_ref};
-use lb_vocab::{GitUser, Limits, Producer, RepoName, Revision, Source, Tree, UnknownReason};
+use lb_vocab::{CommitId, GitUser, Limits, Producer, RepoName, Revision, Source, Tree, UnknownReason};
 
 use crate::heads::BRANCH;
 
@@ -35,14 +35,27 @@ pub(crate) async fn observe(
     Observed { dev, functions, openapi }
 }
 
-/// The revision that was observed: `None` where a source is absent or unknown.
-#[must_use]
-pub(crate) fn revision(observed: &Observed) -> Revision {
-    Revision {
-        dev: observed.dev.commit().cloned(),
-        functions: observed.functions.commit().cloned(),
-        openapi: observed.openapi.commit().cloned(),
-    }
+/// The revision that was observed, and whether there is nothing to read again before there is another one.
+///
+/// A source over a size limit stays so until there is another commit; its commit is the newest that was told of before
+/// it was read. Of one that is unknown for another reason the noted commit stays noted: it proves that the repository
+/// is not unborn.
+pub(crate) fn revision(observed: &Observed, heads: Option<&Revision>, noted: &Revision) -> (Revision, bool) {
+    let mut settled = true;
+    let mut commit = |source: &Source<Tree>, of: fn(&Revision) -> &Option<CommitId>| match source {
+        Source::Known(_, commit) => Some(commit.clone()),
+        Source::Absent(commit) => commit.clone(),
+        Source::Unknown(reason) => {
+            let head = heads.and_then(|heads| of(heads).clone());
+            let head = head.filter(|_| matches!(reason, UnknownReason::Unreadable(_)));
+            settled &= head.is_some();
+            head.or_else(|| of(noted).clone())
+        }
+    };
+    let dev = commit(&observed.dev, |revision| &revision.dev);
+    let functions = commit(&observed.functions, |revision| &revision.functions);
+    let openapi = commit(&observed.openapi, |revision| &revision.openapi);
+    (Revision { dev, functions, openapi }, settled)
 }
 
 struct Wanted<'a> {
@@ -73,5 +86,40 @@ impl Wanted<'_> {
             Ok(answer) => answer.into_source(self.reference, unborn_is_absent, optional),
             Err(error) => Source::Unknown(UnknownReason::from(&error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(digit: u8) -> CommitId {
+        format!("{digit:040x}").parse().unwrap()
+    }
+
+    fn of(digits: [u8; 3]) -> Revision {
+        let [dev, functions, openapi] = digits.map(|digit| Some(commit(digit)));
+        Revision { dev, functions, openapi }
+    }
+
+    #[test]
+    fn what_is_too_large_is_read_again_at_another_commit_only() {
+        let observed = |reason: UnknownReason| Observed {
+            dev: Source::Known(Tree::default(), commit(1)),
+            functions: Source::Unknown(reason),
+            openapi: Source::Absent(None),
+        };
+        let too_large = observed(UnknownReason::Unreadable("too large".into()));
+        let silent = observed(UnknownReason::Unreachable("no answer".into()));
+        let (heads, noted) = (of([4, 5, 6]), of([7, 8, 9]));
+        let expected =
+            |functions| Revision { functions: Some(commit(functions)), openapi: None, ..of([1, 2, 3]) };
+        assert_eq!(revision(&too_large, Some(&heads), &noted), (expected(5), true));
+        assert_eq!(revision(&too_large, None, &noted), (expected(8), false));
+        assert_eq!(
+            revision(&silent, Some(&heads), &noted),
+            (expected(8), false),
+            "what was noted stays noted"
+        );
     }
 }

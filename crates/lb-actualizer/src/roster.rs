@@ -92,6 +92,10 @@ async fn refresh(context: &Context) -> Result<(), ClientError> {
 }
 
 fn complete(entry: &ProducerEntry) -> Option<ProducerName> {
+    if let Some(finding) = &entry.finding {
+        tracing::debug!(finding, "a git user that is no producer");
+        return None;
+    }
     let name = entry
         .producer()
         .inspect_err(|error| tracing::debug!(%error, "a git user that is no producer"))
@@ -141,5 +145,26 @@ fn track<T>(context: &Context, answer: &Result<T, ClientError>) {
     match answer {
         Ok(_) => context.upstream.configstore.answered(),
         Err(error) => context.upstream.configstore.failed(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_is_listed_with_a_finding_or_half_is_no_producer() {
+        let repo = |name: &str| json!({"name": name, "owner": {"login": "customer-al"}});
+        let entry = |repos: &[&str], finding: Option<&str>| -> ProducerEntry {
+            let repos: Vec<_> = repos.iter().map(|name| repo(name)).collect();
+            let entry = json!({"id": 1, "login": "customer-al", "name": "al", "namespace": "customer", "repos": repos, "finding": finding});
+            serde_json::from_value(entry).unwrap()
+        };
+        let al: ProducerName = "al".parse().unwrap();
+        assert_eq!(complete(&entry(&["dev", "functions", "more"], None)), Some(al));
+        assert_eq!(complete(&entry(&["dev"], None)), None);
+        assert_eq!(complete(&entry(&["dev", "functions"], Some("too long"))), None);
     }
 }

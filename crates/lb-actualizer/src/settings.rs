@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lb_http::contract::TokenSource;
 use lb_vocab::settings::{Reader, Variable};
 use lb_vocab::{Limits, Secret};
 
@@ -23,7 +24,7 @@ const SYSTEM_TOKEN: Variable = Variable {
 const SYSTEM_TOKEN_FILE: Variable = Variable {
     name: "SYSTEM_TOKEN_FILE",
     default: None,
-    meaning: "path of a file with the token of SYSTEM_TOKEN; it is read again when the token is refused",
+    meaning: "path of a file with the token of SYSTEM_TOKEN, read again for every call; `$AUDIENCE` in it is `git-api` or `configstore`: a projected service-account token for each",
 };
 const SLEEP_TIME: Variable = Variable {
     name: "SLEEP_TIME",
@@ -121,6 +122,15 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How the Actualizer proves to the service that is the audience of its tokens who it is.
+    pub(crate) fn token(&self, audience: &str) -> TokenSource {
+        match (&self.system_token_file, &self.system_token) {
+            (Some(path), _) => TokenSource::file(path.replace("$AUDIENCE", audience).into()),
+            (None, Some(token)) => TokenSource::fixed(token.clone()),
+            (None, None) => TokenSource::none(),
+        }
+    }
+
     /// Reads the role's variables, those of plan and build included.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         Self {
@@ -133,12 +143,46 @@ impl Settings {
             producer_grace: reader.milliseconds(&PRODUCER_GRACE),
             brake_window: reader.milliseconds(&BRAKE_WINDOW),
             apply_interval: reader.milliseconds(&APPLY_INTERVAL),
-            workers: reader.parsed(&WORKERS, 16),
+            workers: reader.parsed(&WORKERS),
             lease_duration: reader.milliseconds(&LEASE_DURATION),
             pod_name: reader.text(&POD_NAME),
-            address: reader.parsed(&LIVE_ADDRESS, std::net::SocketAddr::from(([0, 0, 0, 0], 9090))),
+            address: reader.parsed(&LIVE_ADDRESS),
             limits: Limits::default(),
             desired: lb_desired::settings::Settings::read(reader),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn each_service_gets_the_token_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["git-api", "configstore", "both"] {
+            std::fs::write(directory.path().join(name), format!("for {name}\n")).unwrap();
+        }
+        let settings = |file: &str| {
+            let path = directory.path().join(file).display().to_string();
+            let variables = [("SYSTEM_TOKEN_FILE".to_owned(), path)].into();
+            Settings::read(&mut Reader::new(&variables))
+        };
+        let token = |file: &str, audience: &str| settings(file).token(audience).token().unwrap();
+        assert_eq!(token("$AUDIENCE", "git-api").reveal(), "for git-api");
+        assert_eq!(token("$AUDIENCE", "configstore").reveal(), "for configstore");
+        assert_eq!(token("both", "configstore").reveal(), "for both");
+    }
+
+    #[test]
+    fn every_default_is_read() {
+        let variables = BTreeMap::new();
+        let mut reader = Reader::new(&variables);
+        let settings = Settings::read(&mut reader);
+        let (settings, _) = reader.finish(settings).unwrap();
+        assert_eq!((settings.workers, settings.address.port()), (16, 9090));
+        assert_eq!(settings.lease_duration, Duration::from_secs(15));
     }
 }

@@ -4,11 +4,11 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use lb_cluster::{Cluster, Election, Events, Leadership, LeaseSettings, Records, Scope};
-use lb_desired::build::LeafKind;
+use lb_desired::build::{CONFIGSTORE_AUDIENCE, GIT_API_AUDIENCE, LeafKind};
 use lb_http::auth::AuthSettings;
 use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::GitApi;
-use lb_http::contract::{ClientError, Timeouts, TokenSource};
+use lb_http::contract::{ClientError, Timeouts};
 use lb_vocab::{Clock, Digest};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -19,6 +19,7 @@ use crate::heads::Heads;
 use crate::jobs::Jobs;
 use crate::judge::Blueprints;
 use crate::metrics::Metrics;
+use crate::producer::Noted;
 use crate::queue::Queue;
 use crate::requests::Requests;
 use crate::roster::Suspects;
@@ -26,7 +27,7 @@ use crate::settings::Settings;
 use crate::stores::{Dispatch, Stores};
 use crate::upstream::Upstream;
 use crate::work::{self, Failures};
-use crate::{nudge, roster, standby};
+use crate::{namespace, nudge, roster, standby};
 
 /// The lease's name, in the control plane's namespace.
 const LEASE: &str = "lunchbadger-actualizer";
@@ -108,6 +109,7 @@ async fn lead(
     context.records.synced().await;
     leadership.acquired().await;
     context.metrics.leading(true);
+    namespace::open_all(context).await;
     tasks.spawn(nudge::changes::follow(context.clone()));
     tasks.spawn(roster::follow(context.clone()));
     tasks.spawn(standby::note_upstream(context.clone()));
@@ -134,20 +136,14 @@ async fn finish(context: &Context, mut tasks: JoinSet<()>) {
     tasks.shutdown().await;
 }
 
+/// Watches what children own. With a namespace for each producer Secrets are watched where one is
+/// [open](crate::namespace).
 fn watch_objects(context: &Context) {
     let single = context.settings.desired.target_namespace.single();
     for kind in LeafKind::ALL {
-        match (single, kind) {
-            (Some(namespace), _) => {
-                context.records.watch(&context.cluster, kind, &Scope::Namespace(namespace.to_owned()));
-            }
-            // Secrets are watched namespace by namespace, as producers' namespaces are opened.
-            (None, LeafKind::Secret) => {
-                for name in context.stores.producer_names() {
-                    let namespace = context.settings.desired.namespace(&name);
-                    context.records.watch(&context.cluster, kind, &Scope::Namespace(namespace));
-                }
-            }
+        let scope = match (single, kind) {
+            (Some(namespace), _) => Scope::Namespace(namespace.to_owned()),
+            (None, LeafKind::Secret) => continue,
             (
                 None,
                 LeafKind::ServiceAccount
@@ -155,8 +151,9 @@ fn watch_objects(context: &Context) {
                 | LeafKind::Service
                 | LeafKind::Deployment
                 | LeafKind::Ingress,
-            ) => context.records.watch(&context.cluster, kind, &Scope::Everywhere),
-        }
+            ) => Scope::Everywhere,
+        };
+        context.records.watch(&context.cluster, kind, &scope);
     }
 }
 
@@ -171,11 +168,6 @@ fn lease(settings: &Settings, holder: &str) -> LeaseSettings {
 }
 
 fn context(settings: Settings, cluster: Cluster, clock: Clock, holder: &str) -> Result<Context, RunError> {
-    let token = match (&settings.system_token_file, &settings.system_token) {
-        (Some(path), _) => TokenSource::file(path.into()),
-        (None, Some(token)) => TokenSource::fixed(token.clone()),
-        (None, None) => TokenSource::none(),
-    };
     let git = url("GIT_API_URL", &settings.git_api_url)?;
     let configstore = url("CONFIGSTORE_URL", &settings.configstore_url)?;
     let desired = Arc::new(settings.desired.clone());
@@ -185,8 +177,10 @@ fn context(settings: Settings, cluster: Cluster, clock: Clock, holder: &str) -> 
     Ok(Context {
         // `Debug` shows no secret, and every other setting.
         settings_digest: Digest::of(format!("{:?} {:?}", settings.desired, settings.limits).as_bytes()),
-        git: GitApi::new(git, token.clone(), Timeouts::default()).map_err(RunError::Client)?,
-        configstore: Configstore::new(configstore, token, Timeouts::default()).map_err(RunError::Client)?,
+        git: GitApi::new(git, settings.token(GIT_API_AUDIENCE), Timeouts::default())
+            .map_err(RunError::Client)?,
+        configstore: Configstore::new(configstore, settings.token(CONFIGSTORE_AUDIENCE), Timeouts::default())
+            .map_err(RunError::Client)?,
         records: Records::new(Arc::new(judge)),
         stores,
         dispatch,
@@ -201,7 +195,7 @@ fn context(settings: Settings, cluster: Cluster, clock: Clock, holder: &str) -> 
         braked: Mutex::default(),
         memory: Mutex::default(),
         opened: Mutex::default(),
-        noted: Mutex::default(),
+        noted: Noted::default(),
         settings: Arc::new(settings),
         cluster,
         clock,

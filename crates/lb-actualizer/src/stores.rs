@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::ResourceExt;
 use lb_cluster::{Child as ChildResource, Cluster, Records, Scope, Store, StoreChange, Uid};
+use lb_desired::build::names::function_claimants;
 use lb_desired::crd::{LBFunction, LBGateway, LBProducer, LBWorkspace};
 use lb_desired::plan::{Decision, Plan};
 use lb_desired::settings::Settings;
@@ -75,6 +76,21 @@ impl Dispatch {
         self.queue.nudge(Key::Producer(producer), Class::Interactive);
     }
 
+    /// Nudges the other producers that may want the name of a function that came, went or changed hands.
+    fn name_changed_hands(&self, change: &StoreChange<LBFunction>, producers: &Store<LBProducer>) {
+        if !change.matters() {
+            return;
+        }
+        let function = change.object();
+        for who in function_claimants(&function.name_any()) {
+            let (name, environment) = (who.name().as_str(), who.environment().as_str());
+            let lives = |rival: Arc<LBProducer>| rival.spec.environments.iter().any(|it| it == environment);
+            if name != function.spec.producer && producers.get("", name).is_some_and(lives) {
+                self.queue.nudge(Key::Producer(who.name().clone()), Class::Interactive);
+            }
+        }
+    }
+
     fn claim<K: ChildResource>(&self, child: &Child, change: &StoreChange<K>) {
         let hosts = match change {
             StoreChange::Applied { .. } => child.hosts(&self.settings),
@@ -111,10 +127,12 @@ impl Stores {
         };
         let (on_producer, on_workspace, on_gateway, on_function) =
             (dispatch.clone(), dispatch.clone(), dispatch.clone(), dispatch.clone());
+        let producers = Store::watch(cluster, &Scope::Everywhere, move |change| {
+            on_producer.producer_changed(change);
+        });
+        let rivals = producers.clone();
         Self {
-            producers: Store::watch(cluster, &Scope::Everywhere, move |change| {
-                on_producer.producer_changed(change);
-            }),
+            producers,
             workspaces: Store::watch(cluster, &scope, move |change: &StoreChange<LBWorkspace>| {
                 let object = change.object();
                 on_workspace.child_changed(change, &object.spec.producer, &Child::Workspace(object.clone()));
@@ -126,6 +144,7 @@ impl Stores {
             functions: Store::watch(cluster, &scope, move |change: &StoreChange<LBFunction>| {
                 let object = change.object();
                 on_function.child_changed(change, &object.spec.producer, &Child::Function(object.clone()));
+                on_function.name_changed_hands(change, &rivals);
             }),
         }
     }
@@ -157,6 +176,16 @@ impl Stores {
         self.producers.all().iter().filter_map(|producer| producer.name_any().parse().ok()).collect()
     }
 
+    /// Those of them that have children and are not suspended.
+    pub(crate) fn producers_with_children(&self) -> Vec<ProducerName> {
+        let mut names = self.producer_names();
+        names.retain(|name| {
+            self.producer(name)
+                .is_some_and(|producer| !producer.spec.suspend && !self.children_of(&producer).is_empty())
+        });
+        names
+    }
+
     /// One child.
     pub(crate) fn child(&self, key: &ChildKey) -> Option<Child> {
         match key {
@@ -182,6 +211,17 @@ impl Stores {
             gateways: self.gateways.owned_by(uid),
             functions: self.functions.owned_by(uid),
         }
+    }
+
+    /// Names of children in one environment that other producers' functions have: the one that stands keeps it.
+    pub(crate) fn taken(
+        &self,
+        producer: &LBProducer,
+        who: &Producer,
+        settings: &Settings,
+    ) -> BTreeSet<String> {
+        let namespace = settings.namespace(who.name());
+        self.functions.names_of_others(&namespace, &format!("{who}-"), Uid::of(producer))
     }
 
     /// How many objects a plan removes: children, and what they control.

@@ -1,6 +1,5 @@
 //! The workers: take a key, run its driver, and say when the key wants to be worked on again.
 
-use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -95,7 +94,7 @@ async fn orphans(context: &Context, uid: lb_cluster::Uid) -> Result<Next, ApiErr
     if context.stores.owner(uid).is_some() {
         return Ok(Next::Settled);
     }
-    let pruned = context.cluster.prune(&context.records, uid, &BTreeSet::new()).await?;
+    let pruned = context.cluster.prune_orphans(&context.records, uid).await?;
     if pruned.remaining == 0 {
         context.dispatch.departed(uid);
     }

@@ -1,6 +1,6 @@
 //! What is known of the objects of one watch: events and our own writes come in any order, and the newest wins.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::identity::{Uid, Version};
@@ -35,7 +35,7 @@ pub(crate) trait Entry: Clone {
 /// Assumes: versions of one kind are comparable, and a watch delivers them in order.
 #[derive(Debug)]
 pub(crate) struct Cache<V> {
-    entries: HashMap<Key, V>,
+    entries: BTreeMap<Key, V>,
     owned: HashMap<Uid, BTreeSet<Key>>,
     uids: HashMap<Uid, Key>,
     namespaces: HashSet<Arc<str>>,
@@ -49,7 +49,7 @@ pub(crate) struct Cache<V> {
 impl<V> Default for Cache<V> {
     fn default() -> Self {
         Self {
-            entries: HashMap::new(),
+            entries: BTreeMap::new(),
             owned: HashMap::new(),
             uids: HashMap::new(),
             namespaces: HashSet::new(),
@@ -78,8 +78,19 @@ impl<V: Entry> Cache<V> {
         self.owned.get(&owner).map_or(0, BTreeSet::len)
     }
 
+    /// Every entry, by namespace and name.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &V)> {
         self.entries.iter()
+    }
+
+    /// The entries of a namespace whose names begin with `prefix`.
+    pub(crate) fn beginning_with(&self, namespace: &str, prefix: &str) -> impl Iterator<Item = (&Key, &V)> {
+        let first = Key::new(namespace, prefix);
+        let begins = {
+            let first = first.clone();
+            move |key: &Key| key.namespace == first.namespace && key.name.starts_with(&*first.name)
+        };
+        self.entries.range(first..).take_while(move |(key, _)| begins(key))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -316,6 +327,17 @@ mod tests {
         cache.gone(&key("a"), Version(13));
         assert_eq!((cache.count(Uid::parse("1")), cache.count(Uid::parse("2"))), (0, 0));
         assert!(cache.owned.is_empty());
+    }
+
+    #[test]
+    fn names_are_found_by_their_beginning_in_one_namespace() {
+        let mut cache = watched(&[("al", 1), ("al-dev-x", 2), ("al-dev-y", 3), ("al-dev2", 4), ("b", 5)], 10);
+        cache.seen(&Key::new("other", "al-dev-z"), Thing(11, None));
+        cache.seen(&Key::new("nr", "al-dev-z"), Thing(12, None));
+        let names: Vec<_> =
+            cache.beginning_with("ns", "al-dev-").map(|(key, _)| key.name.to_string()).collect();
+        assert_eq!(names, ["al-dev-x", "al-dev-y"]);
+        assert_eq!(cache.beginning_with("ns", "c").count(), 0);
     }
 
     /// Kilobytes of this process in memory.

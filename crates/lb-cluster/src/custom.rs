@@ -1,5 +1,6 @@
 //! Our own resources, held whole: producers and their children.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -250,10 +251,18 @@ impl<K: Custom> Store<K> {
     /// Every object, by namespace and name.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<K>> {
-        let mut all: Vec<(Key, Arc<K>)> = self
-            .read(|cache| cache.iter().map(|(key, held)| (key.clone(), Arc::clone(&held.object))).collect());
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all.into_iter().map(|(_, object)| object).collect()
+        self.read(|cache| cache.iter().map(|(_, held)| Arc::clone(&held.object)).collect())
+    }
+
+    /// Names in a namespace that begin with `prefix` and are those of objects that somebody else than `owner`
+    /// controls.
+    #[must_use]
+    pub fn names_of_others(&self, namespace: &str, prefix: &str, owner: Option<Uid>) -> BTreeSet<String> {
+        self.read(|cache| {
+            let all = cache.beginning_with(namespace, prefix);
+            let others = all.filter(|(_, held)| held.owner.is_some() && held.owner != owner);
+            others.map(|(key, _)| key.name.to_string()).collect()
+        })
     }
 
     pub(crate) fn held(&self, namespace: &str, name: &str) -> Option<Held<K>> {

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use kube::core::Status;
 
-/// When to try again what failed. No stage retries by itself: the queue of its caller does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// When to try again what failed, the sooner the less. No stage retries by itself: the queue of its caller does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Retry {
     /// The object moved meanwhile; its watch tells what it is now. Try again at once.
     Soon,
-    /// Wait longer from time to time, with jitter.
-    Backoff,
     /// The API server said how long to wait.
     After(Duration),
+    /// Wait longer from time to time, with jitter.
+    Backoff,
     /// The same request fails again: something has to change first.
     Never,
 }

@@ -17,6 +17,7 @@
 //! secret    credentials: made once, never overwritten
 //! config    our own state in ConfigMaps
 //! lease     one leader
+//! token     whose token it is
 //! ```
 //!
 //! # What holds everywhere
@@ -47,6 +48,7 @@ mod requests;
 mod secret;
 mod setup;
 mod status;
+mod token;
 mod watch;
 
 pub use apply::{Applied, ApplyError, DryRun};
@@ -64,3 +66,4 @@ pub use prune::Pruned;
 pub use records::{Change, Entry, Judge, Labels, Live, Record, Records, Rollout, SELECTOR, State, Verdict};
 pub use requests::{Requests, Verb};
 pub use secret::{SecretData, secret_data};
+pub use token::ServiceAccount;

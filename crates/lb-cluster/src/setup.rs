@@ -71,7 +71,9 @@ impl Cluster {
         if self.get(&all, name).await?.is_some_and(|standing| same(&standing)) {
             return Ok(());
         }
-        self.server_side_apply(&all, name, &manifest, Manner::default()).await.map(|_| ())
+        // Whoever changed it has its fields.
+        let manner = Manner { force: true, dry_run: false };
+        self.server_side_apply(&all, name, &manifest, manner).await.map(|_| ())
     }
 
     async fn established(&self, name: &str, within: Duration) -> Result<(), ApiError> {
@@ -85,28 +87,27 @@ impl Cluster {
         }
     }
 
-    /// Makes a namespace with these labels where there is none. One that is there is the operator's: it is only read.
-    /// `false`: it was there.
+    /// Makes a namespace with these labels where there is none; one that is there is only read. Answers the labels of
+    /// what stands, which say whose it is.
     ///
     /// # Errors
-    /// Where it can neither be read nor made.
+    /// Where it can neither be read nor made; a conflict where somebody made it at the same time.
     pub async fn ensure_namespace(
         &self,
         name: &str,
         labels: &BTreeMap<String, String>,
-    ) -> Result<bool, ApiError> {
+    ) -> Result<BTreeMap<String, String>, ApiError> {
         let all = Collection::new("v1", "namespaces", "Namespace", &Scope::Everywhere);
-        if self.get(&all, name).await?.is_some() {
-            return Ok(false);
-        }
-        let manifest =
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
-        let parameters = PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.to_owned()) };
-        let request = all.request().create(&parameters, manifest.to_string().into_bytes());
-        match self.send(&format!("create Namespace {name}"), request).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_conflict() => Ok(false),
-            Err(error) => Err(error),
-        }
+        let object = match self.get(&all, name).await? {
+            Some(standing) => standing,
+            None => {
+                let manifest = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+                let parameters = PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.to_owned()) };
+                let request = all.request().create(&parameters, manifest.to_string().into_bytes());
+                self.send(&format!("create Namespace {name}"), request).await?
+            }
+        };
+        let labels = object.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
+        Ok(labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect())
     }
 }

@@ -42,6 +42,22 @@ pub enum HostError {
         /// Its name, as it was asked for.
         name: String,
     },
+    /// It has another name or owner now, and what was asked for is only a hint to that.
+    #[error("{what} was renamed or transferred (to {to}): give it its name back, or create it anew")]
+    Moved {
+        /// The kind of thing, with its name.
+        what: String,
+        /// What the host says where it is.
+        to: String,
+    },
+    /// The host does not let us: its administrator's token is wrong, expired, or lacks a right.
+    #[error("{doing}: the git host does not accept our token: {why}")]
+    Denied {
+        /// What was attempted, with the name.
+        doing: String,
+        /// What the host says.
+        why: String,
+    },
     /// What was asked for is against the host's rules (HTTP 422). The text is for the person who asked.
     #[error("{why}")]
     Refused {
@@ -103,6 +119,8 @@ impl HostError {
     pub fn name(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "NotFound",
+            Self::Moved { .. } => "Moved",
+            Self::Denied { .. } => "Denied",
             Self::Refused { .. } => "Refused",
             Self::RateLimited { .. } => "RateLimited",
             Self::Unreachable { .. } => "Unreachable",

@@ -10,8 +10,8 @@ use crate::error::HostError;
 use crate::globs::Globs;
 use crate::names::{Cursor, Login, RefName};
 use crate::types::{
-    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, Permission, PublicKey,
-    Repository, RepositoryHeads, Rpc, TokenInfo, TreeAnswer, User,
+    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, HookTarget, Permission,
+    PublicKey, Repository, Rpc, TokenInfo, TreeAnswer, User,
 };
 
 /// A place where users keep repositories.
@@ -21,8 +21,8 @@ use crate::types::{
 /// [`GitHost::permission`]: authorising is the caller's.
 #[async_trait]
 pub trait GitHost: Send + Sync {
-    /// Every user of a prefix, by login.
-    async fn users(&self, prefix: &Prefix) -> Result<Vec<User>, HostError>;
+    /// Every user of a prefix with the repositories that it owns, by login and name.
+    async fn users(&self, prefix: &Prefix) -> Result<Vec<(User, Vec<Repository>)>, HostError>;
 
     /// Users of any prefix whose login contains this text, without regard to case, by login.
     async fn search_users(&self, text: &str) -> Result<Vec<User>, HostError>;
@@ -72,8 +72,13 @@ pub trait GitHost: Send + Sync {
         limit: usize,
     ) -> Result<Vec<CommitInfo>, HostError>;
 
-    /// Makes sure that exactly one push webhook with this address is registered.
-    async fn ensure_hook(&self, user: &GitUser, repo: &RepoName, url: &str) -> Result<Hook, HostError>;
+    /// Makes sure that exactly one push webhook with this address is registered, as it is given here.
+    async fn ensure_hook(
+        &self,
+        user: &GitUser,
+        repo: &RepoName,
+        target: &HookTarget,
+    ) -> Result<Hook, HostError>;
 
     /// A user's public keys, oldest first.
     async fn keys(&self, user: &GitUser) -> Result<Vec<PublicKey>, HostError>;
@@ -116,14 +121,14 @@ pub trait GitHost: Send + Sync {
     /// Whether this is that user's password or token, as in HTTP Basic. Compared in constant time.
     async fn authenticate(&self, login: &Login, password: &Secret) -> Result<bool, HostError>;
 
-    /// Where every reference of every repository points, by user and name.
-    async fn heads(&self) -> Result<Vec<RepositoryHeads>, HostError>;
-
     /// Where every reference of one repository points.
     async fn refs(&self, user: &GitUser, repo: &RepoName) -> Result<BTreeMap<RefName, CommitId>, HostError>;
 
     /// What happened after a cursor. It may repeat and does not miss.
     async fn changes(&self, after: Option<&Cursor>) -> Result<Changes, HostError>;
+
+    /// Has a look at one repository now: somebody says that something happened there. Believes nothing else.
+    async fn look(&self, user: &GitUser, repo: &RepoName) -> Result<(), HostError>;
 
     /// Changes its value with each change: look again. The value is the cursor after it.
     fn subscribe(&self) -> watch::Receiver<Cursor>;
@@ -140,21 +145,16 @@ pub trait GitHost: Send + Sync {
     /// was answered yet; what goes wrong later breaks the stream off, which git clients notice.
     async fn rpc(&self, user: &GitUser, repo: &RepoName, request: Rpc) -> Result<ByteStream, HostError>;
 
-    /// Making tokens, where the host lets us (Gitea gives them to their user alone).
-    fn tokens(&self) -> Option<&dyn Tokens> {
-        None
-    }
-}
+    /// Waits until running pushes are done, and ends fetches. Stop serving first.
+    async fn close(&self);
 
-/// Tokens with which users authenticate, instead of passwords that they do not have.
-#[async_trait]
-pub trait Tokens: Send + Sync {
-    /// Makes one. Its secret is answered once and stored nowhere.
+    /// Makes a token, with which a user authenticates instead of the password that it does not have. It is answered
+    /// this once and stored nowhere.
     async fn create_token(&self, login: &Login, name: &str) -> Result<(TokenInfo, Secret), HostError>;
 
     /// A user's tokens, oldest first.
     async fn list_tokens(&self, login: &Login) -> Result<Vec<TokenInfo>, HostError>;
 
-    /// Makes one invalid; `NotFound` where the id is unknown or somebody else's.
+    /// Makes a token invalid; `NotFound` where the id is unknown or somebody else's.
     async fn revoke_token(&self, login: &Login, id: u64) -> Result<(), HostError>;
 }

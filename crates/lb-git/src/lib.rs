@@ -3,20 +3,30 @@
 //! [`GitHost`] is shaped by what Gitea's API can do, so that both hosts can serve all of it. [`embedded`] keeps bare
 //! repositories in a data directory and drives the real `git`; it is for evaluation, small installations and tests.
 
+mod answer;
+mod bare;
+mod directory;
 pub mod embedded;
 mod error;
+mod files;
+pub mod gitea;
 mod globs;
 mod host;
+mod journal;
+mod keys;
 mod names;
+mod pkt;
 pub mod process;
+mod push;
+mod secrets;
+mod spool;
 mod types;
 
 pub use error::{HostError, Kind};
 pub use globs::Globs;
-pub use host::{GitHost, Tokens};
-pub use names::{Cursor, Login, RefName, WordError};
+pub use host::GitHost;
+pub use names::{Cursor, Login, RefName};
 pub use types::{
-    Advertisement, At, ByteStream, Change, ChangeKind, Changes, Collaborator, CommitInfo, Hook, Permission,
-    PublicKey, ReceivedHook, RefUpdate, Repository, RepositoryHeads, Rpc, Service, TokenInfo, TreeAnswer,
-    User,
+    Advertisement, At, ByteStream, Change, ChangeKind, Changes, Collaborator, CommitInfo, Hook, HookTarget,
+    Permission, PublicKey, ReceivedHook, RefUpdate, Repository, Rpc, Service, TokenInfo, TreeAnswer, User,
 };

@@ -83,6 +83,8 @@ impl Git {
             .env("GIT_CONFIG_GLOBAL", self.home.join("gitconfig"))
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_ATTR_NOSYSTEM", "1")
+            // An id means its own content, whatever `refs/replace/` says of it.
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_ALLOC_LIMIT", MAX_ALLOCATION.to_string())
             .env("LC_ALL", "C")

@@ -1,6 +1,5 @@
 //! What goes into and comes out of a git host.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::str::FromStr;
@@ -8,10 +7,10 @@ use std::str::FromStr;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use lb_vocab::{CommitId, GitUser, RepoName, Timestamp, Tree};
+use lb_vocab::{CommitId, GitUser, RepoName, Secret, TextError, Timestamp, Tree};
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Cursor, Login, RefName, WordError};
+use crate::names::{Cursor, Login, RefName};
 
 /// A body in pieces, none of which is kept. An `Err` in it means that the rest cannot be had.
 pub type ByteStream = BoxStream<'static, Result<Bytes, io::Error>>;
@@ -71,14 +70,14 @@ impl fmt::Display for Permission {
 }
 
 impl FromStr for Permission {
-    type Err = WordError;
+    type Err = TextError;
 
-    fn from_str(text: &str) -> Result<Self, WordError> {
+    fn from_str(text: &str) -> Result<Self, TextError> {
         match text {
             "read" => Ok(Self::Read),
             "write" => Ok(Self::Write),
             "admin" => Ok(Self::Admin),
-            other => Err(WordError::new(other, "a permission", "`read`, `write` and `admin` are")),
+            other => Err(TextError::new(other, "a permission", "`read`, `write` and `admin` are")),
         }
     }
 }
@@ -118,6 +117,24 @@ pub struct Hook {
     pub created: Timestamp,
 }
 
+/// Where a push webhook is to be delivered.
+#[derive(Clone, Debug)]
+pub struct HookTarget {
+    /// The address. Its query may change: what stands before it says which webhook this is.
+    pub url: String,
+    /// What deliveries are signed with.
+    pub secret: Secret,
+}
+
+impl HookTarget {
+    /// Whether a webhook with this address is an older or equal form of this one.
+    #[must_use]
+    pub fn replaces(&self, url: &str) -> bool {
+        let address = |url: &str| url.split('?').next().map(str::to_owned);
+        address(url) == address(&self.url)
+    }
+}
+
 /// A token, without its secret, which nobody has but its user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenInfo {
@@ -139,10 +156,10 @@ pub enum At {
 }
 
 impl FromStr for At {
-    type Err = WordError;
+    type Err = TextError;
 
     /// A full commit id, or a full reference name.
-    fn from_str(text: &str) -> Result<Self, WordError> {
+    fn from_str(text: &str) -> Result<Self, TextError> {
         text.parse().map(Self::Commit).or_else(|_| text.parse().map(Self::Ref))
     }
 }
@@ -183,17 +200,6 @@ pub struct CommitInfo {
     pub subject: String,
 }
 
-/// Where all references of a repository point.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RepositoryHeads {
-    /// Whose it is.
-    pub user: GitUser,
-    /// Its name.
-    pub repo: RepoName,
-    /// Every reference and the object it points at (for a branch, a commit).
-    pub refs: BTreeMap<RefName, CommitId>,
-}
-
 /// Something that happened to a user or a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -232,8 +238,9 @@ pub enum ChangeKind {
 pub struct Changes {
     /// Where one is after all of them.
     pub cursor: Cursor,
-    /// The cursor asked for is missing, unknown or too old: `changes` are the heads of every repository instead
-    /// (kind `Push`, `before` unknown), and `Created` for each user and for each repository without references.
+    /// The cursor asked for is missing, unknown or too old: `changes` are what stands instead: of every repository the
+    /// references from which something is deployed ([`RefName::is_deployed`]; kind `Push`, `before` unknown; at most
+    /// 32, `master` first), and `Created` for each user and for each repository without any.
     pub reset: bool,
     /// In the order in which they happened.
     pub changes: Vec<Change>,
@@ -269,14 +276,14 @@ impl Service {
 }
 
 impl FromStr for Service {
-    type Err = WordError;
+    type Err = TextError;
 
-    fn from_str(text: &str) -> Result<Self, WordError> {
+    fn from_str(text: &str) -> Result<Self, TextError> {
         match text {
             "git-upload-pack" => Ok(Self::UploadPack),
             "git-receive-pack" => Ok(Self::ReceivePack),
             other => {
-                Err(WordError::new(other, "a git service", "`git-upload-pack` and `git-receive-pack` are"))
+                Err(TextError::new(other, "a git service", "`git-upload-pack` and `git-receive-pack` are"))
             }
         }
     }

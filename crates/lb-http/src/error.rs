@@ -17,6 +17,8 @@ pub mod code {
     pub const PRODUCER_NOT_FOUND: &str = "PRODUCER_NOT_FOUND";
     /// No route has this path.
     pub const ROUTE_NOT_FOUND: &str = "ROUTE_NOT_FOUND";
+    /// What was asked for is over a limit of size or number, whenever it is asked for.
+    pub const TOO_LARGE: &str = "TOO_LARGE";
     /// Who calls is unknown.
     pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
     /// Who calls is known, and may not.

@@ -1,9 +1,9 @@
 //! Reading requests: every refusal is in the error envelope.
 
-use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::request::Parts;
-use http::StatusCode;
+use futures::StreamExt;
+use http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
@@ -19,7 +19,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let bytes = read(request.into_body(), JSON_LIMIT).await?;
+        let mut bytes = Vec::new();
+        read_pieces(request, JSON_LIMIT, |piece| bytes.extend_from_slice(piece)).await?;
         let body: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             return Err(ApiError::bad_request("the body must be a JSON object"));
@@ -30,24 +31,31 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// A whole body.
+/// Reads a request's body and gives each piece of it to `take`; what is announced as too large is not read at all.
 ///
 /// # Errors
 /// 413 where it is larger than `limit` bytes, 400 where it breaks off.
-pub async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
-    to_bytes(body, limit).await.map_err(|error| unreadable(&error, limit))
-}
-
-fn unreadable(error: &axum::Error, limit: usize) -> ApiError {
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        if inner.is::<http_body_util::LengthLimitError>() {
-            let message = format!("the body is larger than {limit} bytes");
-            return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", message);
-        }
-        source = inner.source();
+pub async fn read_pieces(
+    request: Request,
+    limit: usize,
+    mut take: impl FnMut(&[u8]),
+) -> Result<(), ApiError> {
+    let too_large = || {
+        let message = format!("the body is larger than {limit} bytes");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", message)
+    };
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced.and_then(|text| text.parse::<u64>().ok()).is_some_and(|bytes| bytes > limit as u64) {
+        return Err(too_large());
     }
-    ApiError::bad_request("the body broke off")
+    let mut pieces = request.into_body().into_data_stream();
+    let mut room = limit;
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| ApiError::bad_request("the body broke off"))?;
+        room = room.checked_sub(piece.len()).ok_or_else(too_large)?;
+        take(&piece);
+    }
+    Ok(())
 }
 
 /// The parameters of the path, decoded.

@@ -7,11 +7,12 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, StatusCode, header};
 use futures::future::BoxFuture;
-use lb_http::auth::{Authenticator, Guard, Identity, Mode, Rule, StaticTokens};
+use lb_http::auth::{Authenticator, Guard, Identity, Rule, StaticTokens};
 use lb_http::error::ApiError;
 use lb_http::metrics::Metrics;
 use lb_http::route::Seam;
 use lb_http::serve::{Common, Origins};
+use lb_vocab::settings::AuthMode;
 use tower::ServiceExt;
 
 /// Allows what the name in the path says, fails for `broken`.
@@ -69,7 +70,7 @@ fn app() -> axum::Router {
     let tokens = "token-of-the-system,actualizer,system\ntoken-of-the-user-al,al,user\n";
     std::fs::write(file.path(), tokens).unwrap();
     let tokens = StaticTokens::read(file.path()).unwrap();
-    let seam = Seam::new(Authenticator::new(Mode::Tokens, tokens), Arc::new(Named));
+    let seam = Seam::new(Authenticator::new(AuthMode::Tokens, tokens), Arc::new(Named));
     let origins = Origins::parse(&["https://ui.example.com".to_owned()]).unwrap();
     let routes = service::all(&seam);
     Common { seam, metrics: Metrics::default(), ready: Arc::new(|| vec!["git".into()]), origins }.wrap(routes)

@@ -145,8 +145,8 @@ pub struct ApiEndpoint {
 /// A connection. From a pipeline to an API endpoint it publishes; other pairs are ignored by the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// Id of the entity it starts at.
-    pub from_id: String,
+    /// Id of the entity it starts at; `None` where it cannot be read. What it ends at is still known to have it.
+    pub from_id: Option<String>,
     /// Id of the entity it ends at.
     pub to_id: String,
     /// Where it stands.
@@ -200,6 +200,8 @@ pub struct Function {
     pub name: String,
     /// `lunchbadger.id`, where given: of several functions of one file, only one has it.
     pub lunchbadger_id: Option<String>,
+    /// `provider.namespace` as written, empty where it is no text, and where it stands. It has no effect.
+    pub namespace: Option<(String, Place)>,
     /// Runtime as `(environment, version)`: `("nodejs", "8")`, from `nodejs:8` or `nodejs8`; from the extension of the
     /// handler where none is written. Neither part is empty.
     pub runtime: (String, String),

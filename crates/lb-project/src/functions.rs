@@ -1,7 +1,7 @@
 //! Functions: every directory of the `functions` repository with its `serverless.yml`.
 //!
 //! Of what the file says only `service`, names, handlers, runtimes, events and our own id count. Labels, images and
-//! the provider's namespace choose nothing.
+//! the provider's namespace choose nothing; the namespace is kept, because plan knows the right one.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -66,9 +66,7 @@ fn cut(list: &mut Vec<Entity<Function>>, limit: usize, findings: &Findings) {
             Entity::Read(function) => &function.place,
             Entity::Broken(broken) => &broken.place,
         };
-        let count = list.len();
-        let message =
-            format!("there are {count}, at most {limit} are deployed: this one and those behind it are not");
+        let message = format!("at most {limit} are deployed: this one and those behind it are not");
         findings.add(lb_vocab::Finding::error("OverLimit", place.clone(), message));
         list.truncate(limit);
     }
@@ -108,9 +106,8 @@ impl<'a> Directory<'a> {
         }
         let service = self.service(root)?;
         let provider = root.get("provider");
-        if let Some(namespace) = provider.as_ref().and_then(|provider| provider.get("namespace")) {
-            self.check_namespace(&namespace);
-        }
+        let namespace = provider.as_ref().and_then(|provider| provider.get("namespace"));
+        let namespace = namespace.map(|value| (value.node.as_text().unwrap_or_default(), value.place()));
         let digest = self.digest();
         let prefix = format!("fn-{}-", self.producer);
         let own = |(key, _): &(&str, Cursor<'_>)| key.strip_prefix(&prefix) == Some(&service);
@@ -129,6 +126,7 @@ impl<'a> Directory<'a> {
                     service: service.to_owned(),
                     name: key.to_owned(),
                     lunchbadger_id: id,
+                    namespace: namespace.clone(),
                     digest: digest.clone(),
                     ..function
                 }),
@@ -152,16 +150,6 @@ impl<'a> Directory<'a> {
         }))
     }
 
-    /// The namespace is ours to choose; the customers' default is what the templates write.
-    fn check_namespace(&self, namespace: &Cursor<'_>) {
-        if namespace.node.as_text().as_deref() != Some("customer") {
-            namespace.warn(
-                "ForeignNamespace",
-                "`provider.namespace` has no effect, the platform chooses it: remove it",
-            );
-        }
-    }
-
     /// One function, but for what it has from its file.
     fn function(&self, cursor: &Cursor<'_>, provider: Option<&Cursor<'_>>) -> Read<Function> {
         cursor.object()?;
@@ -173,6 +161,7 @@ impl<'a> Directory<'a> {
             service: String::new(),
             name: String::new(),
             lunchbadger_id: None,
+            namespace: None,
             runtime: match [Some(cursor), provider]
                 .into_iter()
                 .flatten()

@@ -34,6 +34,8 @@ pub use entities::{
 pub use history::entity_value;
 pub use project::{EditError, ProjectFile};
 
+use std::collections::BTreeSet;
+
 use lb_vocab::{Environment, Finding, Source, Tree};
 
 /// What was observed of one producer's environment: each source on its own.
@@ -54,6 +56,8 @@ pub struct Decoded {
     pub project: Source<Project>,
     /// Models and data sources. `Absent`: the repository is unborn.
     pub models: Source<Vec<Entity<Model>>>,
+    /// Names of models that `model-config.json` has and `models` has not: beyond the limit, or without a definition.
+    pub models_left_out: BTreeSet<String>,
     /// Data sources of the LoopBack project.
     pub data_sources: Source<Vec<Entity<DataSource>>>,
     /// Functions, one per directory. `Absent`: the repository is unborn.

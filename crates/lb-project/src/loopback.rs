@@ -3,7 +3,7 @@
 //! `server/model-config.json` says what is served, and whether publicly; a definition is a file with a `name` in one
 //! of the directories of `_meta.sources`. Of two definitions of one name the later counts, as LoopBack's boot has it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use lb_vocab::{EntityKind, Limits, Source, Tree};
 
@@ -36,20 +36,33 @@ const BUILT_IN: [&str; 15] = [
     "User",
 ];
 
+/// Models, and the names of those that are left out.
+#[derive(Default)]
+pub(crate) struct Models {
+    pub(crate) list: Vec<Entity<Model>>,
+    pub(crate) left_out: BTreeSet<String>,
+}
+
 /// Models of the LoopBack project, in the order of `model-config.json`.
-pub(crate) fn models(dev: &Source<Tree>, limits: &Limits, findings: &Findings) -> Source<Vec<Entity<Model>>> {
+pub(crate) fn models(dev: &Source<Tree>, limits: &Limits, findings: &Findings) -> Source<Models> {
     read_source(dev, findings, |tree| {
+        let mut models = Models::default();
         let Some((file, node)) = open(tree, "server/model-config.json", findings)? else {
-            return Ok(Some(Vec::new()));
+            return Ok(Some(models));
         };
         let root = Cursor::root(&file, &node, EntityKind::File, &file.file);
         root.warn_of_repeated_keys();
         let definitions = Definitions::read(tree, &root, findings)?;
         let entries = root.fields()?.into_iter().filter(|(name, _)| !name.starts_with('_'));
-        let configs = entries.map(|(name, config)| config.named(EntityKind::Model, name)).collect();
-        Ok(Some(
-            first(configs, limits.models).iter().filter_map(|config| definitions.model(config)).collect(),
-        ))
+        let configs: Vec<_> = entries.map(|(name, config)| config.named(EntityKind::Model, name)).collect();
+        models.left_out = configs.iter().map(|config| config.entity_name().to_owned()).collect();
+        for config in first(configs, limits.models) {
+            if let Some(model) = definitions.model(&config) {
+                models.left_out.remove(config.entity_name());
+                models.list.push(model);
+            }
+        }
+        Ok(Some(models))
     })
 }
 

@@ -92,12 +92,13 @@ fn connection(cursor: &Cursor<'_>) -> Read<Connection> {
     let cursor = cursor.clone().named(EntityKind::Connection, &name);
     cursor.object()?;
     let end = |key| {
-        cursor.optional(key, Cursor::text)?.ok_or_else(|| {
+        cursor.get(key).ok_or_else(|| {
             cursor.warn("OpenConnection", format!("it has no `{key}`, so it connects nothing: remove it"));
             Held
         })
     };
-    Ok(Connection { from_id: end("fromId")?, to_id: end("toId")?, place: cursor.place() })
+    let (from, to) = (end("fromId")?, end("toId")?);
+    Ok(Connection { from_id: from.text().ok(), to_id: to.text()?, place: cursor.place() })
 }
 
 /// Where an entity has no id, its name stands for it: nothing else could refer to it. `None` where it has neither.

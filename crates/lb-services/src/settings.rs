@@ -1,8 +1,5 @@
 //! What several roles' settings have in common.
 
-use std::fmt::Display;
-use std::str::FromStr;
-
 use lb_http::serve::Origins;
 use lb_vocab::settings::{Reader, Variable};
 use url::Url;
@@ -14,6 +11,13 @@ pub(crate) const CORS_ORIGINS: Variable = Variable {
     meaning: "comma-separated origins (https://ui.example.com) from which browsers may call with credentials; `*` is any",
 };
 
+/// The key of webhooks.
+pub(crate) const HOOK_SECRET: Variable = Variable {
+    name: "HOOK_SECRET",
+    default: None,
+    meaning: "the key from which the secrets are made that the git server signs its webhooks with, the same at git-api and configstore; without it /hook refuses everything",
+};
+
 pub(crate) fn origins(reader: &mut Reader<'_>) -> Origins {
     let list = reader.list(&CORS_ORIGINS);
     Origins::parse(&list).unwrap_or_else(|problem| {
@@ -22,20 +26,9 @@ pub(crate) fn origins(reader: &mut Reader<'_>) -> Origins {
     })
 }
 
-/// A variable with a default that parses. A wrong value is noted and the default taken.
-pub(crate) fn one<T: FromStr>(reader: &mut Reader<'_>, variable: &Variable) -> T
-where
-    T::Err: Display,
-{
-    match variable.default.and_then(|text| text.parse().ok()) {
-        Some(default) => reader.parsed(variable, default),
-        None => unreachable!("the default of {} in the table parses, as a test shows", variable.name),
-    }
-}
-
 /// A URL of a service, `http` or `https`, with a default.
 pub(crate) fn url(reader: &mut Reader<'_>, variable: &Variable) -> Url {
-    let url: Url = one(reader, variable);
+    let url: Url = reader.parsed(variable);
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         reader.fail(variable, format!("`{url}` is no http or https URL; it is {}", variable.meaning));
     }
@@ -44,7 +37,7 @@ pub(crate) fn url(reader: &mut Reader<'_>, variable: &Variable) -> Url {
 
 /// A number from 1 to 100,000, with a default.
 pub(crate) fn count(reader: &mut Reader<'_>, variable: &Variable) -> usize {
-    let count: usize = one(reader, variable);
+    let count: usize = reader.parsed(variable);
     if !(1..=100_000).contains(&count) {
         reader.fail(variable, format!("{count} does not do: 1 to 100000 are possible"));
     }

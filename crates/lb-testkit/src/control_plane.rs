@@ -9,23 +9,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use tokio::time::{Instant, sleep};
 
+use crate::files::write_private;
 use crate::kubeconfig::{Tokens, User};
-use crate::process::{Cleaner, Supervised};
+use crate::process::{Cleaner, Supervised, until};
 use crate::tools::Binaries;
 use crate::{Progress, free_port, quiet};
-
-/// How long a part may take to answer. A start takes 5 seconds on an idle machine.
-const START_DEADLINE: Duration = Duration::from_secs(180);
 
 /// Controllers that run: removal of what lost its owner or namespace, the accounts that pods need, and those that make
 /// Deployments' and ReplicaSets' status move.
@@ -81,14 +76,7 @@ impl ControlPlane {
     /// Where a binary is missing or a part does not come up: which, and the end of its log.
     pub async fn start(options: Options) -> Result<Self> {
         let binaries = Binaries::locate()?;
-        let (directory, cleaner) = match options.directory {
-            Some(directory) => (directory, None),
-            None => {
-                let directory = tempfile::Builder::new().prefix("lunchbadger-cluster-").tempdir()?.keep();
-                let cleaner = Cleaner::of(&directory)?;
-                (directory, Some(cleaner))
-            }
-        };
+        let (directory, cleaner) = Cleaner::named_or_temporary(options.directory, "lunchbadger-cluster-")?;
         let mut plane = Self {
             directory,
             binaries,
@@ -163,6 +151,20 @@ impl ControlPlane {
             Ok(())
         })
         .await
+    }
+
+    /// Fails where a part has ended that was not stopped.
+    ///
+    /// # Errors
+    /// Which, and the end of its log.
+    pub fn still_runs(&mut self) -> Result<()> {
+        let parts = [&mut self.etcd, &mut self.api_server, &mut self.controller_manager];
+        for part in parts.into_iter().flatten() {
+            if let Some(status) = part.ended() {
+                bail!("{} ended ({status}):\n{}", part.name(), part.log_tail());
+            }
+        }
+        Ok(())
     }
 
     fn prepare(&self) -> Result<Tokens> {
@@ -247,42 +249,17 @@ impl ControlPlane {
         let client = client(&self.kubeconfig(), User::Admin).await?;
         self.wait("kube-apiserver (/readyz)", async || {
             let request = http::Request::get("/readyz").body(Vec::new())?;
-            client.request_text(request).await?;
-            Ok(())
+            match client.request_text(request).await {
+                Ok(_) => Ok(()),
+                Err(error) => bail!("{}", missing(&error.to_string())),
+            }
         })
         .await
     }
 
-    /// Tries until it succeeds, says every five seconds what it waits for, and gives up where a process has ended.
     async fn wait(&mut self, what: &str, attempt: impl AsyncFn() -> Result<()>) -> Result<()> {
-        (self.progress)(&format!("waiting for {what}"));
-        let begin = Instant::now();
-        let mut said = begin;
-        loop {
-            let Err(error) = attempt().await else { return Ok(()) };
-            for process in
-                [&mut self.etcd, &mut self.api_server, &mut self.controller_manager].into_iter().flatten()
-            {
-                if let Some(status) = process.ended() {
-                    bail!(
-                        "{} ended ({status}) while waiting for {what}:\n{}",
-                        process.name(),
-                        process.log_tail()
-                    );
-                }
-            }
-            if begin.elapsed() > START_DEADLINE {
-                return Err(error.context(format!("gave up after {START_DEADLINE:?} waiting for {what}")));
-            }
-            if said.elapsed() > Duration::from_secs(5) {
-                (self.progress)(&format!(
-                    "still waiting for {what}, {} s: {error:#}",
-                    begin.elapsed().as_secs()
-                ));
-                said = Instant::now();
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
+        let processes = [&mut self.etcd, &mut self.api_server, &mut self.controller_manager];
+        until(what, processes.into_iter().flatten(), &self.progress, attempt).await
     }
 
     fn spawn(&self, program: &Path, arguments: impl IntoIterator<Item = String>) -> Result<Supervised> {
@@ -295,18 +272,15 @@ impl ControlPlane {
         self.directory.join(name).display().to_string()
     }
 
-    /// Writes a file that only we may read, at once.
     fn write(&self, name: &str, text: &str) -> Result<()> {
-        let path = self.directory.join(name);
-        let write = || {
-            let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-            std::io::Write::write_all(&mut file, text.as_bytes())?;
-            fs::set_permissions(file.path(), fs::Permissions::from_mode(0o600))?;
-            file.persist(&path).map_err(|error| error.error)
-        };
-        write().with_context(|| format!("write {}", path.display()))?;
-        Ok(())
+        write_private(&self.directory.join(name), text)
     }
+}
+
+/// What an answer of `/readyz` says is missing: of its dozens of lines those that tell.
+fn missing(answer: &str) -> String {
+    let telling: Vec<&str> = answer.lines().filter(|line| line.starts_with("[-]")).collect();
+    if telling.is_empty() { answer.to_owned() } else { telling.join(", ") }
 }
 
 /// A client of one user of the kubeconfig, bound to the runtime that it is made in. It calls itself `test-<user>`, so
@@ -326,4 +300,18 @@ pub async fn client(kubeconfig: &Path, user: User) -> Result<Client> {
     let agent = http::HeaderValue::from_str(&format!("test-{user}")).context("name the client")?;
     config.headers.push((http::header::USER_AGENT, agent));
     Client::try_from(config).context("make a client")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::missing;
+
+    #[test]
+    fn of_a_long_answer_the_lines_that_tell_are_said() {
+        assert_eq!(
+            missing("ApiError: [+]ping ok\n[-]rbac failed: why\n[+]etcd ok\n[-]crds failed"),
+            "[-]rbac failed: why, [-]crds failed"
+        );
+        assert_eq!(missing("connection refused"), "connection refused");
+    }
 }

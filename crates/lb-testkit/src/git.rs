@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
+use crate::files::copy_directory;
+
 /// A user of `git` with a home directory of its own.
 #[derive(Clone, Debug)]
 pub struct Git {
@@ -193,7 +195,8 @@ impl Clone {
     /// # Panics
     /// Where a file cannot be copied.
     pub fn copy_from(&self, source: &Path) -> &Self {
-        copy(source, self.path()).unwrap_or_else(|error| panic!("copy {}: {error}", source.display()));
+        copy_directory(source, self.path())
+            .unwrap_or_else(|error| panic!("copy {}: {error}", source.display()));
         self
     }
 
@@ -244,20 +247,6 @@ impl Clone {
     pub async fn try_run(&self, arguments: &[&str]) -> Output {
         self.git.try_run(self.path(), arguments).await
     }
-}
-
-fn copy(source: &Path, target: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(source)? {
-        let entry = entry?;
-        let to: PathBuf = target.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            fs::create_dir_all(&to)?;
-            copy(&entry.path(), &to)?;
-        } else {
-            fs::copy(entry.path(), to)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+
+use crate::random_key;
 
 /// Who calls the API server of a test cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +59,7 @@ impl Tokens {
     pub(crate) fn random() -> Result<Self> {
         let mut tokens = User::ALL.map(|user| (user, String::new()));
         for (_, token) in &mut tokens {
-            *token = random_token()?;
+            *token = hex::encode(random_key()?);
         }
         Ok(Self(tokens))
     }
@@ -90,11 +92,4 @@ impl Tokens {
             "current-context": current.name(),
         })
     }
-}
-
-/// 256 random bits, from the key generator that is here anyway.
-fn random_token() -> Result<String> {
-    use sha2::{Digest, Sha256};
-    let key = rcgen::KeyPair::generate().context("generate a random token")?;
-    Ok(hex::encode(Sha256::digest(key.serialize_der())))
 }

@@ -1,5 +1,5 @@
-//! What tests share: a real control plane, the real `git` client, waiting for conditions, and noting what was
-//! skipped.
+//! What tests share: a real control plane, a real Gitea, the real `git` client, waiting for conditions, and noting what
+//! was skipped.
 //!
 //! A development crate: it panics where a test could not go on anyway, with a message that says what to do.
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper of tests reports by failing the test")]
@@ -8,8 +8,11 @@ pub mod clock;
 pub mod cluster;
 pub mod control_plane;
 mod eventually;
+pub mod files;
 pub mod git;
+pub mod gitea;
 mod kubeconfig;
+pub mod pods;
 pub mod process;
 pub mod skip;
 pub mod tools;
@@ -17,7 +20,7 @@ pub mod tools;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 pub use eventually::{eventually, eventually_within};
 
@@ -39,14 +42,23 @@ pub fn unique(prefix: &str) -> String {
     format!("{prefix}{}x{}", base36(u64::from(std::process::id())), base36(count))
 }
 
-/// A TCP port of the loopback address that was free a moment ago.
+/// A TCP port of the loopback address that was free a moment ago, and that this process was not given before. It is none
+/// that outgoing connections get (32768 and up), so that none of them takes it before its server does.
 ///
 /// # Panics
 /// Where no port can be bound at all.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind a loopback port");
-    listener.local_addr().expect("address of a bound listener").port()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 32_768 - FIRST;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Processes begin far from each other.
+    let begin = std::process::id().wrapping_mul(7_919) % COUNT;
+    (0..COUNT)
+        .map(|_| FIRST + (begin + GIVEN.fetch_add(1, Ordering::Relaxed)) % COUNT)
+        .map(|port| u16::try_from(port).expect("below 32768"))
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("bind a loopback port")
 }
 
 /// A variable of the environment that development tools are steered by (`KUBEBUILDER_ASSETS`, `XDG_CACHE_HOME`,
@@ -54,6 +66,14 @@ pub fn free_port() -> u16 {
 #[must_use]
 pub fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// 256 random bits, from the key generator that is here anyway.
+fn random_key() -> anyhow::Result<[u8; 32]> {
+    use anyhow::Context;
+    use sha2::{Digest, Sha256};
+    let key = rcgen::KeyPair::generate().context("generate a random key")?;
+    Ok(Sha256::digest(key.serialize_der()).into())
 }
 
 fn base36(mut number: u64) -> String {
@@ -65,5 +85,19 @@ fn base36(mut number: u64) -> String {
         if number == 0 {
             return digits.iter().rev().collect();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ports_are_given_once_and_outgoing_connections_get_others() {
+        let ports: BTreeSet<u16> = (0..50).map(|_| free_port()).collect();
+        assert_eq!(ports.len(), 50);
+        assert!(ports.iter().all(|port| (10_000..32_768).contains(port)), "{ports:?}");
     }
 }

@@ -8,11 +8,19 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use tokio::time::{Instant, sleep};
+
+use crate::Progress;
+
+/// How long a process may take to answer. A start takes 5 seconds at most on an idle machine.
+const START_DEADLINE: Duration = Duration::from_secs(180);
 
 /// Starts `"$@"`; each line read from the pipe is a signal's name to send; at its end the child is killed.
 const GUARD: &str = r#"
@@ -40,7 +48,7 @@ pub struct Supervised {
 
 impl Supervised {
     /// Starts a program. It sees no environment but `PATH`, `HOME`, `TMPDIR` and `environment`, its standard output and error
-    /// are appended to `log`, and it is in a process group of its own, so that Ctrl-C is ours to pass on.
+    /// are appended to `log`.
     ///
     /// # Errors
     /// Where `log` cannot be opened or `sh` not started. That the program itself is missing shows in its log.
@@ -128,6 +136,20 @@ impl Cleaner {
             .with_context(|| format!("start sh, which cleans up {}", directory.display()))?;
         Ok(Self(child))
     }
+
+    /// The named directory, which stays, or a temporary one that only we may read and that is taken care of.
+    ///
+    /// # Errors
+    /// Where none can be made.
+    pub fn named_or_temporary(named: Option<PathBuf>, prefix: &str) -> Result<(PathBuf, Option<Self>)> {
+        if let Some(directory) = named {
+            return Ok((directory, None));
+        }
+        let mode = fs::Permissions::from_mode(0o700);
+        let directory = tempfile::Builder::new().prefix(prefix).permissions(mode).tempdir()?.keep();
+        let cleaner = Self::of(&directory)?;
+        Ok((directory, Some(cleaner)))
+    }
 }
 
 impl Drop for Cleaner {
@@ -137,19 +159,56 @@ impl Drop for Cleaner {
     }
 }
 
-/// `sh` with a script, a piped standard input, a group of its own and a bare environment.
+/// Tries until it succeeds, says every five seconds what it waits for, and gives up where one of the processes has ended
+/// or after three minutes.
+///
+/// # Errors
+/// Where it gives up: what was waited for, and the end of the ended process's log or the last attempt's error.
+pub async fn until<'a>(
+    what: &str,
+    processes: impl IntoIterator<Item = &'a mut Supervised>,
+    progress: &Progress,
+    attempt: impl AsyncFn() -> Result<()>,
+) -> Result<()> {
+    progress(&format!("waiting for {what}"));
+    let mut processes: Vec<_> = processes.into_iter().collect();
+    let begin = Instant::now();
+    let mut said = begin;
+    loop {
+        let Err(error) = attempt().await else { return Ok(()) };
+        for process in &mut processes {
+            if let Some(status) = process.ended() {
+                bail!(
+                    "{} ended ({status}) while waiting for {what}:\n{}",
+                    process.name(),
+                    process.log_tail()
+                );
+            }
+        }
+        if begin.elapsed() > START_DEADLINE {
+            return Err(error.context(format!("gave up after {START_DEADLINE:?} waiting for {what}")));
+        }
+        if said.elapsed() > Duration::from_secs(5) {
+            progress(&format!("still waiting for {what}, {} s: {error:#}", begin.elapsed().as_secs()));
+            said = Instant::now();
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// `sh` with a script and a piped standard input.
 fn guarded(script: &str) -> Command {
     let mut command = bare(Path::new("sh"));
-    command.args(["-c", script, "sh"]).stdin(Stdio::piped()).process_group(0);
+    command.args(["-c", script, "sh"]).stdin(Stdio::piped());
     command
 }
 
 /// A command without our environment but `PATH`, `HOME` and `TMPDIR`: tests behave alike whatever the shell has set,
-/// proxies and kubeconfigs above all.
+/// proxies and kubeconfigs above all. It is in a process group of its own, so that Ctrl-C is ours to pass on.
 #[must_use]
 pub fn bare(program: &Path) -> Command {
     let mut command = Command::new(program);
-    command.env_clear();
+    command.env_clear().process_group(0);
     for name in ["PATH", "HOME", "TMPDIR"] {
         if let Some(value) = crate::environment(name) {
             command.env(name, value);
@@ -160,8 +219,6 @@ pub fn bare(program: &Path) -> Command {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::eventually_within;
 

@@ -33,6 +33,17 @@ pub fn needs_express_gateway() -> Option<PathBuf> {
     directory
 }
 
+/// Where the Gitea is that `cargo xtask tools` builds; otherwise notes the running test as skipped. Use:
+/// `if skip::needs_gitea().is_none() { return }`, then `Gitea::shared().await`.
+#[must_use]
+pub fn needs_gitea() -> Option<PathBuf> {
+    let found = crate::tools::find_gitea().ok().flatten();
+    if found.is_none() {
+        note("Gitea is not built (cargo xtask tools)");
+    }
+    found
+}
+
 /// Notes the running test as skipped.
 ///
 /// # Panics

@@ -1,17 +1,64 @@
-//! Where the binaries of the control plane are.
+//! Where the tools that are built from source are.
 //!
-//! First `KUBEBUILDER_ASSETS`, then the cache that `cargo xtask tools` fills, outside the checkout and keyed by what
-//! they are built from.
+//! The control plane's first in `KUBEBUILDER_ASSETS`; then each in the cache that `cargo xtask tools` fills, outside the
+//! checkout and keyed by what it is built from.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-/// What the control plane is built from. Its version stands here alone.
-pub const GO_MOD: &str = include_str!("../../../tools/kubernetes/go.mod");
-/// The checksums of what it is built from.
-pub const GO_SUM: &str = include_str!("../../../tools/kubernetes/go.sum");
+/// A Go module in `tools/` from which programs are built.
+#[derive(Clone, Copy, Debug)]
+pub struct GoModule {
+    /// Its directory in `tools/`.
+    pub name: &'static str,
+    /// The module that it requires for the programs' sake, and whose version is theirs.
+    pub requires: &'static str,
+    go_mod: &'static str,
+    go_sum: &'static str,
+}
+
+/// etcd, kube-apiserver, kube-controller-manager, kubectl.
+pub const KUBERNETES: GoModule = GoModule {
+    name: "kubernetes",
+    requires: "k8s.io/kubernetes",
+    go_mod: include_str!("../../../tools/kubernetes/go.mod"),
+    go_sum: include_str!("../../../tools/kubernetes/go.sum"),
+};
+
+/// Gitea.
+pub const GITEA: GoModule = GoModule {
+    name: "gitea",
+    requires: "code.gitea.io/gitea",
+    go_mod: include_str!("../../../tools/gitea/go.mod"),
+    go_sum: include_str!("../../../tools/gitea/go.sum"),
+};
+
+impl GoModule {
+    /// The version that is built, with its `v`. It stands in the module file alone.
+    ///
+    /// # Errors
+    /// Where the module file does not require [`Self::requires`].
+    pub fn version(&self) -> Result<&'static str> {
+        self.go_mod
+            .lines()
+            .filter_map(|line| line.trim().trim_start_matches("require ").strip_prefix(self.requires))
+            .filter_map(|rest| rest.strip_prefix(' ')?.split_whitespace().next())
+            .find(|version| version.starts_with('v'))
+            .with_context(|| format!("tools/{}/go.mod does not require {}", self.name, self.requires))
+    }
+
+    /// The directory of the built programs: version and a digest of what they are built from.
+    ///
+    /// # Errors
+    /// As [`Self::version`] and [`cache_dir`].
+    pub fn dir(&self) -> Result<PathBuf> {
+        let digest = Sha256::new().chain_update(self.go_mod).chain_update(self.go_sum).finalize();
+        let name = format!("{}-{}-{}", self.name, self.version()?, &hex::encode(digest)[..10]);
+        Ok(cache_dir()?.join(name))
+    }
+}
 
 /// The binaries of a control plane.
 #[derive(Clone, Debug)]
@@ -41,19 +88,6 @@ impl Binaries {
     }
 }
 
-/// The Kubernetes version that is built, with its `v`.
-///
-/// # Errors
-/// Where `tools/kubernetes/go.mod` does not require `k8s.io/kubernetes`.
-pub fn kubernetes_version() -> Result<&'static str> {
-    GO_MOD
-        .lines()
-        .filter_map(|line| line.trim().trim_start_matches("require ").strip_prefix("k8s.io/kubernetes "))
-        .filter_map(|rest| rest.split_whitespace().next())
-        .find(|version| version.starts_with('v'))
-        .context("tools/kubernetes/go.mod does not require k8s.io/kubernetes")
-}
-
 /// The cache of built tools: `$XDG_CACHE_HOME/lunchbadger`, or `~/.cache/lunchbadger`.
 ///
 /// # Errors
@@ -70,15 +104,6 @@ pub fn cache_dir() -> Result<PathBuf> {
     Ok(base.join("lunchbadger"))
 }
 
-/// The directory of the built control plane: version and a digest of what it is built from.
-///
-/// # Errors
-/// As [`kubernetes_version`] and [`cache_dir`].
-pub fn kubernetes_dir() -> Result<PathBuf> {
-    let digest = Sha256::new().chain_update(GO_MOD).chain_update(GO_SUM).finalize();
-    Ok(cache_dir()?.join(format!("kubernetes-{}-{}", kubernetes_version()?, &hex::encode(digest)[..10])))
-}
-
 /// Where a program is in `PATH`.
 #[must_use]
 pub fn in_path(program: &str) -> Option<PathBuf> {
@@ -89,11 +114,19 @@ pub fn in_path(program: &str) -> Option<PathBuf> {
 /// Where a binary of the control plane is, if anywhere.
 ///
 /// # Errors
-/// As [`kubernetes_dir`].
+/// As [`GoModule::dir`].
 pub fn find(name: &str) -> Result<Option<PathBuf>> {
     let assets = crate::environment("KUBEBUILDER_ASSETS").map(PathBuf::from);
-    let directories = assets.into_iter().chain([kubernetes_dir()?]);
+    let directories = assets.into_iter().chain([KUBERNETES.dir()?]);
     Ok(directories.map(|directory| directory.join(name)).find(|file| file.is_file()))
+}
+
+/// Where Gitea is, if it was built. What it reads at run time (`options`, `templates`, `public`) stands beside it.
+///
+/// # Errors
+/// As [`GoModule::dir`].
+pub fn find_gitea() -> Result<Option<PathBuf>> {
+    Ok(Some(GITEA.dir()?.join("gitea")).filter(|file| file.is_file()))
 }
 
 /// Where `cargo xtask tools` installs express-gateway: `node_modules` stands in it. Keyed by its lock file.
@@ -110,7 +143,7 @@ fn locate(name: &str) -> Result<PathBuf> {
         Some(file) => Ok(file),
         None => bail!(
             "{name} is neither in {} nor in KUBEBUILDER_ASSETS: run `cargo xtask tools`, which builds it",
-            kubernetes_dir()?.display()
+            KUBERNETES.dir()?.display()
         ),
     }
 }
@@ -120,11 +153,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_read_from_the_module_file() {
-        let version = kubernetes_version().unwrap();
-        assert!(version.starts_with("v1.") && version.split('.').count() == 3, "{version}");
-        let name = kubernetes_dir().unwrap().file_name().unwrap().to_string_lossy().into_owned();
-        assert!(name.starts_with(&format!("kubernetes-{version}-")), "{name}");
+    fn versions_are_read_from_the_module_files() {
+        for module in [KUBERNETES, GITEA] {
+            let version = module.version().unwrap();
+            assert!(version.starts_with("v1.") && version.split('.').count() == 3, "{version}");
+            let name = module.dir().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+            assert!(name.starts_with(&format!("{}-{version}-", module.name)), "{name}");
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// How much one producer may ask for. Beyond a limit: a finding, and the first N in file order stay.
 ///
-/// The operator may override any of them per producer in `LBProducer.spec.limits`.
+/// The operator may override them per producer in `LBProducer.spec.limits`, but for the sizes of a push and of a
+/// repository: these are the git host's, which knows no `LBProducer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Limits {

@@ -1,71 +1,28 @@
 //! Commits, revisions, digests.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// A full git object id of a commit: 40 (SHA-1) or 64 (SHA-256) lower-case hex digits.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct CommitId(String);
+use crate::checked_text;
 
-/// Text that is not a commit id.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a commit id: 40 or 64 lower-case hex digits, not all zero")]
-pub struct CommitIdError(String);
+checked_text!(
+    /// A full git object id of a commit: 40 (SHA-1) or 64 (SHA-256) lower-case hex digits.
+    CommitId,
+    "a commit id",
+    |text| {
+        let hex = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let good = hex && matches!(text.len(), 40 | 64) && text.bytes().any(|b| b != b'0');
+        good.then_some(()).ok_or("40 or 64 lower-case hex digits, not all zero")
+    }
+);
 
 impl CommitId {
-    /// The id's text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The first 10 digits, for people.
     #[must_use]
     pub fn short(&self) -> &str {
         &self.0[..10]
-    }
-}
-
-impl FromStr for CommitId {
-    type Err = CommitIdError;
-
-    fn from_str(text: &str) -> Result<Self, CommitIdError> {
-        let hex = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if hex && matches!(text.len(), 40 | 64) && text.bytes().any(|b| b != b'0') {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(CommitIdError(text.chars().take(80).collect()))
-        }
-    }
-}
-
-impl TryFrom<String> for CommitId {
-    type Error = CommitIdError;
-
-    fn try_from(text: String) -> Result<Self, CommitIdError> {
-        text.parse()
-    }
-}
-
-impl From<CommitId> for String {
-    fn from(id: CommitId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for CommitId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for CommitId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

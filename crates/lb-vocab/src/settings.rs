@@ -40,6 +40,28 @@ pub struct SettingError {
     pub problem: String,
 }
 
+/// Whether requests need a token: `AUTH_MODE`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Every route has its rule.
+    #[default]
+    Tokens,
+    /// Everybody is the operator. For closed development set-ups: no `internal-` host is published then.
+    None,
+}
+
+impl FromStr for AuthMode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "tokens" => Ok(Self::Tokens),
+            "none" => Ok(Self::None),
+            _ => Err("`tokens` and `none` exist"),
+        }
+    }
+}
+
 /// Reads variables from a copy of the environment that the binary took.
 #[derive(Debug)]
 pub struct Reader<'a> {
@@ -78,23 +100,48 @@ impl<'a> Reader<'a> {
         self.text(variable).map(Secret::new)
     }
 
-    /// A variable of a type that parses. The default must parse; where neither is there, or the value is wrong, an
-    /// error is noted and `fallback` returned, so that reading goes on to the next error.
-    pub fn parsed<T: FromStr>(&mut self, variable: &Variable, fallback: T) -> T
+    /// A variable with a default, of a type that parses. A wrong value is noted and the default taken, so that reading
+    /// goes on to the next error.
+    ///
+    /// # Panics
+    /// Where the table's default does not parse: a role's test reads every default.
+    pub fn parsed<T: FromStr>(&mut self, variable: &Variable) -> T
     where
         T::Err: Display,
     {
-        let Some(text) = self.text(variable) else {
-            self.fail(variable, format!("it is not set and has no default; it is {}", variable.meaning));
-            return fallback;
-        };
-        match text.parse() {
-            Ok(value) => value,
-            Err(error) => {
-                self.fail(variable, format!("`{text}` does not do ({error}); it is {}", variable.meaning));
-                fallback
-            }
+        match self.optional(variable).or_else(|| variable.default?.parse().ok()) {
+            Some(value) => value,
+            None => unreachable!("the default of {} in the table parses, as a test shows", variable.name),
         }
+    }
+
+    /// A variable of a type that parses: `None` where it is not set and has no default, and where it is wrong.
+    pub fn optional<T: FromStr>(&mut self, variable: &Variable) -> Option<T>
+    where
+        T::Err: Display,
+    {
+        let text = self.text(variable)?;
+        self.parse(variable, &text)
+    }
+
+    /// A comma-separated list of a type that parses; every wrong item is noted.
+    pub fn many<T: FromStr>(&mut self, variable: &Variable) -> Vec<T>
+    where
+        T::Err: Display,
+    {
+        let items = self.list(variable);
+        items.iter().filter_map(|item| self.parse(variable, item)).collect()
+    }
+
+    fn parse<T: FromStr>(&mut self, variable: &Variable, text: &str) -> Option<T>
+    where
+        T::Err: Display,
+    {
+        text.parse()
+            .inspect_err(|error| {
+                self.fail(variable, format!("`{text}` does not do ({error}); it is {}", variable.meaning));
+            })
+            .ok()
     }
 
     /// On for any value but empty, `false`, `0`, `off` and `no`.
@@ -105,7 +152,7 @@ impl<'a> Reader<'a> {
 
     /// Milliseconds, as `SLEEP_TIME` has them.
     pub fn milliseconds(&mut self, variable: &Variable) -> std::time::Duration {
-        std::time::Duration::from_millis(self.parsed(variable, 1000))
+        std::time::Duration::from_millis(self.parsed(variable))
     }
 
     /// A comma-separated list; blanks around items and empty items are dropped.
@@ -162,7 +209,7 @@ mod tests {
     fn every_error_is_named_at_once() {
         let variables = vars(&[("PORT", "eighty")]);
         let mut reader = Reader::new(&variables);
-        let port: u16 = reader.parsed(&PORT, 0);
+        let port: u16 = reader.parsed(&PORT);
         let token = reader.required(&TOKEN);
         let errors = reader.finish((port, token)).unwrap_err();
         assert_eq!(errors.iter().map(|e| e.name).collect::<Vec<_>>(), ["PORT", "TOKEN"]);
@@ -186,9 +233,11 @@ mod tests {
     fn defaults_lists_and_retired_variables() {
         let variables = vars(&[("AUTO", " a, ,b ,"), ("OLD", "x")]);
         let mut reader = Reader::new(&variables);
-        assert_eq!(reader.parsed::<u16>(&PORT, 0), 80);
+        assert_eq!(reader.parsed::<u16>(&PORT), 80);
         assert_eq!(reader.list(&AUTO), ["a", "b"]);
         reader.retired(&[Retired { name: "OLD", why: "because" }]);
+        assert_eq!((reader.optional::<u16>(&PORT), reader.optional::<u16>(&TOKEN)), (Some(80), None));
+        assert_eq!(reader.many::<char>(&AUTO), ['a', 'b']);
         let ((), warnings) = reader.finish(()).unwrap();
         assert_eq!(warnings, ["OLD is set and has no effect any more: because"]);
     }

@@ -1,16 +1,23 @@
 //! How commands reach the cluster, the configstore and git-api.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use lb_cluster::{Cluster, Options, Target};
+use lb_http::auth::AuthSettings;
 use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::GitApi;
 use lb_http::contract::{Timeouts, TokenSource};
+use lb_services::ReviewSettings;
+use lb_vocab::settings::AuthMode;
 use lb_vocab::{GitUser, Prefix, ProducerName};
 
 use crate::cli::Global;
 use crate::environment::Variables;
+
+/// How long a caller waits for the review of its token.
+const REVIEW_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where everything is, from the options and the environment.
 pub(crate) struct Connect<'a> {
@@ -39,13 +46,34 @@ impl<'a> Connect<'a> {
 
     /// A connection whose requests carry this name.
     pub(crate) async fn cluster_as(&self, who: &str) -> Result<Cluster> {
+        self.connect(&options(who)).await
+    }
+
+    async fn connect(&self, options: &Options) -> Result<Cluster> {
         let mut target = Target::choose(self.global.kubeconfig.as_deref(), self.variables)?;
         if let Target::Kubeconfig { context, .. } = &mut target {
             context.clone_from(&self.global.context);
         }
-        let options =
-            Options { user_agent: format!("{who}/{}", env!("CARGO_PKG_VERSION")), ..Options::default() };
-        Ok(Cluster::connect(&target, &options).await?)
+        Ok(Cluster::connect(&target, options).await?)
+    }
+
+    /// The cluster whose service accounts a role's callers may be, where its settings allow that.
+    ///
+    /// # Errors
+    /// Where there has to be one and none is named.
+    pub(crate) async fn cluster_of_callers(
+        &self,
+        role: &str,
+        auth: &AuthSettings,
+        review: &ReviewSettings,
+    ) -> Result<Option<Cluster>> {
+        let enabled = auth.mode == AuthMode::Tokens && review.enabled.unwrap_or(self.has_cluster());
+        if !enabled {
+            return Ok(None);
+        }
+        let options = Options { timeout: REVIEW_TIMEOUT, ..options(&format!("lunchbadger-{role}")) };
+        let cluster = self.connect(&options).await.context("AUTH_TOKEN_REVIEW needs a cluster")?;
+        Ok(Some(cluster))
     }
 
     /// A client of the cluster.
@@ -102,4 +130,9 @@ impl<'a> Connect<'a> {
         std::fs::File::open(&file).with_context(|| format!("open the token file {}", file.display()))?;
         Ok(TokenSource::file(file))
     }
+}
+
+/// Requests that carry this name.
+fn options(who: &str) -> Options {
+    Options { user_agent: format!("{who}/{}", env!("CARGO_PKG_VERSION")), ..Options::default() }
 }

@@ -86,7 +86,7 @@ async fn dispatch(
         Command::Brake(command) => commands::brake::run(command, connect, screen).await,
         Command::Up(arguments) => commands::up::run(arguments, variables, connect, screen).await,
         Command::Actualizer => commands::roles::actualizer(variables, connect).await,
-        Command::Configstore => commands::roles::configstore(variables).await,
-        Command::GitApi => commands::roles::git_api(variables).await,
+        Command::Configstore => commands::roles::configstore(variables, connect).await,
+        Command::GitApi => commands::roles::git_api(variables, connect).await,
     }
 }

@@ -1,39 +1,59 @@
-//! What an earlier `up` left behind, where it could not clean up itself.
+//! What an earlier `up` left on this machine, where it could not clean up itself.
 
 use std::fs::{self, File, TryLockError};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use lb_testkit::process::bare;
-use lb_testkit::tools::Binaries;
 
-use super::system::{NAMESPACE_IN_NAMED_CLUSTER, PRODUCER};
-use crate::command::output;
 use crate::say::say;
 
 /// A file that marks a directory as ours: nothing else is ever emptied.
 const MARK: &str = "lunchbadger-up";
 
-/// Held by the `up` that uses the directory; the operating system releases it however that ends.
-pub(super) fn claim(directory: &Path) -> Result<File> {
-    let mut path = directory.as_os_str().to_owned();
-    path.push(".lock");
-    let path = Path::new(&path);
-    let make = || {
-        fs::create_dir_all(directory.parent().unwrap_or(directory))?;
-        File::create(path)
-    };
-    let file = make().with_context(|| format!("create {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!(
-                "`cargo xtask up` runs in {}: Ctrl-C there ends it, --data-dir takes another directory",
-                directory.display()
-            )
+/// The right to a directory, of one `up` or `down` at a time. The operating system ends it, however we end.
+#[derive(Debug)]
+pub(super) struct Claim {
+    path: PathBuf,
+    _locked: File,
+}
+
+impl Claim {
+    /// Takes the right to `directory`, whether it is there or not.
+    pub(super) fn to(directory: &Path) -> Result<Self> {
+        let mut path = directory.as_os_str().to_owned();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let make = || {
+            fs::create_dir_all(directory.parent().unwrap_or(directory))?;
+            File::create(&path)
+        };
+        loop {
+            let file = make().with_context(|| format!("create {}", path.display()))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => bail!(
+                    "`cargo xtask up` runs in {}: Ctrl-C there ends it, --data-dir takes another directory",
+                    directory.display()
+                ),
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("lock {}", path.display()));
+                }
+            }
+            // Who had it before us removes the file: then others would lock a new one.
+            let there = file.metadata().with_context(|| format!("look at {}", path.display()))?.nlink() > 0;
+            if there {
+                return Ok(Self { path, _locked: file });
+            }
         }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", path.display())),
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // An empty file that stays does no harm.
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -60,34 +80,12 @@ pub(super) fn remove(directory: &Path) -> Result<()> {
 
 /// Makes the directory and marks it as ours.
 pub(super) fn mark(directory: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
     let make = || {
         fs::create_dir_all(directory)?;
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
         fs::write(directory.join(MARK), "made by `cargo xtask up`, removed by `cargo xtask down`\n")
     };
     make().with_context(|| format!("make {}", directory.display()))
-}
-
-/// Removes the example from a cluster that is not ours. Definitions stay: others may use them.
-pub(super) fn remove_from_cluster(kubeconfig: &Path) -> Result<()> {
-    let kubectl = Binaries::locate()?.kubectl;
-    let run = |arguments: &[&str]| {
-        let mut command = bare(&kubectl);
-        command.arg("--kubeconfig").arg(kubeconfig).args(arguments);
-        output(&mut command)
-    };
-    let confirm = format!("lunchbadger.io/confirm-delete={PRODUCER}");
-    if run(&["get", "lbproducer", PRODUCER, "--ignore-not-found", "-o", "name"])
-        .is_ok_and(|name| !name.is_empty())
-    {
-        run(&["annotate", "--overwrite", "lbproducer", PRODUCER, &confirm])?;
-        run(&["delete", "lbproducer", PRODUCER, "--wait=false"])?;
-    }
-    say(&format!("deleting namespace {NAMESPACE_IN_NAMED_CLUSTER}, waiting until it is gone"));
-    run(&["delete", "namespace", NAMESPACE_IN_NAMED_CLUSTER, "--ignore-not-found", "--timeout=120s"])?;
-    say("the custom resource definitions stay (kubectl get crds | grep lunchbadger.io)");
-    Ok(())
 }
 
 /// Processes with an argument in `directory`, but us.
@@ -105,8 +103,8 @@ fn processes_of(directory: &Path) -> Result<Vec<(u32, String)>> {
         let ours = arguments.any(|argument| {
             argument.split_once('=').map_or(argument, |(_, value)| value).starts_with(&inside)
         });
-        let known =
-            ["etcd", "kube-apiserver", "kube-controller-manager", "lunchbadger"].contains(&program.as_str());
+        let known = ["etcd", "gitea", "kube-apiserver", "kube-controller-manager", "lunchbadger"]
+            .contains(&program.as_str());
         if process != std::process::id() && ours && known {
             found.push((process, program));
         }
@@ -129,6 +127,17 @@ mod tests {
         assert!(!ours.exists());
         assert!(remove(&foreign).unwrap_err().to_string().contains("was not made by"));
         assert!(foreign.join("thesis.txt").exists());
+    }
+
+    #[test]
+    fn a_directory_is_claimed_once_and_nothing_stays_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let up = directory.path().join("up");
+        let claim = Claim::to(&up).unwrap();
+        assert!(Claim::to(&up).unwrap_err().to_string().contains("--data-dir"));
+        drop(claim);
+        drop(Claim::to(&up).unwrap());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 
     #[test]

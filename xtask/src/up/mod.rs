@@ -3,7 +3,10 @@
 //! Everything is in one directory (`target/up`), begins anew each time and ends with us, however we end. Nothing is
 //! simulated but nodes: objects are applied to a real API server, and no kubelet runs their pods.
 
+mod cluster;
 mod example;
+mod footprint;
+mod git_host;
 mod leftovers;
 mod system;
 
@@ -12,11 +15,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::command::target_directory;
+use crate::command::{cargo, run as run_command, target_directory};
 use crate::say::say;
 use crate::{runtime, tools};
+use cluster::Cluster;
 use example::Example;
-use system::System;
+use git_host::GitHost;
+use leftovers::Claim;
+use system::{Programs, System};
 
 /// How to run the system.
 #[derive(clap::Args)]
@@ -24,15 +30,12 @@ pub(crate) struct UpArguments {
     /// End once the second push is applied, instead of staying until Ctrl-C.
     #[arg(long)]
     once: bool,
+    /// Where repositories live: `embedded`, `gitea` (one of our own, built from source), or the URL of a Gitea, whose
+    /// administrator's token is in GITEA_TOKEN_FILE or GITEA_TOKEN.
+    #[arg(long, value_name = "HOST", default_value = "embedded")]
+    git: GitHost,
     #[command(flatten)]
     place: Place,
-}
-
-impl UpArguments {
-    /// A system of our own in `directory` that ends once the second push is applied.
-    pub(crate) fn once(directory: PathBuf) -> Self {
-        Self { once: true, place: Place { kubeconfig: None, data_dir: Some(directory) } }
-    }
 }
 
 /// Where the system is.
@@ -41,48 +44,86 @@ pub(crate) struct Place {
     /// Use the cluster of this kubeconfig, in namespace `lunchbadger-up`, instead of a control plane of our own.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Keep everything here [default: up in cargo's target directory]. It is emptied at the start.
+    /// Keep everything here [default: up in cargo's target directory]. It is emptied at the start and removed at the end.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
 
 impl Place {
     fn directory(&self) -> Result<PathBuf> {
-        let directory = match &self.data_dir {
-            Some(directory) => directory.clone(),
-            None => target_directory()?.join("up"),
-        };
-        std::path::absolute(&directory).with_context(|| format!("make {} absolute", directory.display()))
+        match &self.data_dir {
+            Some(directory) => absolute(directory),
+            None => Ok(target_directory()?.join("up")),
+        }
     }
+
+    /// The cluster that is named, if one is.
+    async fn named(&self) -> Result<Option<Cluster>> {
+        match &self.kubeconfig {
+            Some(file) => Cluster::of(&absolute(file)?).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The command that removes what `up` leaves there.
+    fn down(&self) -> String {
+        let options = [("--kubeconfig", &self.kubeconfig), ("--data-dir", &self.data_dir)];
+        let given = options.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?)));
+        given.fold("cargo xtask down".to_owned(), |command, (name, path)| {
+            format!("{command} {name} {}", path.display())
+        })
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("make {} absolute", path.display()))
 }
 
 /// Brings the system up.
 pub(crate) fn up(arguments: &UpArguments) -> Result<()> {
-    if arguments.place.kubeconfig.is_none() && lb_testkit::environment("KUBECONFIG").is_some() {
-        say("KUBECONFIG is set and ignored: name the cluster with --kubeconfig to use it");
-    }
-    // With a named cluster, too: kubectl shows what stands.
-    tools::kubernetes()?;
-    tools::needs_git()?;
-    let directory = arguments.place.directory()?;
-    let _claim = leftovers::claim(&directory)?;
-    let program = system::build()?;
-    leftovers::remove(&directory)?;
-    runtime()?.block_on(run(arguments, &directory, program))?;
-    match &arguments.place.kubeconfig {
-        Some(file) => {
-            say(&format!(
-                "its objects stay; `cargo xtask down --kubeconfig {}` removes them",
-                file.display()
-            ));
+    let place = &arguments.place;
+    let runtime = runtime()?;
+    let named = runtime.block_on(place.named())?;
+    if named.is_none() {
+        if lb_testkit::environment("KUBECONFIG").is_some() {
+            say("KUBECONFIG is set and ignored: name the cluster with --kubeconfig to use it");
         }
-        None => leftovers::remove(&directory)?,
+        tools::kubernetes()?;
+    }
+    tools::needs_git()?;
+    arguments.git.prepare()?;
+    let kubectl = tools::kubectl()?;
+    let programs = Programs { lunchbadger: build()?, kubectl };
+    let directory = place.directory()?;
+    let _claim = Claim::to(&directory)?;
+    leftovers::remove(&directory)?;
+    leftovers::mark(&directory)?;
+    let stays = named.is_some();
+    if let Err(error) = runtime.block_on(run(arguments, &directory, named, programs)) {
+        say(&format!("logs are in {}; `{}` removes everything", directory.display(), place.down()));
+        return Err(error);
+    }
+    leftovers::remove(&directory)?;
+    if stays {
+        say(&format!("what is in the cluster stays; `{}` removes it", place.down()));
     }
     Ok(())
 }
 
+/// Builds `lunchbadger` and answers where it is.
+fn build() -> Result<PathBuf> {
+    say("building lunchbadger");
+    run_command(&mut cargo(&["build", "--locked", "--package", "lunchbadger"]))?;
+    Ok(target_directory()?.join("debug/lunchbadger"))
+}
+
 /// Starts everything, shows the example, stays. Ctrl-C ends it at any point.
-async fn run(arguments: &UpArguments, directory: &Path, program: PathBuf) -> Result<()> {
+async fn run(
+    arguments: &UpArguments,
+    directory: &Path,
+    named: Option<Cluster>,
+    programs: Programs,
+) -> Result<()> {
     let mut interrupts = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
     let mut terminations = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let interrupted = async {
@@ -91,12 +132,14 @@ async fn run(arguments: &UpArguments, directory: &Path, program: PathBuf) -> Res
     };
     tokio::pin!(interrupted);
     let mut system = tokio::select! {
-        started = System::start(directory, arguments.place.kubeconfig.as_deref(), program) => started?,
+        biased;
         () = &mut interrupted => return Ok(()),
+        started = System::start(directory, &arguments.git, named, programs) => started?,
     };
     let done = tokio::select! {
-        done = show(&mut system, arguments.once) => done,
+        biased;
         () = &mut interrupted => Ok(()),
+        done = show(&mut system, arguments.once) => done,
     };
     // The roles say goodbye (leases, open pushes) before the control plane under them goes.
     system.stop().await;
@@ -113,15 +156,20 @@ async fn show(system: &mut System, once: bool) -> Result<()> {
     system.until_it_ends().await
 }
 
-/// Removes what a killed `up` left: processes, files, and in a named cluster the objects.
+/// Removes what a killed `up` left: processes, files, and in a named cluster what any `up` made.
 pub(crate) fn down(place: &Place) -> Result<()> {
     let directory = place.directory()?;
-    let _claim = leftovers::claim(&directory)?;
-    if let Some(kubeconfig) = &place.kubeconfig {
-        tools::kubernetes()?;
-        leftovers::remove_from_cluster(kubeconfig)?;
-    }
+    let _claim = Claim::to(&directory)?;
+    runtime()?.block_on(async {
+        match place.named().await? {
+            Some(cluster) => footprint::remove(&cluster).await,
+            None => Ok(()),
+        }
+    })?;
     leftovers::remove(&directory)?;
-    say("nothing is left");
+    say(match place.kubeconfig {
+        Some(_) => "nothing is left, neither on this machine nor in the cluster",
+        None => "nothing is left on this machine",
+    });
     Ok(())
 }

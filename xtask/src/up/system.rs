@@ -1,6 +1,5 @@
 //! The parts of the running system and how they are reached.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -9,81 +8,103 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
 use lb_testkit::control_plane::{ControlPlane, Options};
-use lb_testkit::process::{Supervised, bare};
-use lb_testkit::tools::Binaries;
+use lb_testkit::gitea::Gitea;
+use lb_testkit::process::Supervised;
 use tokio::time::{Instant, sleep};
 
-use super::leftovers;
-use crate::command::{cargo, output, run, target_directory};
+use super::cluster::Cluster;
+use super::footprint;
+use super::git_host::GitHost;
+use crate::command::output;
 use crate::say::{progress, say};
 
 /// The example's producer.
 pub(super) const PRODUCER: &str = "al";
-/// Where its objects go in a cluster that is not ours, so that nothing else there is touched.
-pub(super) const NAMESPACE_IN_NAMED_CLUSTER: &str = "lunchbadger-up";
-/// Where they go in our own, as in production.
+/// Where its objects go in a cluster of our own, as in production.
 const NAMESPACE: &str = "customer";
+/// The file in the directory to which the roles log.
+const LOG: &str = "lunchbadger.log";
 /// How long the roles may take to be ready.
 const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The programs that it takes.
+pub(super) struct Programs {
+    /// `lunchbadger`.
+    pub(super) lunchbadger: PathBuf,
+    /// `kubectl`.
+    pub(super) kubectl: PathBuf,
+}
 
 /// A running system.
 pub(super) struct System {
     /// Where everything is.
     pub(super) directory: PathBuf,
     /// The cluster.
-    pub(super) kubeconfig: PathBuf,
+    pub(super) cluster: Cluster,
     /// The namespace of producers' objects.
     pub(super) namespace: &'static str,
-    program: PathBuf,
+    programs: Programs,
     git_api: u16,
     configstore: u16,
     roles: Supervised,
+    // Ended after the roles, which speak to it.
+    _gitea: Option<Gitea>,
     plane: Option<ControlPlane>,
-}
-
-/// Builds `lunchbadger` and answers where it is.
-pub(super) fn build() -> Result<PathBuf> {
-    say("building lunchbadger");
-    run(&mut cargo(&["build", "--locked", "--package", "lunchbadger"]))?;
-    Ok(target_directory()?.join("debug/lunchbadger"))
 }
 
 impl System {
     /// Starts the control plane of Kubernetes (unless a cluster is named), then that of LunchBadger.
-    pub(super) async fn start(directory: &Path, named: Option<&Path>, program: PathBuf) -> Result<Self> {
-        leftovers::mark(directory)?;
-        let (plane, kubeconfig, namespace) = match named {
-            Some(file) => (None, std::path::absolute(file)?, NAMESPACE_IN_NAMED_CLUSTER),
+    pub(super) async fn start(
+        directory: &Path,
+        git: &GitHost,
+        named: Option<Cluster>,
+        programs: Programs,
+    ) -> Result<Self> {
+        let (plane, cluster, namespace) = match named {
+            Some(cluster) => {
+                footprint::begin(&cluster).await?;
+                (None, cluster, footprint::NAMESPACE)
+            }
             None => {
-                say("starting etcd, kube-apiserver and kube-controller-manager");
-                let directory = Some(directory.join("cluster"));
-                let plane =
-                    ControlPlane::start(Options { directory, audit: false, progress: progress() }).await?;
-                let kubeconfig = plane.kubeconfig();
-                (Some(plane), kubeconfig, NAMESPACE)
+                let (plane, cluster) = own_cluster(directory).await?;
+                (Some(plane), cluster, NAMESPACE)
             }
         };
-        install(&program, &kubeconfig, namespace)?;
+        say("applying the custom resource definitions");
+        print!("{}", output(cluster.command(&programs.lunchbadger).args(["crds", "apply"]))?);
         let (git_api, configstore, actualizer) = (port(8080), port(3002), port(9090));
-        let environment = BTreeMap::from([
+        let (gitea, mut environment) = git.start(directory).await?;
+        environment.extend([
             ("ACTUALIZER_TARGET_NAMESPACE".to_owned(), namespace.to_owned()),
             ("CONTROL_PLANE_NAMESPACE".to_owned(), namespace.to_owned()),
         ]);
         say("starting lunchbadger up");
         let arguments = [
             "up".to_owned(),
-            format!("--kubeconfig={}", kubeconfig.display()),
+            format!("--kubeconfig={}", cluster.kubeconfig.display()),
             format!("--data-dir={}", directory.join("data").display()),
             format!("--git-api-address=127.0.0.1:{git_api}"),
             format!("--configstore-address=127.0.0.1:{configstore}"),
             format!("--actualizer-address=127.0.0.1:{actualizer}"),
         ];
-        let roles = Supervised::start(&program, arguments, &environment, &directory.join("lunchbadger.log"))?;
+        let log = directory.join(LOG);
+        let roles = Supervised::start(&programs.lunchbadger, arguments, &environment, &log)?;
         let directory = directory.to_owned();
-        let mut system =
-            Self { directory, kubeconfig, namespace, program, git_api, configstore, roles, plane };
+        let mut system = Self {
+            directory,
+            cluster,
+            namespace,
+            programs,
+            git_api,
+            configstore,
+            roles,
+            _gitea: gitea,
+            plane,
+        };
         for (role, port) in
             [("git-api", git_api), ("the configstore", configstore), ("the Actualizer", actualizer)]
         {
@@ -95,14 +116,20 @@ impl System {
 
     /// `lunchbadger` with what it needs to reach this system.
     pub(super) fn lunchbadger(&self, arguments: &[&str]) -> Command {
-        let mut command = bare(&self.program);
+        let mut command = self.cluster.command(&self.programs.lunchbadger);
         command
-            .arg(format!("--kubeconfig={}", self.kubeconfig.display()))
             .arg(format!("--git-api-url={}", self.git_api_url()))
             .arg(format!("--configstore-url=http://127.0.0.1:{}", self.configstore))
             .arg(format!("--token-file={}", self.token_file().display()))
             .args(arguments)
             .env("CONTROL_PLANE_NAMESPACE", self.namespace);
+        command
+    }
+
+    /// `kubectl` for this cluster.
+    pub(super) fn kubectl(&self, arguments: &[&str]) -> Command {
+        let mut command = self.cluster.command(&self.programs.kubectl);
+        command.args(arguments);
         command
     }
 
@@ -116,15 +143,11 @@ impl System {
         format!("127.0.0.1:{}", self.git_api)
     }
 
-    /// A client of the cluster.
-    pub(super) async fn client(&self) -> Result<kube::Client> {
-        let file = Kubeconfig::read_from(&self.kubeconfig).context("read the kubeconfig")?;
-        let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
-        kube::Client::try_from(config.context("use the kubeconfig")?).context("make a client")
-    }
-
-    /// Fails where the roles have ended.
+    /// Fails where a part has ended.
     pub(super) fn still_runs(&mut self) -> Result<()> {
+        if let Some(plane) = &mut self.plane {
+            plane.still_runs()?;
+        }
         match self.roles.ended() {
             None => Ok(()),
             Some(status) => bail!("lunchbadger up ended ({status}):\n{}", self.roles.log_tail()),
@@ -151,24 +174,47 @@ impl System {
         drop(self.plane);
     }
 
-    /// What a person who sees `ready` can do next.
+    /// What a person who sees `ready` can do next. Indented are commands of a shell, to be run from the first to the last.
     pub(super) fn what_to_try(&self) -> String {
-        let clone = self.directory.join("repositories/dev");
+        let System { directory, namespace, .. } = self;
         format!(
-            "In another terminal:\n\n  \
-             . {environment}        # lunchbadger and kubectl for this system\n  \
-             lunchbadger status {PRODUCER}\n  \
-             kubectl get lbproducers,lbgateways,deployments,ingresses --namespace {namespace}\n  \
-             kubectl delete deployment --all --namespace {namespace}        # and look again: drift is put back\n  \
-             cd {clone}        # edit lunchbadger.json, then:\n  \
-             git commit --all --message 'Try something' && git push origin master\n  \
-             lunchbadger producers disable {PRODUCER}        # and enable it again\n\n\
-             No node runs here: objects are applied, pods stay Pending, so Ready stays False.\n\
-             Logs: {log}\nCtrl-C ends it.\n",
-            environment = self.directory.join("env").display(),
-            namespace = self.namespace,
-            clone = clone.display(),
-            log = self.directory.join("lunchbadger.log").display(),
+            "\
+To try in another terminal, where this lets `lunchbadger` and `kubectl` speak of this system:
+
+    . {environment}
+
+What stands, and where it comes from:
+
+    lunchbadger status {PRODUCER}
+    lunchbadger why deployment/gateway-{PRODUCER}-dev-main
+
+Edit an object, delete others, and see all put back:
+
+    kubectl set image deployment/gateway-{PRODUCER}-dev-main gateway=mine --namespace {namespace}
+    kubectl delete deployments --all --namespace {namespace}
+    kubectl get deployments --output wide --namespace {namespace}
+
+Break the project: the push says where, and what runs stays as it is. Mend it:
+
+    cd {clone}
+    echo '{{' > lunchbadger.json
+    git commit --all --message 'Break it' && git push origin master
+    lunchbadger status {PRODUCER}
+    git revert --no-edit HEAD && git push origin master
+
+Switch the producer off, and everything but its credentials goes. Switch it on again:
+
+    lunchbadger producers disable {PRODUCER}
+    kubectl get deployments,secrets --namespace {namespace}
+    lunchbadger producers enable {PRODUCER}
+
+No node runs here: objects are applied, pods stay Pending, so Ready stays False.
+Logs: {log}
+Ctrl-C ends it.
+",
+            environment = directory.join("env").display(),
+            clone = directory.join("repositories/dev").display(),
+            log = directory.join(LOG).display(),
         )
     }
 
@@ -198,8 +244,6 @@ impl System {
 
     /// A file to source: `lunchbadger` and `kubectl` that know this system.
     fn write_environment(&self) -> Result<()> {
-        let kubectl =
-            Binaries::locate().map(|binaries| binaries.kubectl).unwrap_or_else(|_| "kubectl".into());
         let text = format!(
             "export GIT_API_URL='{}' CONFIGSTORE_URL='http://127.0.0.1:{}' LUNCHBADGER_TOKEN_FILE='{}' \
              CONTROL_PLANE_NAMESPACE='{}'\n\
@@ -209,25 +253,25 @@ impl System {
             self.configstore,
             self.token_file().display(),
             self.namespace,
-            self.program.display(),
-            kubectl.display(),
-            kubeconfig = self.kubeconfig.display(),
+            self.programs.lunchbadger.display(),
+            self.programs.kubectl.display(),
+            kubeconfig = self.cluster.kubeconfig.display(),
         );
         fs::write(self.directory.join("env"), text).context("write the file to source")
     }
 }
 
-/// Custom resource definitions and the namespace.
-fn install(program: &Path, kubeconfig: &Path, namespace: &str) -> Result<()> {
-    say("applying the custom resource definitions");
-    print!("{}", output(bare(program).arg("--kubeconfig").arg(kubeconfig).args(["crds", "apply"]))?);
-    let kubectl = Binaries::locate()?.kubectl;
-    let kubectl =
-        |arguments: &[&str]| output(bare(&kubectl).arg("--kubeconfig").arg(kubeconfig).args(arguments));
-    if kubectl(&["get", "namespace", namespace, "--ignore-not-found", "--output=name"])?.is_empty() {
-        kubectl(&["create", "namespace", namespace])?;
-    }
-    Ok(())
+/// Starts a control plane of our own, with the namespace.
+async fn own_cluster(directory: &Path) -> Result<(ControlPlane, Cluster)> {
+    say("starting etcd, kube-apiserver and kube-controller-manager");
+    let directory = Some(directory.join("cluster"));
+    let plane = ControlPlane::start(Options { directory, audit: false, progress: progress() }).await?;
+    let cluster = Cluster::of(&plane.kubeconfig()).await?;
+    let metadata = ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() };
+    let namespace = Namespace { metadata, ..Namespace::default() };
+    let created = Api::all(cluster.client.clone()).create(&PostParams::default(), &namespace).await;
+    created.with_context(|| format!("create namespace {NAMESPACE}"))?;
+    Ok((plane, cluster))
 }
 
 /// The port that documentation speaks of, or a free one where somebody has it.

@@ -134,7 +134,7 @@ impl ChildError {
 /// Makes one child's objects stand.
 ///
 /// # Errors
-/// The first thing that failed, after the status was written.
+/// Of what failed that which is to be tried again first, after the status was written.
 pub(crate) async fn reconcile(context: &Context, key: &ChildKey) -> Result<Next, ChildError> {
     let Some(child) = context.stores.child(key) else { return Ok(Next::Settled) };
     if context.is_untouchable(&child) {
@@ -156,12 +156,14 @@ pub(crate) async fn reconcile(context: &Context, key: &ChildKey) -> Result<Next,
     report::report(context, &child, &outcome, applied.as_ref().err())
         .await
         .map_err(|error| ChildError::Report(key.clone(), error))?;
-    applied.map_err(|(name, error)| ChildError::Apply(key.clone(), name, error))?;
-    pruned.map_err(|error| ChildError::Prune(key.clone(), error))?;
-    Ok(Next::Settled)
+    let unapplied = applied.err().map(|(name, error)| ChildError::Apply(key.clone(), name, error));
+    let unpruned = pruned.err().map(|error| ChildError::Prune(key.clone(), error));
+    let soonest = unapplied.into_iter().chain(unpruned).min_by_key(ChildError::retry);
+    soonest.map_or(Ok(Next::Settled), Err)
 }
 
-/// Applies what differs, configuration before Deployments. Everything is tried; the first failure is the answer.
+/// Applies what differs, configuration before Deployments. Everything is tried; of the failures the one that is to be
+/// tried again first is the answer.
 async fn apply(
     context: &Context,
     child: &Child,
@@ -171,7 +173,7 @@ async fn apply(
 ) -> Result<(), (String, ApplyError)> {
     let config_stands = config_stands(context, child, blueprint);
     let requested = context.requests.waits_for(&child.key());
-    let mut failure = None;
+    let mut failures = Vec::new();
     outcome.standing.1 = blueprint.leaves.len() + usize::from(blueprint.config.is_some());
     outcome.standing.0 = usize::from(blueprint.config.is_some() && config_stands);
     for leaf in &blueprint.leaves {
@@ -187,11 +189,11 @@ async fn apply(
             }
             Err(error) => {
                 outcome.findings.push(error.to_string());
-                failure.get_or_insert((format!("{} {}", leaf.kind.kind(), leaf.name), error));
+                failures.push((format!("{} {}", leaf.kind.kind(), leaf.name), error));
             }
         }
     }
-    failure.map_or(Ok(()), Err)
+    failures.into_iter().min_by_key(|(_, error)| error.retry()).map_or(Ok(()), Err)
 }
 
 fn note(child: &Child, leaf: &Leaf, applied: Applied) {

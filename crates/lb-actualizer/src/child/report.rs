@@ -1,21 +1,23 @@
-//! Report: a child's status, written only where it differs.
+//! Report: a child's status, written only where it differs; Events on transitions.
 
 use kube::core::object::HasStatus;
-use lb_cluster::{ApiError, ApplyError, Child as ChildResource, Rollout, Store};
+use lb_cluster::{ApiError, ApplyError, Child as ChildResource, Retry, Rollout, Store};
 use lb_desired::build::SpecError;
 use lb_desired::crd::{ChildStatus, Condition, ConditionStatus, ConditionType, condition, set_condition};
-use lb_vocab::{MAX_REPORTED_FINDINGS, Timestamp};
+use lb_vocab::{MAX_REPORTED_FINDINGS, Timestamp, with_causes};
 
 use super::{Child, Outcome};
+use crate::announce::announce;
 use crate::context::Context;
 
-/// Writes what came of a run.
+/// Writes what came of a run. An object that moved meanwhile is tried again at once: that is no failure to tell.
 pub(super) async fn report(
     context: &Context,
     child: &Child,
     outcome: &Outcome,
     failure: Option<&(String, ApplyError)>,
 ) -> Result<(), ApiError> {
+    let failure = failure.filter(|(_, error)| error.retry() != Retry::Soon);
     let failure = failure.map(|(name, error)| (error.name(), format!("{name}: {error}")));
     write(context, child, |old, generation, now| status(old, generation, outcome, failure.as_ref(), now))
         .await
@@ -23,7 +25,7 @@ pub(super) async fn report(
 
 /// Writes that nothing can be built from the spec.
 pub(super) async fn broken(context: &Context, child: &Child, error: &SpecError) -> Result<(), ApiError> {
-    let failure = ("SpecRefused", error.to_string());
+    let failure = ("SpecRefused", with_causes(error));
     let outcome = Outcome { findings: vec![failure.1.clone()], ..Outcome::default() };
     write(context, child, |old, generation, now| status(old, generation, &outcome, Some(&failure), now)).await
 }
@@ -48,7 +50,10 @@ async fn one<K: ChildResource + HasStatus<Status = ChildStatus>>(
 ) -> Result<(), ApiError> {
     let old = child.status().cloned().unwrap_or_default();
     let new = new(&old, child.meta().generation, context.clock.now());
-    context.cluster.write_status(store, child, &new).await.map(drop)
+    if context.cluster.write_status(store, child, &new).await? {
+        announce(&context.events, child, &old.conditions, &new.conditions);
+    }
+    Ok(())
 }
 
 /// The status after a run; equal to the old one where nothing changed.

@@ -1,5 +1,7 @@
 //! One producer's environment as a run sees it: read once, then asked.
 
+use std::collections::BTreeSet;
+
 use lb_desired::crd::{Access, EnvironmentStatus, LBProducer};
 use lb_desired::plan::{Input, Plan, Presence, plan};
 use lb_desired::settings::Settings;
@@ -15,13 +17,15 @@ use crate::{observe, removal};
 
 /// What one run is about.
 pub(super) struct Case<'a> {
-    who: &'a Producer,
+    pub(super) who: &'a Producer,
     status: Option<&'a EnvironmentStatus>,
     access: Access,
     presence: Presence,
     limits: Limits,
-    noted: Revision,
+    pub(super) noted: Revision,
     pub(super) credentials_made: bool,
+    /// Names that functions of other producers have.
+    taken: BTreeSet<String>,
 }
 
 /// What the status says of an environment.
@@ -36,12 +40,13 @@ fn access(resource: &LBProducer, who: &Producer) -> Access {
 }
 
 impl<'a> Case<'a> {
-    /// `limits` are the platform's.
+    /// `limits` are the platform's, `taken` the names that functions of other producers have.
     pub(super) fn new(
         limits: &Limits,
         resource: &'a LBProducer,
         who: &'a Producer,
         standing: &Standing,
+        taken: BTreeSet<String>,
     ) -> Self {
         let status = noted(resource, who);
         let presence = match standing {
@@ -60,12 +65,14 @@ impl<'a> Case<'a> {
                 .map(Revision::from)
                 .unwrap_or_default(),
             credentials_made: status.is_some_and(|status| status.credentials_made),
+            taken,
         }
     }
 
     /// The digest of what the plan is made from.
     pub(super) fn inputs(&self, context: &Context, revision: &Revision) -> Digest {
-        inputs::digest(revision, self.access, self.presence, &self.limits, &context.settings_digest)
+        let settings = &context.settings_digest;
+        inputs::digest(revision, self.access, self.presence, &self.limits, &self.taken, settings)
     }
 
     /// Nothing to do: what the plan would be made from is as it was, and so are the children and their
@@ -94,9 +101,13 @@ impl<'a> Case<'a> {
         observe::observe(git, &user, self.who, &self.noted, &self.limits).await
     }
 
-    /// What was read; where git has no say, what was read last.
-    pub(super) fn revision(&self, observed: &Observed) -> Revision {
-        if self.needs_git() { observe::revision(observed) } else { self.noted.clone() }
+    /// What was read, and whether that is all there is to read; where git has no say, what was read last.
+    pub(super) fn revision(&self, observed: &Observed, heads: Option<&Revision>) -> (Revision, bool) {
+        if self.needs_git() {
+            observe::revision(observed, heads, &self.noted)
+        } else {
+            (self.noted.clone(), true)
+        }
     }
 
     /// The first source that has a say and could not be read, and why.
@@ -114,7 +125,7 @@ impl<'a> Case<'a> {
         children: &Children,
     ) -> impl FnOnce(&Settings) -> Plan + Send + use<> {
         let (who, access, presence, limits) = (self.who.clone(), self.access, self.presence, self.limits);
-        let existing = children.existing();
+        let existing = children.existing(self.taken.clone());
         move |settings| {
             let decoded = lb_project::decode(observed, &who, &limits);
             plan(&Input {

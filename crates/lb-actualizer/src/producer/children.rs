@@ -13,38 +13,36 @@ use crate::child::ChildKey;
 use crate::context::{Context, Key};
 use crate::queue::Class;
 
-/// Applies every child that is to be deployed. Everything is tried; the first failure is the answer.
+/// Applies every child that is to be deployed. All are tried: one that cannot be applied is that child's failure.
 pub(super) async fn apply(
     context: &Context,
     resource: &LBProducer,
     who: &Producer,
     plan: &Plan,
     requested: bool,
-) -> Result<(), ProducerError> {
-    let Some(owner) = Owner::of(resource) else { return Ok(()) };
+) -> Vec<ProducerError> {
+    let Some(owner) = Owner::of(resource) else { return Vec::new() };
     let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
-    let mut failure = None;
+    let mut failures = Vec::new();
+    let mut note = |kind: &str, name: &str, done: Result<(), ApplyError>| {
+        let failed = |error| ProducerError::Apply(who.clone(), format!("{kind} {name}"), error);
+        failures.extend(done.err().map(failed));
+    };
     for (name, spec) in workspace.deployed() {
         let intent = intent(context, who, name, spec);
         let done = context.cluster.apply_child(&context.stores.workspaces, &owner, &intent).await;
-        note(&mut failure, "LBWorkspace", name, done.map(drop));
+        note("LBWorkspace", name, done.map(drop));
     }
     for (name, planned) in gateways.deployed() {
         let done = gateway(context, &owner, who, name, planned, requested).await;
-        note(&mut failure, "LBGateway", name, done);
+        note("LBGateway", name, done);
     }
     for (name, spec) in functions.deployed() {
         let intent = intent(context, who, name, spec);
         let done = context.cluster.apply_child(&context.stores.functions, &owner, &intent).await;
-        note(&mut failure, "LBFunction", name, done.map(drop));
+        note("LBFunction", name, done.map(drop));
     }
-    failure.map_or(Ok(()), |(what, error)| Err(ProducerError::Apply(who.clone(), what, error)))
-}
-
-fn note(failure: &mut Option<(String, ApplyError)>, kind: &str, name: &str, done: Result<(), ApplyError>) {
-    if let Err(error) = done {
-        failure.get_or_insert((format!("{kind} {name}"), error));
-    }
+    failures
 }
 
 fn intent<S: Clone>(context: &Context, who: &Producer, name: &str, spec: &S) -> Intent<S> {
@@ -100,21 +98,21 @@ async fn config(
     Ok(())
 }
 
-/// Removes children that the plan does not have. Needs the plan's permission, kind by kind.
+/// Removes children that the plan does not have. Needs the plan's permission, kind by kind; all kinds are tried.
 pub(super) async fn prune(
     context: &Context,
     resource: &LBProducer,
     who: &Producer,
     plan: &Plan,
-) -> Result<(), ProducerError> {
-    let Some(owner) = Uid::of(resource) else { return Ok(()) };
+) -> Vec<ProducerError> {
+    let Some(owner) = Uid::of(resource) else { return Vec::new() };
     let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
     let results = [
         kind(context, &context.stores.gateways, owner, who, gateways).await,
         kind(context, &context.stores.functions, owner, who, functions).await,
         kind(context, &context.stores.workspaces, owner, who, workspace).await,
     ];
-    results.into_iter().collect()
+    results.into_iter().filter_map(Result::err).collect()
 }
 
 async fn kind<K: ChildResource, T>(

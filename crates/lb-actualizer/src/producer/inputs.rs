@@ -13,16 +13,19 @@ use serde_json::json;
 
 use crate::child::ChildKey;
 
-/// The digest of everything that a plan is made from, beside the children that stand.
+/// The digest of everything that a plan is made from, beside the producer's children that stand.
 pub(crate) fn digest(
     revision: &Revision,
     access: Access,
     presence: Presence,
     limits: &Limits,
+    taken: &BTreeSet<String>,
     settings: &Digest,
 ) -> Digest {
     let presence = format!("{presence:?}");
-    let inputs = json!({"revision": revision, "access": access, "presence": presence, "limits": limits});
+    let inputs = json!({
+        "revision": revision, "access": access, "presence": presence, "limits": limits, "taken": taken,
+    });
     Digest::of_parts([inputs.to_string().as_bytes(), settings.as_str().as_bytes()])
 }
 
@@ -78,8 +81,8 @@ impl Children {
         combine(workspaces.chain(gateways).chain(functions).collect())
     }
 
-    /// What plan needs to know of them.
-    pub(crate) fn existing(&self) -> Existing {
+    /// What plan needs to know of them, and of the names that other producers have.
+    pub(crate) fn existing(&self, taken: BTreeSet<String>) -> Existing {
         let gateways = self.gateways.iter().filter_map(|child| {
             Some(ExistingGateway {
                 instance: child.spec.instance.parse().ok()?,
@@ -90,10 +93,11 @@ impl Children {
         });
         let functions = self.functions.iter().map(|child| ExistingFunction {
             service: child.spec.service.clone(),
+            path: child.spec.path.clone(),
             commit: child.spec.commit.clone(),
             digest: child.spec.digest.clone(),
         });
-        Existing { gateways: gateways.collect(), functions: functions.collect() }
+        Existing { gateways: gateways.collect(), functions: functions.collect(), taken }
     }
 }
 

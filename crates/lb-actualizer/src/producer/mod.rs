@@ -15,7 +15,7 @@ mod report;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_cluster::{ApiError, ApplyError, Retry};
-use lb_desired::crd::LBProducer;
+use lb_desired::crd::{LBProducer, in_default_environment};
 use lb_http::contract::ClientError;
 use lb_vocab::{Environment, Producer, ProducerName};
 
@@ -26,12 +26,14 @@ use mint::MintError;
 pub(crate) use outcome::Outcome;
 pub use preview::{Unreadable, preview};
 pub use purge::PURGE;
+pub(crate) use report::Noted;
 
 use crate::context::{Context, Key, Next};
 use crate::jobs::JobError;
+use crate::namespace::NamespaceError;
 use crate::queue::Class;
 use crate::roster::Standing;
-use crate::{requests, roster};
+use crate::{namespace, requests, roster};
 
 /// Why a producer's environment is not as git says.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +44,8 @@ pub(crate) enum ProducerError {
     /// Its `LBProducer` could not be made.
     #[error("make LBProducer `{0}`")]
     Create(ProducerName, #[source] ApiError),
-    /// Its namespace could not be made.
-    #[error("make the namespace of `{0}`")]
+    /// Its namespace could not be made ready.
+    #[error("open the namespace of `{0}`")]
     Namespace(Producer, #[source] ApiError),
     /// The plan could not be computed.
     #[error("plan `{0}`")]
@@ -88,9 +90,9 @@ impl ProducerError {
     /// When to try again.
     pub(crate) fn retry(&self) -> Retry {
         match self {
-            Self::Discover(..) | Self::Plan(..) => Retry::Backoff,
+            // What is in the way in a namespace is not watched.
+            Self::Discover(..) | Self::Plan(..) | Self::Namespace(..) => Retry::Backoff,
             Self::Create(_, error)
-            | Self::Namespace(_, error)
             | Self::Brake(_, error)
             | Self::Prune(_, _, error)
             | Self::Report(_, error)
@@ -101,10 +103,17 @@ impl ProducerError {
     }
 }
 
+/// A failure that ends a run is its only one.
+impl From<ProducerError> for Vec<ProducerError> {
+    fn from(error: ProducerError) -> Self {
+        vec![error]
+    }
+}
+
 /// Makes one producer's children match git, in each of its environments.
 ///
 /// # Errors
-/// What failed first; the other environments were still worked on, and the status was written.
+/// Of what failed that which is to be tried again first; all else was still worked on, and the status was written.
 pub(crate) async fn reconcile(context: &Context, name: &ProducerName) -> Result<Next, ProducerError> {
     let Some(resource) = context.stores.producer(name) else { return discover(context, name).await };
     if resource.metadata.deletion_timestamp.is_some() {
@@ -117,26 +126,25 @@ pub(crate) async fn reconcile(context: &Context, name: &ProducerName) -> Result<
     let request = requests::of(&resource);
     let anew = request.filter(|request| !context.requests.is_open(name, request));
     let mut outcomes = BTreeMap::new();
-    let mut failure = None;
+    let mut failures = Vec::new();
     let mut next = Next::Settled;
     for who in producers(context, name, &resource) {
-        match environment(context, &resource, &who, &standing, anew.is_some()).await {
-            Ok((outcome, then)) => {
-                next = next.sooner(then);
-                outcomes.insert(who, outcome);
-            }
-            Err(error) => {
-                outcomes.insert(who.clone(), Outcome::failed(case::noted(&resource, &who), &error));
-                failure.get_or_insert(error);
+        let mut outcome = Outcome::before(case::noted(&resource, &who));
+        match environment(context, &resource, &who, &standing, anew.is_some(), &mut outcome).await {
+            Ok(then) => next = next.sooner(then),
+            Err(errors) => {
+                outcome.failed(&errors);
+                failures.extend(errors);
             }
         }
+        outcomes.insert(who, outcome);
     }
-    let moved = failure.as_ref().is_some_and(|error| error.retry() == Retry::Soon);
+    let moved = failures.iter().any(|error| error.retry() == Retry::Soon);
     if let Some(request) = anew.filter(|_| !moved) {
         open(context, name, &resource, request);
     }
     let then = report::report(context, name, &resource, &standing, &outcomes).await?;
-    if let Some(error) = failure {
+    if let Some(error) = failures.into_iter().min_by_key(ProducerError::retry) {
         return Err(error);
     }
     if purge::wanted(&resource) {
@@ -156,6 +164,10 @@ fn open(context: &Context, name: &ProducerName, resource: &LBProducer, request: 
 
 /// A name that no `LBProducer` stands for: a new producer, or nobody.
 async fn discover(context: &Context, name: &ProducerName) -> Result<Next, ProducerError> {
+    if in_default_environment(name.clone()).is_err() {
+        // The API server would refuse it again and again; the configstore lists it with a finding.
+        return Ok(Next::Settled);
+    }
     let known = roster::is_producer(context, name).await;
     if known.map_err(|error| ProducerError::Discover(name.clone(), error))? {
         let created = context.cluster.create_producer(&context.stores.producers, name).await;
@@ -178,39 +190,69 @@ fn producers(context: &Context, name: &ProducerName, resource: &LBProducer) -> V
 }
 
 /// One environment, from git to children. `requested`: somebody asked to look, so that nothing is taken as settled.
+/// `outcome` is what was known before, and becomes what is known now.
 async fn environment(
     context: &Context,
     resource: &LBProducer,
     who: &Producer,
     standing: &Standing,
     requested: bool,
-) -> Result<(Outcome, Next), ProducerError> {
+    outcome: &mut Outcome,
+) -> Result<Next, Vec<ProducerError>> {
     let children = context.stores.children_of(resource).of(who);
-    let case = Case::new(&context.settings.limits, resource, who, standing);
-    if !requested && let Some(outcome) = case.settled(context, &children) {
-        return Ok((outcome, Next::Settled));
+    let taken = context.stores.taken(resource, who, &context.settings.desired);
+    let case = Case::new(&context.settings.limits, resource, who, standing, taken);
+    if !requested && let Some(settled) = case.settled(context, &children) {
+        *outcome = settled;
+        return Ok(Next::Settled);
     }
+    // Before it is read: what is told meanwhile is news.
+    let heads = context.heads_of(who);
     let observed = case.observe(&context.git, &context.settings.desired.prefix).await;
-    let revision = case.revision(&observed);
-    let readable = case.unreadable(&observed).is_none();
+    let (revision, readable) = case.revision(&observed, heads.as_ref());
     let mut plan = case.plan(context, observed, &children).await?;
     let braked = case.brake(context, &mut plan, &children, &revision).await?;
-    let mut outcome = Outcome { revision: revision.clone(), ..Outcome::default() }.planned(&plan);
-    if outcome.removed.is_none() {
-        context.open_namespace(who).await.map_err(|error| ProducerError::Namespace(who.clone(), error))?;
-        match mint::credentials(context, who, case.credentials_made).await {
-            Ok(()) => outcome.credentials = true,
-            Err(error @ MintError::Lost(_)) => {
-                return Ok((outcome.stalled_by("CredentialsLost", error.to_string()), Next::Retry));
-            }
-            Err(error) => return Err(ProducerError::Mint(who.clone(), error)),
-        }
+    // Until what goes by the will of a new commit is gone, the commit is new.
+    *outcome = Outcome { revision: case.noted.clone(), ..Outcome::default() }.planned(&plan);
+    if outcome.removed.is_none() && !prepare(context, &case, outcome).await? {
+        outcome.revision = revision;
+        return Ok(Next::Retry);
     }
-    children::apply(context, resource, who, &plan, requested).await?;
-    children::prune(context, resource, who, &plan).await?;
-    let done = readable && !braked;
+    let mut failures = children::apply(context, resource, who, &plan, requested).await;
+    let unpruned = children::prune(context, resource, who, &plan).await;
+    if unpruned.is_empty() {
+        outcome.revision = revision.clone();
+    }
+    failures.extend(unpruned);
+    let done = readable && !braked && failures.is_empty();
     let inputs = case.inputs(context, &revision);
-    let outcome = outcome.digests(done.then_some(&inputs), &inputs::planned(&plan, &children));
-    context.remember(who, &outcome);
-    Ok((outcome, if done { Next::Settled } else { Next::Retry }))
+    outcome.digests(done.then_some(&inputs), &inputs::planned(&plan, &children));
+    context.remember(who, outcome);
+    match (failures.is_empty(), done) {
+        (false, _) => Err(failures),
+        (true, true) => Ok(Next::Settled),
+        (true, false) => Ok(Next::Retry),
+    }
+}
+
+/// What everything else needs: a namespace, and credentials in it. `false`: `outcome` says what an operator has to do
+/// first.
+async fn prepare(context: &Context, case: &Case<'_>, outcome: &mut Outcome) -> Result<bool, ProducerError> {
+    match namespace::open(context, case.who.name()).await {
+        Ok(()) => {}
+        Err(error @ NamespaceError::Foreign { .. }) => {
+            outcome.stalled = Some(("ForeignNamespace", error.to_string()));
+            return Ok(false);
+        }
+        Err(NamespaceError::Api(error)) => return Err(ProducerError::Namespace(case.who.clone(), error)),
+    }
+    match mint::credentials(context, case.who, case.credentials_made).await {
+        Ok(()) => outcome.credentials = true,
+        Err(error @ MintError::Lost(_)) => {
+            outcome.stalled = Some(("CredentialsLost", error.to_string()));
+            return Ok(false);
+        }
+        Err(error) => return Err(ProducerError::Mint(case.who.clone(), error)),
+    }
+    Ok(true)
 }

@@ -7,6 +7,8 @@ use lb_desired::crd::{
 use lb_desired::plan::{Plan, Why};
 use lb_vocab::{Digest, Finding, MAX_REPORTED_FINDINGS, Revision, Timestamp, with_causes};
 
+use super::ProducerError;
+
 /// What a reconcile of one environment came to. Kept in memory, so that a child's news costs no new plan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Outcome {
@@ -55,10 +57,9 @@ const DIGITS: usize = 16;
 
 impl Outcome {
     /// Notes what the plan was made from (`None`: read it again) and what its children are.
-    pub(crate) fn digests(mut self, inputs: Option<&Digest>, children: &Digest) -> Self {
+    pub(crate) fn digests(&mut self, inputs: Option<&Digest>, children: &Digest) {
         self.inputs = inputs.map(|digest| digest.first(DIGITS).to_owned());
         self.children = Some(children.first(DIGITS).to_owned());
-        self
     }
 
     /// Whether it was made from these inputs, and these children are the ones that it left.
@@ -89,24 +90,20 @@ impl Outcome {
         })
     }
 
-    /// What is known of an environment whose run failed: everything that was, and why it does not go on.
-    pub(crate) fn failed(old: Option<&EnvironmentStatus>, error: &(dyn std::error::Error + 'static)) -> Self {
-        let old = old.cloned().unwrap_or_default();
-        let revision = old.attempted.as_ref().map(Revision::from).unwrap_or_default();
-        let findings = (old.findings, old.finding_count);
+    /// What was known of an environment before a run, which goes on to hold where the run breaks off. To be read anew.
+    pub(crate) fn before(status: Option<&EnvironmentStatus>) -> Self {
+        let status = status.cloned().unwrap_or_default();
         Self {
-            revision,
-            credentials: old.credentials_made,
-            findings,
-            held: vec![with_causes(error)],
+            revision: status.attempted.as_ref().map(Revision::from).unwrap_or_default(),
+            credentials: status.credentials_made,
+            findings: (status.findings, status.finding_count),
             ..Self::default()
         }
     }
 
-    /// Nothing goes on without a change from outside.
-    pub(crate) fn stalled_by(mut self, reason: &'static str, message: String) -> Self {
-        self.stalled = Some((reason, message));
-        self
+    /// Notes what failed, before what the plan holds: a status has room for so much.
+    pub(crate) fn failed(&mut self, errors: &[ProducerError]) {
+        self.held.splice(0..0, errors.iter().map(|error| with_causes(error)));
     }
 
     /// Takes findings and holds from a plan.

@@ -1,5 +1,7 @@
 //! Preview: what a reconcile would plan now, for whoever only looks.
 
+use std::collections::BTreeSet;
+
 use lb_desired::crd::LBProducer;
 use lb_desired::plan::Plan;
 use lb_desired::settings::Settings;
@@ -22,7 +24,7 @@ pub struct Unreadable {
 }
 
 /// The plan that a reconcile of one environment would make now, by the very steps of a reconcile, with `children`
-/// standing. The roster is not asked: a producer that was withdrawn counts as withdrawn.
+/// standing, and functions of other producers having the names `taken`. The roster is not asked: a producer that was withdrawn counts as withdrawn.
 ///
 /// # Errors
 /// Where a source is unknown: a reconcile would hold what stands, and there is nothing to show.
@@ -31,10 +33,11 @@ pub async fn preview(
     resource: &LBProducer,
     who: &Producer,
     children: &Children,
+    taken: BTreeSet<String>,
     settings: &Settings,
 ) -> Result<Plan, Unreadable> {
     let unasked = Standing::Unconfirmed("not asked".to_owned());
-    let case = Case::new(&Limits::default(), resource, who, &unasked);
+    let case = Case::new(&Limits::default(), resource, who, &unasked, taken);
     let observed = case.observe(git, &settings.prefix).await;
     if let Some((what, reason)) = case.unreadable(&observed) {
         return Err(Unreadable { who: who.clone(), what, reason: reason.clone() });

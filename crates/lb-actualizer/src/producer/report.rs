@@ -1,11 +1,12 @@
 //! Report: at most one status write a run, Events on transitions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::Resource;
 use kube::core::object::HasStatus;
-use lb_cluster::{ApiError, Tone};
+use lb_cluster::ApiError;
 use lb_desired::crd::{
     ChildStatus, Condition, ConditionStatus, ConditionType, LBProducer, LBProducerStatus, condition,
     set_condition,
@@ -14,6 +15,7 @@ use lb_vocab::{Producer, ProducerName, Timestamp};
 
 use super::outcome::{self, Outcome, Standing as Child};
 use super::{Children, ProducerError};
+use crate::announce::announce;
 use crate::context::{Context, Next};
 use crate::requests;
 use crate::roster::Standing;
@@ -80,11 +82,11 @@ pub(super) async fn report(
     if under_way && request.is_none() && new.missing_since == old.missing_since {
         return Ok(next);
     }
-    if let Some(wait) = postponed(context, name, &old, &new, now) {
+    if let Some(wait) = context.noted.postpones(name, &old, &new, now) {
         return Ok(next.sooner(Next::After(wait)));
     }
     if write(context, name, resource, &new).await? {
-        announce(context, resource, &old, &new);
+        announce(&context.events, resource, &old.conditions, &new.conditions);
     }
     if request.is_some() {
         context.requests.close(name);
@@ -113,24 +115,31 @@ fn recheck(context: &Context, standing: &Standing, now: Timestamp) -> Next {
     }
 }
 
-/// How long to wait before a commit without effect is noted; `None`: note it now.
-fn postponed(
-    context: &Context,
-    name: &ProducerName,
-    old: &LBProducerStatus,
-    new: &LBProducerStatus,
-    now: Timestamp,
-) -> Option<Duration> {
-    if old == new || !outcome::same_effect(old, new) {
-        return None;
-    }
-    let mut noted = context.noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let last = noted.get(name).copied();
-    match last.map(|last| now.since(last)).filter(|passed| *passed < NOTE_INTERVAL) {
-        Some(passed) => Some(NOTE_INTERVAL - passed),
-        None => {
-            noted.insert(name.clone(), now);
-            None
+/// When a commit without effect was last noted, by producer.
+#[derive(Debug, Default)]
+pub(crate) struct Noted(Mutex<HashMap<ProducerName, Timestamp>>);
+
+impl Noted {
+    /// How long to wait before this status is written, because it notes no more than a commit without effect; `None`:
+    /// write it now.
+    fn postpones(
+        &self,
+        name: &ProducerName,
+        old: &LBProducerStatus,
+        new: &LBProducerStatus,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        if old == new || !outcome::same_effect(old, new) {
+            return None;
+        }
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = noted.get(name).copied();
+        match last.map(|last| now.since(last)).filter(|passed| *passed < NOTE_INTERVAL) {
+            Some(passed) => Some(NOTE_INTERVAL - passed),
+            None => {
+                noted.insert(name.clone(), now);
+                None
+            }
         }
     }
 }
@@ -189,22 +198,45 @@ async fn write(
     written.map_err(|error| ProducerError::Report(name.clone(), error))
 }
 
-/// An Event for each condition of the producer that turned.
-fn announce(context: &Context, resource: &LBProducer, old: &LBProducerStatus, new: &LBProducerStatus) {
-    for condition in &new.conditions {
-        let before = old.conditions.iter().find(|c| c.type_ == condition.type_);
-        let turned = before.map_or(condition.status == "True", |before| before.status != condition.status);
-        let bad = ["Stalled", "Missing", "Withdrawn"].contains(&condition.type_.as_str())
-            && condition.status == "True"
-            || condition.type_ == ConditionType::Applied.name() && condition.reason == outcome::HELD;
-        if turned
-            && (bad
-                || condition.type_ == ConditionType::Applied.name()
-                || condition.type_ == ConditionType::Disabled.name())
-        {
-            let tone = if bad { Tone::Warning } else { Tone::Normal };
-            let message = if condition.message.is_empty() { &condition.type_ } else { &condition.message };
-            context.events.note(resource, tone, &condition.reason, message);
+#[cfg(test)]
+mod tests {
+    use lb_desired::crd::{EnvironmentStatus, RevisionStatus};
+    use lb_testkit::clock::ManualClock;
+
+    use super::*;
+
+    fn at(commit: u8, findings: u32) -> LBProducerStatus {
+        let revision =
+            RevisionStatus { dev: Some(commit.to_string().repeat(40)), ..RevisionStatus::default() };
+        let environment = EnvironmentStatus {
+            attempted: Some(revision.clone()),
+            applied: Some(revision),
+            inputs_digest: Some(commit.to_string()),
+            finding_count: findings,
+            ..EnvironmentStatus::default()
+        };
+        LBProducerStatus {
+            environments: [("dev".to_owned(), environment)].into(),
+            ..LBProducerStatus::default()
         }
+    }
+
+    #[test]
+    fn commits_without_effect_are_noted_every_30_seconds_at_most() {
+        let (noted, time) = (Noted::default(), ManualClock::default());
+        let clock = time.clock();
+        let (al, bo) = ("al".parse().unwrap(), "bo".parse().unwrap());
+        let postpones = |name: &ProducerName, old, new| noted.postpones(name, &old, &new, clock.now());
+        assert_eq!(postpones(&al, at(1, 0), at(2, 0)), None);
+        time.advance(Duration::from_secs(10));
+        assert_eq!(postpones(&al, at(2, 0), at(3, 0)), Some(Duration::from_secs(20)));
+        assert_eq!(postpones(&bo, at(2, 0), at(3, 0)), None, "another producer's");
+        assert_eq!(postpones(&al, at(2, 0), at(3, 1)), None, "it has an effect");
+        assert_eq!(postpones(&al, at(2, 0), at(2, 0)), None, "there is nothing to write");
+        time.advance(Duration::from_millis(19_999));
+        assert_eq!(postpones(&al, at(2, 0), at(4, 0)), Some(Duration::from_millis(1)));
+        time.advance(Duration::from_millis(1));
+        assert_eq!(postpones(&al, at(2, 0), at(4, 0)), None);
+        assert_eq!(postpones(&al, at(4, 0), at(5, 0)), Some(NOTE_INTERVAL));
     }
 }

@@ -11,3 +11,4 @@ mod rights;
 mod setup;
 mod state;
 mod support;
+mod tokens;

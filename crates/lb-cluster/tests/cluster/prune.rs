@@ -1,14 +1,19 @@
 //! Prune: by controller owner, exactly what was looked at, gone only when the watch says so.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use kube::api::PostParams;
-use lb_cluster::{ApiError, Applied, Pruned, Retry};
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use lb_cluster::{ApiError, Applied, Pruned, Retry, Uid};
 use lb_desired::build::LeafKind;
+use lb_desired::crd::{LBGateway, all};
+use lb_testkit::cluster::TestCluster;
+use lb_testkit::control_plane::Options;
 use lb_testkit::eventually;
 use serde_json::json;
 
-use crate::support::Bench;
+use crate::support::{Bench, connect};
 
 /// Prunes as a driver does: again where a controller's status moved an object meanwhile.
 async fn prune(bench: &Bench, desired: &BTreeSet<(LeafKind, String)>) -> Pruned {
@@ -60,28 +65,57 @@ async fn what_is_not_desired_goes_and_what_is_stays() {
 async fn what_merely_looks_like_ours_stays() {
     let bench = Bench::new().await;
     bench.stand(&[bench.service("main")]).await;
-    // Our labels, no owner; and our labels, a reference to our owner that does not control.
+    // Our labels, no owner; a reference to our owner that does not control; and one that does, by somebody else.
     let api = bench.api(LeafKind::Secret);
-    for (name, owners) in [
-        ("unowned", json!(null)),
-        (
-            "referring",
-            json!([{"apiVersion": "lunchbadger.io/v1alpha1", "kind": "LBGateway",
-            "name": bench.owner.name, "uid": bench.owner.uid.to_string()}]),
-        ),
-    ] {
+    let reference = |controller: bool| {
+        json!([{"apiVersion": "lunchbadger.io/v1alpha1", "kind": "LBGateway", "controller": controller,
+            "name": bench.owner.name, "uid": bench.owner.uid.to_string()}])
+    };
+    let strangers =
+        [("unowned", json!(null)), ("referring", reference(false)), ("controlled", reference(true))];
+    for (name, owners) in &strangers {
         let mut manifest = bench.secret(name, "djE=").manifest;
-        manifest["metadata"]["ownerReferences"] = owners;
+        manifest["metadata"]["ownerReferences"] = owners.clone();
         api.create(&PostParams::default(), &serde_json::from_value(manifest).unwrap()).await.unwrap();
         bench.caught_up(LeafKind::Secret, name).await;
     }
     assert_eq!(bench.records.unowned().len(), 2);
     let pruned = bench.cluster.prune(&bench.records, bench.owner.uid, &BTreeSet::new()).await.unwrap();
-    assert_eq!(pruned.deleted, 1);
-    gone(&bench, 0).await;
-    for name in ["unowned", "referring"] {
+    assert_eq!(pruned, Pruned { deleted: 1, remaining: 1 });
+    gone(&bench, 1).await;
+    for (name, _) in strangers {
         assert!(bench.live(LeafKind::Secret, name).await.is_some(), "{name}");
     }
+}
+
+#[tokio::test]
+async fn orphans_go_once_the_api_server_says_that_their_owner_is_gone() {
+    // A cluster of its own, without a garbage collector that would be faster.
+    let own = TestCluster::start(Options::default()).await.unwrap();
+    connect(own.kubeconfig()).await.apply_crds(&all(), Duration::from_secs(60)).await.unwrap();
+    own.stop_controllers().await;
+    let bench = Bench::on(&own).await;
+    bench.stand(&[bench.service("main"), bench.secret("main", "djE="), bench.service("taken")]).await;
+    let prune = |owner: Uid| bench.cluster.prune_orphans(&bench.records, owner);
+
+    // No store may know an owner that stands: one that cannot be read is in none.
+    let owner = bench.owner.uid;
+    assert_eq!(prune(owner).await.unwrap(), Pruned { deleted: 0, remaining: 3 });
+
+    // What was ours and has another controller now is that one's, whether or not it is there.
+    let other = "0ca50968-f2a5-4f2f-a008-a9b982411813";
+    let taken =
+        json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": other, "controller": true}]);
+    bench.meddle(LeafKind::Service, "taken", json!({"metadata": {"ownerReferences": taken}})).await;
+    bench.caught_up(LeafKind::Service, "taken").await;
+    assert_eq!(prune(Uid::parse(other)).await.unwrap(), Pruned { deleted: 0, remaining: 1 });
+
+    let gateways: Api<LBGateway> = Api::namespaced(own.client().await, &bench.namespace);
+    gateways.delete(&bench.owner.name, &DeleteParams::background()).await.unwrap();
+    assert_eq!(prune(owner).await.unwrap(), Pruned { deleted: 2, remaining: 2 });
+    gone(&bench, 0).await;
+    assert_eq!(prune(owner).await.unwrap(), Pruned::default());
+    assert!(bench.live(LeafKind::Service, "taken").await.is_some());
 }
 
 #[tokio::test]

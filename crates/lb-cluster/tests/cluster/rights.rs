@@ -15,6 +15,7 @@ use lb_desired::crd::{ChildStatus, LBGateway, LBProducer, LBProducerStatus, rbac
 use lb_testkit::cluster::TestCluster;
 use lb_testkit::control_plane;
 use lb_testkit::{eventually, unique};
+use lb_vocab::Secret;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -99,6 +100,8 @@ async fn the_control_plane_s_rights_are_enough() {
     bench.caught_up(LeafKind::Service, "main").await;
     assert_eq!(bench.apply(&bench.service("main")).await.unwrap(), Applied::Changed);
     cluster.dry_run(&bench.owner, &bench.deployment("main")).await.unwrap();
+    let forged = Secret::new("forged".to_owned());
+    assert_eq!(cluster.review_token(&forged, "git-api").await.unwrap(), None);
 
     report(&own, &bench, &producers, &child).await;
     let mut credentials = bench.secret("credentials", "djE=");

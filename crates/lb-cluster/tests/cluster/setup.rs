@@ -6,7 +6,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
+use kube::api::{Patch, PatchParams};
 use lb_testkit::unique;
+use serde_json::json;
 
 use crate::support::{connect, settings, shared};
 
@@ -27,9 +29,11 @@ async fn a_namespace_is_made_with_its_labels_and_then_only_read() {
     let name = unique("customer-");
     let labels: BTreeMap<String, String> =
         [("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned())].into();
-    assert!(cluster.ensure_namespace(&name, &labels).await.unwrap());
+    let made = cluster.ensure_namespace(&name, &labels).await.unwrap();
+    assert!(labels.iter().all(|(key, value)| made.get(key) == Some(value)), "{made:?}");
     let writes = cluster.requests().writes();
-    assert!(!cluster.ensure_namespace(&name, &BTreeMap::new()).await.unwrap());
+    let others = [("producer".to_owned(), "al".to_owned())].into();
+    assert_eq!(cluster.ensure_namespace(&name, &others).await.unwrap(), made);
     assert_eq!(cluster.requests().writes(), writes);
     let api: Api<Namespace> = Api::all(shared.client().await);
     let namespace = api.get(&name).await.unwrap();
@@ -61,8 +65,13 @@ async fn a_role_binding_is_made_read_and_put_back() {
     assert_eq!(cluster.requests().writes(), writes);
     let api: Api<RoleBinding> = Api::namespaced(shared.client().await, &namespace);
     let name = binding.metadata.name.as_deref().unwrap();
-    let nobody = kube::api::Patch::Merge(serde_json::json!({"subjects": null}));
-    api.patch(name, &kube::api::PatchParams::default(), &nobody).await.unwrap();
-    cluster.ensure_role_binding(&binding).await.unwrap();
-    assert_eq!(api.get(name).await.unwrap().subjects, binding.subjects);
+    // What somebody put there, as the manager of these fields, goes too.
+    let mallory = PatchParams { field_manager: Some("mallory".into()), ..PatchParams::default() };
+    let user = json!({"kind": "User", "name": "mallory", "apiGroup": "rbac.authorization.k8s.io"});
+    for subjects in [json!(null), json!([user])] {
+        let patch = Patch::Merge(json!({"subjects": subjects}));
+        api.patch(name, &mallory, &patch).await.unwrap();
+        cluster.ensure_role_binding(&binding).await.unwrap();
+        assert_eq!(api.get(name).await.unwrap().subjects, binding.subjects);
+    }
 }

@@ -266,6 +266,7 @@ pub(crate) fn permission(producer: &str) -> Complete {
     let decoded = Decoded {
         project: Source::Absent(None),
         models: Source::Absent(None),
+        models_left_out: BTreeSet::new(),
         data_sources: Source::Absent(None),
         functions: Source::Absent(None),
         openapi: Source::Absent(None),

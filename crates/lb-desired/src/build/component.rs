@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use lb_vocab::{InstanceName, Producer, Secret};
 use serde::Serialize;
 
-use super::names::{child_labels, gateway_name, sls_api_name, workspace_name};
+use super::names::{GATEWAY, SLS_API, WORKSPACE, child_labels, gateway_name, sls_api_name, workspace_name};
 use super::{LabelValue, Leaf, LeafKind};
 use crate::settings::Settings;
 
@@ -62,9 +62,9 @@ impl Component<'_> {
 
     pub(super) fn app_name(&self) -> &'static str {
         match self.app {
-            App::Workspace => "workspace",
-            App::SlsApi => "sls-api",
-            App::Gateway { .. } => "gateway",
+            App::Workspace => WORKSPACE,
+            App::SlsApi => SLS_API,
+            App::Gateway { .. } => GATEWAY,
         }
     }
 

@@ -34,7 +34,7 @@ fn user(component: &Component<'_>) -> GitUser {
 }
 
 /// The init container that clones. `GIT_HOST`, `USERNAME`, `GIT_KEY_TYPE` and `GIT_REPO_URL` (SSH) stay for tools
-/// that read them; new images use `GIT_URL` and the pod's token.
+/// that read them; new images use `GIT_URL` and the pod's tokens.
 pub(super) fn init(component: &Component<'_>, repository: &str) -> Container {
     let settings = component.settings;
     let control_plane = &settings.control_plane;
@@ -58,7 +58,7 @@ pub(super) fn init(component: &Component<'_>, repository: &str) -> Container {
     Container { args: Some(vec!["init".to_owned()]), ..parts.container() }
 }
 
-/// What our code mounts: clone, `/tmp` and the pod's token.
+/// What our code mounts: clone, `/tmp` and the pod's tokens.
 pub(super) fn our_mounts() -> Vec<VolumeMount> {
     vec![mount(CLONE, CLONE_PATH), mount(TMP, "/tmp"), identity_mount()]
 }

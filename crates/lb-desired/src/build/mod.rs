@@ -20,17 +20,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use lb_vocab::{CommitId, Producer, Secret};
+use lb_vocab::{CommitId, Producer, ProducerName, Secret};
 use serde_json::{Value, json};
 
 use crate::settings::Settings;
 
 pub use function::{Function, function};
 pub use names::{
-    Host, LabelValue, ServiceName, TextError, child_labels, config_reference, credentials_name, gateway_name,
+    Host, LabelValue, ServiceName, child_labels, config_reference, credentials_name, gateway_name,
     redis_namespace, shared_redis_name, sls_api_name, workspace_name,
 };
-pub use pod::{TOKEN_AUDIENCE, TOKEN_PATH};
+pub use pod::{CONFIGSTORE_AUDIENCE, GIT_API_AUDIENCE, TOKEN_DIRECTORY};
 pub use spec::{Gateway, SpecError, Workspace};
 
 /// Key of the credentials Secret: Express Gateway's cipher key. The gateways of one environment share it, because
@@ -189,19 +189,19 @@ pub fn credentials(producer: &Producer, credentials: &Credentials, settings: &Se
 pub const CREDENTIALS_APP: &str = "credentials";
 
 /// The `app` labels of everything that we own in a target namespace: what watches select by, with `producer`.
-pub const APPS: [&str; 4] = [CREDENTIALS_APP, "gateway", "sls-api", "workspace"];
+pub const APPS: [&str; 4] = [CREDENTIALS_APP, names::GATEWAY, names::SLS_API, names::WORKSPACE];
 
-/// The namespace of a producer's objects, made only where the operator's template gives each its own. Pods that are
-/// not Pod Security `restricted` are refused there.
+/// The namespace of a producer's objects, made only where the operator's template gives each its own. Its label
+/// `producer` says whose it is. Pods that are not Pod Security `restricted` are refused there.
 #[must_use]
-pub fn namespace(producer: &Producer, settings: &Settings) -> Value {
+pub fn namespace(producer: &ProducerName, settings: &Settings) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Namespace",
         "metadata": {
-            "name": settings.namespace(producer.name()),
+            "name": settings.namespace(producer),
             "labels": {
-                "producer": producer.name(),
+                "producer": producer,
                 "pod-security.kubernetes.io/enforce": "restricted",
                 "pod-security.kubernetes.io/enforce-version": "latest",
             },

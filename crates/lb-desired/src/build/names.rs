@@ -1,13 +1,18 @@
 //! Names, labels and hosts of objects: made of checked names alone.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
-use lb_vocab::{Digest, InstanceName, Producer, Secret, Slug, label_id};
+use lb_vocab::{Digest, InstanceName, Producer, Secret, Slug, checked_text, label_id};
 
 use crate::crd::ConfigReference;
-use crate::settings::Settings;
+use crate::settings::{Settings, is_label};
+
+/// The component of a workspace: its `app` label, and how its objects' names begin.
+pub const WORKSPACE: &str = "workspace";
+/// The component of an sls-api, likewise.
+pub const SLS_API: &str = "sls-api";
+/// The component of a gateway, likewise.
+pub const GATEWAY: &str = "gateway";
 
 /// Name of workspace and sls-api children: `<producer>-<env>`.
 #[must_use]
@@ -21,7 +26,8 @@ pub fn gateway_child(producer: &Producer, instance: &InstanceName) -> String {
     format!("{producer}-{instance}")
 }
 
-/// Name of a function child: `<producer>-<env>-<service>`.
+/// Name of a function child: `<producer>-<env>-<service>`. It is that of the function's objects without `fn-`: where
+/// two producers would share it, the API server lets one of them have the child, and thereby the objects.
 #[must_use]
 pub fn function_child(producer: &Producer, service: &ServiceName) -> String {
     format!("{producer}-{service}")
@@ -36,22 +42,44 @@ pub fn child_labels(producer: &Producer) -> BTreeMap<String, String> {
     ])
 }
 
+/// Everybody whose function child may have this name: a service may have dashes, so that `al-dev-dev-x` is `dev-x` of
+/// `al` and `x` of `al-dev`.
+pub fn function_claimants(child: &str) -> impl Iterator<Item = Producer> {
+    child.match_indices('-').filter_map(|(end, _)| child[..end].parse().ok())
+}
+
 /// Name of a workspace's objects: `workspace-<producer>-<env>`.
 #[must_use]
 pub fn workspace_name(producer: &Producer) -> String {
-    format!("workspace-{producer}")
+    format!("{WORKSPACE}-{producer}")
 }
 
 /// Name of an sls-api's objects: `sls-api-<producer>-<env>`.
 #[must_use]
 pub fn sls_api_name(producer: &Producer) -> String {
-    format!("sls-api-{producer}")
+    format!("{SLS_API}-{producer}")
 }
 
 /// Name of a gateway's objects: `gateway-<producer>-<env>-<instance>`; at most 63 characters.
 #[must_use]
 pub fn gateway_name(producer: &Producer, instance: &InstanceName) -> String {
-    format!("gateway-{producer}-{instance}")
+    format!("{GATEWAY}-{producer}-{instance}")
+}
+
+/// Whose objects have this name, and of which component: the way back from [`workspace_name`], [`sls_api_name`] and
+/// [`gateway_name`]. It is read from the right, because neither an instance nor an environment has a dash.
+#[must_use]
+pub fn component_of(name: &str) -> Option<(&'static str, Producer)> {
+    let of = |component: &str| name.strip_prefix(component)?.strip_prefix('-');
+    if let Some(producer) = of(WORKSPACE) {
+        return Some((WORKSPACE, producer.parse().ok()?));
+    }
+    if let Some(producer) = of(SLS_API) {
+        return Some((SLS_API, producer.parse().ok()?));
+    }
+    let (producer, instance) = of(GATEWAY)?.rsplit_once('-')?;
+    instance.parse::<InstanceName>().ok()?;
+    Some((GATEWAY, producer.parse().ok()?))
 }
 
 /// Name of a function's objects: `fn-<producer>-<env>-<service>`.
@@ -123,81 +151,36 @@ pub fn config_reference(
     ConfigReference { name, digest: digest.as_str().to_owned() }
 }
 
-/// Text that is not what an object needs.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not {kind}")]
-pub struct TextError {
-    text: String,
-    kind: &'static str,
-}
-
-macro_rules! text_type {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $check:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
-
-        impl $name {
-            /// The text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = TextError;
-
-            fn from_str(text: &str) -> Result<Self, TextError> {
-                let check: fn(&str) -> bool = $check;
-                if check(text) {
-                    Ok(Self(text.to_owned()))
-                } else {
-                    Err(TextError { text: text.chars().take(80).collect(), kind: $kind })
-                }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
-text_type!(
+checked_text!(
     /// A non-empty label value that came from an entity's id.
     LabelValue,
-    "a label value: 1 to 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends",
-    |text| !label_id(text).1
-);
-text_type!(
-    /// A public host: a DNS name in lower case whose first label may be `*`.
-    Host,
-    "a host: a DNS name in lower case, of which the first label may be `*`",
+    "a label value",
     |text| {
-        let name = text.strip_prefix("*.").unwrap_or(text);
-        text.len() <= 253 && name.contains('.') && name.split('.').all(is_label)
+        let good = !label_id(text).1;
+        good.then_some(()).ok_or("1 to 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends")
     }
 );
-text_type!(
+checked_text!(
+    /// A public host: a DNS name in lower case whose first label may be `*`.
+    Host,
+    "a host",
+    |text| {
+        let name = text.strip_prefix("*.").unwrap_or(text);
+        let good = text.len() <= 253 && name.contains('.') && name.split('.').all(is_label);
+        good.then_some(()).ok_or("a DNS name in lower case, of which the first label may be `*`")
+    }
+);
+checked_text!(
     /// A service of the `functions` repository, as part of object names.
     ServiceName,
-    "a service name: 1 to 63 characters of a-z, 0-9 and `-`",
-    is_label
+    "a service name",
+    |text| is_label(text).then_some(()).ok_or("1 to 63 characters of a-z, 0-9 and `-`")
 );
-
-fn is_label(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 63
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -207,6 +190,79 @@ mod tests {
         assert_eq!(gateway_name(&producer, &instance).len(), 63);
         let label = format!("admin-{}", Slug::new(&instance, &producer));
         assert!(label.len() <= 63, "{label}");
+    }
+
+    #[test]
+    fn a_function_s_name_may_be_that_of_several_producers() {
+        let claimants = |child| function_claimants(child).map(|who| who.to_string()).collect::<Vec<_>>();
+        assert_eq!(claimants("al-dev-x"), ["al-dev"]);
+        assert_eq!(claimants("al-dev-dev-x"), ["al-dev", "al-dev-dev"]);
+        assert_eq!(claimants("al-dev-1-x"), ["al-dev"], "an environment starts with a letter");
+        assert!(claimants("al-dev").is_empty());
+    }
+
+    #[test]
+    fn what_is_no_component_s_name_is_nobody_s() {
+        for name in [
+            "",
+            "workspace",
+            "workspace-",
+            "workspace-al",
+            "workspace-al-",
+            "workspace-al-1dev",
+            "workspace-al-Dev",
+            "workspace-al--b-dev",
+            "workspace-sls-x-dev",
+            "workspace--al-dev",
+            "workspaceal-dev",
+            "Workspace-al-dev",
+            "workspace-al-dev.x",
+            "workspace-al-dev\n",
+            "sls-al-dev",
+            "sls-api-al",
+            "gateway-al-dev",
+            "gateway-al-dev-",
+            "gateway-al-dev-abcdefghijklmnop",
+            "fn-al-dev-hello",
+            "default",
+            "sls-api",
+        ] {
+            assert_eq!(component_of(name), None, "{name}");
+        }
+        let long = format!("workspace-{}-dev", "a".repeat(36));
+        assert_eq!(component_of(&long), None, "{long}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_leads_back(
+            name in "[a-z0-9]{1,8}(-[a-z0-9]{1,8}){0,2}",
+            environment in "[a-z][a-z0-9]{0,9}",
+            instance in "[a-z0-9]{1,15}",
+        ) {
+            let producer: Result<Producer, _> = format!("{name}-{environment}").parse();
+            prop_assume!(producer.is_ok());
+            let producer = producer.unwrap();
+            let instance: InstanceName = instance.parse().unwrap();
+            let back = |name: String| component_of(&name);
+            prop_assert_eq!(back(workspace_name(&producer)), Some((WORKSPACE, producer.clone())));
+            prop_assert_eq!(back(sls_api_name(&producer)), Some((SLS_API, producer.clone())));
+            prop_assert_eq!(back(gateway_name(&producer, &instance)), Some((GATEWAY, producer)));
+        }
+
+        #[test]
+        fn a_name_that_leads_somewhere_is_made_there(
+            name in "(workspace|sls-api|gateway|fn)(-[a-z0-9]{0,5}){0,5}",
+        ) {
+            if let Some((component, producer)) = component_of(&name) {
+                let made = match component {
+                    WORKSPACE => workspace_name(&producer),
+                    SLS_API => sls_api_name(&producer),
+                    _ => gateway_name(&producer, &name.rsplit('-').next().unwrap().parse().unwrap()),
+                };
+                prop_assert_eq!(made, name);
+            }
+        }
     }
 
     #[test]

@@ -15,15 +15,22 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::component::{Component, Port};
 use crate::settings;
 
-/// Audience of the token by which git-api and the configstore know a pod: its ServiceAccount says producer,
-/// environment and component. The API server refuses a token of another audience.
-pub const TOKEN_AUDIENCE: &str = "lunchbadger";
-/// Where a pod finds that token, in containers that run our code alone.
-pub const TOKEN_PATH: &str = "/var/run/secrets/lunchbadger/token";
+/// Audience of the token by which git-api knows a pod: its ServiceAccount says producer, environment and component.
+/// The API server refuses a token of another audience, so that neither service can use at the other what it is shown.
+pub const GIT_API_AUDIENCE: &str = "git-api";
+/// Audience of the token by which the configstore knows a pod.
+pub const CONFIGSTORE_AUDIENCE: &str = "configstore";
+/// Where a pod finds its tokens, in containers that run our code alone: a file each, named like its audience.
+pub const TOKEN_DIRECTORY: &str = "/var/run/secrets/lunchbadger";
 
 const TOKEN_VOLUME: &str = "identity";
 /// Seconds; kubelet renews it after four fifths.
 const TOKEN_LIFETIME: i64 = 3600;
+/// Nobody else reads tokens. (Of pods whose containers have one user kubelet gives them to that user alone.)
+const TOKEN_MODE: i32 = 0o440;
+/// The group that reads tokens in pods with containers of several users. It is not our code's own group, because
+/// kubelet gives it to every container: what keeps a producer's code from them is that it mounts no token.
+pub(super) const TOKEN_GROUP: i64 = 10_003;
 /// Size of a `/tmp`.
 const TMP_SIZE: &str = "256Mi";
 
@@ -183,20 +190,27 @@ pub(super) fn tmp(name: &str) -> Volume {
     empty_dir(name, TMP_SIZE)
 }
 
-/// The pod's own token, for [`TOKEN_AUDIENCE`] alone.
+/// The pod's own tokens, one for each service that it calls.
 pub(super) fn identity() -> Volume {
-    let token = ServiceAccountTokenProjection {
-        audience: Some(TOKEN_AUDIENCE.to_owned()),
-        expiration_seconds: Some(TOKEN_LIFETIME),
-        path: "token".to_owned(),
-        ..ServiceAccountTokenProjection::default()
+    let sources = [GIT_API_AUDIENCE, CONFIGSTORE_AUDIENCE].map(token).to_vec();
+    let projected = ProjectedVolumeSource {
+        default_mode: Some(TOKEN_MODE),
+        sources: Some(sources),
+        ..ProjectedVolumeSource::default()
     };
-    let sources =
-        vec![VolumeProjection { service_account_token: Some(token), ..VolumeProjection::default() }];
-    let projected = ProjectedVolumeSource { sources: Some(sources), ..ProjectedVolumeSource::default() };
     Volume { name: TOKEN_VOLUME.to_owned(), projected: Some(projected), ..Volume::default() }
 }
 
+fn token(audience: &str) -> VolumeProjection {
+    let token = ServiceAccountTokenProjection {
+        audience: Some(audience.to_owned()),
+        expiration_seconds: Some(TOKEN_LIFETIME),
+        path: audience.to_owned(),
+        ..ServiceAccountTokenProjection::default()
+    };
+    VolumeProjection { service_account_token: Some(token), ..VolumeProjection::default() }
+}
+
 pub(super) fn identity_mount() -> VolumeMount {
-    read_only(TOKEN_VOLUME, "/var/run/secrets/lunchbadger")
+    read_only(TOKEN_VOLUME, TOKEN_DIRECTORY)
 }

@@ -1,8 +1,8 @@
 //! A child's spec with its names checked: what build takes.
 
-use lb_vocab::{CommitId, CommitIdError, InstanceName, NameError, Producer};
+use lb_vocab::{CommitId, InstanceName, Producer, TextError};
 
-use super::names::{TextError, gateway_name};
+use super::names::gateway_name;
 use super::{Function, Host, LabelValue, ServiceName};
 use crate::crd::{ConfigReference, LBFunctionSpec, LBGatewaySpec, LBWorkspaceSpec};
 
@@ -37,15 +37,9 @@ pub struct Gateway {
 /// A child's spec that nothing can be built from. Our plan never writes one: somebody edited the child.
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
-    /// A producer, environment or instance outside its grammar.
-    #[error("the spec names something outside of its grammar; delete the child, and the plan makes it anew")]
-    Name(#[from] NameError),
-    /// An id, host or service that no object can have.
-    #[error("the spec holds a text that no object can have; delete the child, and the plan makes it anew")]
+    /// A name, id, host or revision outside its grammar.
+    #[error("the spec holds a text outside of its grammar; delete the child, and the plan makes it anew")]
     Text(#[from] TextError),
-    /// A revision that is no commit.
-    #[error("the spec's revision is no commit; delete the child, and the plan makes it anew")]
-    Revision(#[from] CommitIdError),
     /// A gateway without a host.
     #[error("`hosts` of gateway `{0}` is empty; delete the child, and the plan makes it anew")]
     NoHost(String),
@@ -62,7 +56,7 @@ pub enum SpecError {
     Runtime(String, String),
 }
 
-fn producer(name: &str, environment: &str) -> Result<Producer, NameError> {
+fn producer(name: &str, environment: &str) -> Result<Producer, TextError> {
     Producer::new(name.parse()?, environment.parse()?)
 }
 
@@ -163,9 +157,9 @@ mod tests {
     #[test]
     fn a_spec_that_the_plan_would_not_write_is_refused() {
         assert!(Gateway::try_from(&gateway()).is_ok());
-        assert!(matches!(refused(|spec| spec.producer = "Al".into()), SpecError::Name(_)));
-        assert!(matches!(refused(|spec| spec.environment = "d-v".into()), SpecError::Name(_)));
-        assert!(matches!(refused(|spec| spec.instance = "a-b".into()), SpecError::Name(_)));
+        assert!(matches!(refused(|spec| spec.producer = "Al".into()), SpecError::Text(_)));
+        assert!(matches!(refused(|spec| spec.environment = "d-v".into()), SpecError::Text(_)));
+        assert!(matches!(refused(|spec| spec.instance = "a-b".into()), SpecError::Text(_)));
         assert!(matches!(refused(|spec| spec.id = "-".into()), SpecError::Text(_)));
         assert!(matches!(refused(|spec| spec.hosts.push("a/b.c".into())), SpecError::Text(_)));
         assert!(matches!(refused(|spec| spec.hosts.clear()), SpecError::NoHost(_)));
@@ -209,7 +203,7 @@ mod tests {
             (Some("1".repeat(40)), None)
         );
         workspace.functions_revision = Some("master".into());
-        assert!(matches!(Workspace::try_from(&workspace), Err(SpecError::Revision(_))));
+        assert!(matches!(Workspace::try_from(&workspace), Err(SpecError::Text(_))));
 
         let mut function = LBFunctionSpec {
             producer: "al".into(),

@@ -1,21 +1,22 @@
 //! The workspace: the producer's clone behind our APIs, and the producer's own app.
 //!
 //! Two containers that share nothing writable. The API container is a native sidecar: it owns the clone, holds the
-//! pod's token, and is up before the app starts and after it ends. The app container is hostile code: it has no
+//! pod's tokens, and is up before the app starts and after it ends. The app container is hostile code: it has no
 //! token and mounts none of the API container's volumes.
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, SecretVolumeSource, Volume};
 use lb_vocab::Producer;
+use lb_vocab::settings::AuthMode;
 
 use super::component::{App, Component, Pods, Port};
 use super::git::{CLONE, TMP, init, our_mounts, repository_env};
 use super::names::{internal_host, workspace_host};
 use super::pod::{
-    ContainerParts, User, container_ports, empty_dir, env, identity, mount, pod, read_only, ready_by_http,
-    tmp,
+    ContainerParts, TOKEN_GROUP, User, container_ports, empty_dir, env, identity, mount, pod, read_only,
+    ready_by_http, tmp,
 };
 use super::{Leaf, Workspace, network_policy, revision_annotation};
-use crate::settings::{AuthMode, Settings};
+use crate::settings::Settings;
 
 const PROJECT_API: Port = Port { name: "project-api", service: 80, container: 4230 };
 const WORKSPACE_API: Port = Port { name: "workspace-api", service: 81, container: 4231 };
@@ -74,7 +75,10 @@ fn pod_spec(component: &Component<'_>) -> PodSpec {
         volumes.push(triton());
         app.volume_mounts.get_or_insert_default().push(read_only("triton-keypair", "/root/.triton_ssh"));
     }
-    pod(component, component.name(), vec![init(component, "dev"), api_container(component)], app, volumes)
+    let ours = vec![init(component, "dev"), api_container(component)];
+    let mut pod = pod(component, component.name(), ours, app, volumes);
+    pod.security_context.get_or_insert_default().fs_group = Some(TOKEN_GROUP);
+    pod
 }
 
 /// The Triton object store's key pair. It is the same for every producer and lies where its code can read it: the

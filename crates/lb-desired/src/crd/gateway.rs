@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ChildStatus;
+use super::{ChildStatus, schema};
 
 /// One gateway of a project, or the auto gateway. Named `<producer>-<env>-<instance>`; made by the producer's plan:
 /// edit the project, not this.
@@ -38,23 +38,20 @@ use super::ChildStatus;
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "size(self.producer) + size(self.environment) <= 38",
-     "message": "producer and environment together have at most 38 characters"},
+    schema::names_fit(),
     {"rule": "self.config.name == 'gateway-' + self.producer + '-' + self.environment + '-' + self.instance + '-' + self.config.digest.substring(0, 10)",
      "message": "config.name is the name of the gateway's objects and the first 10 digits of config.digest"}
 ]))]
 pub struct LBGatewaySpec {
     /// The producer: at most 37 characters of a-z, 0-9 and single dashes. Never changes.
-    #[schemars(length(max = 37), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "the producer never changes"}]))]
+    #[schemars(schema_with = "schema::producer")]
     pub producer: String,
     /// The environment: at most 10 characters of a-z and 0-9, a letter first. Never changes.
-    #[schemars(length(max = 10), regex(pattern = r"^[a-z][a-z0-9]*$"))]
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "the environment never changes"}]))]
+    #[schemars(schema_with = "schema::environment")]
     pub environment: String,
     /// The instance, part of every object's name: at most 15 characters of a-z and 0-9. Never changes.
     #[schemars(length(max = 15), regex(pattern = r"^[a-z0-9]+$"))]
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "the instance never changes"}]))]
+    #[schemars(extend("x-kubernetes-validations" = [schema::never_changes("instance")]))]
     pub instance: String,
     /// The gateway's id in the project, as a label value.
     #[schemars(length(max = 63), regex(pattern = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"))]

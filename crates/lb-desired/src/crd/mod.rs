@@ -9,6 +9,7 @@ mod function;
 mod gateway;
 mod producer;
 mod rbac;
+mod schema;
 mod workspace;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -22,9 +23,11 @@ pub use function::{FunctionTrigger, LBFunction, LBFunctionSpec};
 pub use gateway::{ConfigReference, LBGateway, LBGatewaySpec};
 pub use producer::{
     Access, EnvironmentStatus, LBProducer, LBProducerSpec, LBProducerStatus, LimitOverrides,
-    RECONCILE_REQUESTED_AT, RevisionStatus,
+    RECONCILE_REQUESTED_AT, RevisionStatus, in_default_environment,
 };
-pub use rbac::{SERVICE_ACCOUNT, TARGET_ROLE, rbac, target_binding};
+pub use rbac::{
+    CONFIGSTORE_ACCOUNT, GIT_API_ACCOUNT, REVIEWER_ROLE, SERVICE_ACCOUNT, TARGET_ROLE, rbac, target_binding,
+};
 pub use workspace::{ChildStatus, LBWorkspace, LBWorkspaceSpec};
 
 /// The API group.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kube::CustomResource;
-use lb_vocab::{Limits, Revision};
+use lb_vocab::{Limits, Producer, ProducerName, Revision, TextError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,9 @@ use super::Condition;
 /// The annotation that asks for a reconcile: any new value is a request. Handled where the status has the same value as
 /// `lastHandledReconcileAt`.
 pub const RECONCILE_REQUESTED_AT: &str = "lunchbadger.io/reconcile-requested-at";
+
+/// The environment of a producer for which the operator has not chosen others.
+const DEFAULT_ENVIRONMENT: &str = "dev";
 
 /// A producer of APIs: a git user with a `dev` and a `functions` repository. Made by the roster; `access`, `suspend`,
 /// `limits` and `environments` are the operator's.
@@ -69,7 +72,15 @@ pub struct LBProducerSpec {
 }
 
 fn default_environments() -> Vec<String> {
-    vec!["dev".to_owned()]
+    vec![DEFAULT_ENVIRONMENT.to_owned()]
+}
+
+/// A producer in the environment that it has where the operator has not chosen others.
+///
+/// # Errors
+/// Where the two together are too long: the API server would refuse its `LBProducer`.
+pub fn in_default_environment(name: ProducerName) -> Result<Producer, TextError> {
+    Producer::new(name, DEFAULT_ENVIRONMENT.parse()?)
 }
 
 /// Whether a producer may run anything.
@@ -82,7 +93,8 @@ pub enum Access {
     Disabled,
 }
 
-/// Limits of one producer that differ from the platform's defaults.
+/// Limits of one producer that differ from the platform's defaults. The sizes of a push and of a repository are not
+/// among them: the git host refuses what is larger, and knows nothing of this resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LimitOverrides {

@@ -1,4 +1,5 @@
-//! What the actualizer may do.
+//! What the control plane may do. git-api and the configstore have the API server review tokens, and nothing else; all
+//! that follows is the actualizer's:
 //!
 //! * Producers cluster-wide, because they are cluster-scoped. `purge` deletes them, after it annotated them as the
 //!   [admission policy](super::admission()) demands.
@@ -23,6 +24,12 @@ use crate::settings::Settings;
 
 /// The actualizer's ServiceAccount, in the control plane's namespace; also the name of its roles.
 pub const SERVICE_ACCOUNT: &str = "lunchbadger-actualizer";
+/// git-api's ServiceAccount, in the control plane's namespace.
+pub const GIT_API_ACCOUNT: &str = "lunchbadger-git-api";
+/// The configstore's ServiceAccount, in the control plane's namespace.
+pub const CONFIGSTORE_ACCOUNT: &str = "lunchbadger-configstore";
+/// The role of both: `create tokenreviews` alone.
+pub const REVIEWER_ROLE: &str = "lunchbadger-token-reviewer";
 /// The role of a target namespace.
 pub const TARGET_ROLE: &str = "lunchbadger-actualizer-target";
 
@@ -31,7 +38,7 @@ const CHILDREN: [&str; 3] = ["lbworkspaces", "lbgateways", "lbfunctions"];
 const WRITE: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 const WATCH: &[&str] = &["list", "watch"];
 
-/// Roles and bindings of the actualizer, as manifests in the order of application.
+/// Roles and bindings of the control plane, as manifests in the order of application.
 #[must_use]
 pub fn rbac(settings: &Settings) -> Vec<Value> {
     let home = settings.control_plane.namespace.as_str();
@@ -42,7 +49,7 @@ pub fn rbac(settings: &Settings) -> Vec<Value> {
             let metadata = named(TARGET_ROLE, Some(namespace));
             let rules = [child_rules(), leaf_rules()].concat();
             let role_ref = role("Role", TARGET_ROLE);
-            let subjects = Some(vec![actualizer(home)]);
+            let subjects = Some(vec![account(SERVICE_ACCOUNT, home)]);
             vec![
                 manifest(&Role { metadata: metadata.clone(), rules: Some(rules) }),
                 manifest(&RoleBinding { metadata, role_ref, subjects }),
@@ -59,17 +66,33 @@ pub fn rbac(settings: &Settings) -> Vec<Value> {
         manifest(&ClusterRoleBinding {
             metadata: cluster,
             role_ref: role("ClusterRole", SERVICE_ACCOUNT),
-            subjects: Some(vec![actualizer(home)]),
+            subjects: Some(vec![account(SERVICE_ACCOUNT, home)]),
         }),
         manifest(&Role { metadata: named(SERVICE_ACCOUNT, Some(home)), rules: Some(home_rules()) }),
         manifest(&RoleBinding {
             metadata: named(SERVICE_ACCOUNT, Some(home)),
             role_ref: role("Role", SERVICE_ACCOUNT),
-            subjects: Some(vec![actualizer(home)]),
+            subjects: Some(vec![account(SERVICE_ACCOUNT, home)]),
         }),
     ];
     manifests.extend(target);
+    manifests.extend(reviewers(home));
     manifests
+}
+
+/// What git-api and the configstore may do.
+fn reviewers(home: &str) -> [Value; 2] {
+    let metadata = named(REVIEWER_ROLE, None);
+    let rules = vec![rule("authentication.k8s.io", &["tokenreviews"], &["create"])];
+    let subjects = [GIT_API_ACCOUNT, CONFIGSTORE_ACCOUNT].map(|name| account(name, home)).to_vec();
+    [
+        manifest(&ClusterRole { metadata: metadata.clone(), rules: Some(rules), aggregation_rule: None }),
+        manifest(&ClusterRoleBinding {
+            metadata,
+            role_ref: role("ClusterRole", REVIEWER_ROLE),
+            subjects: Some(subjects),
+        }),
+    ]
 }
 
 /// The binding that the actualizer makes in a namespace of a template.
@@ -78,7 +101,7 @@ pub fn target_binding(namespace: &str, settings: &Settings) -> RoleBinding {
     RoleBinding {
         metadata: named(TARGET_ROLE, Some(namespace)),
         role_ref: role("ClusterRole", TARGET_ROLE),
-        subjects: Some(vec![actualizer(settings.control_plane.namespace.as_str())]),
+        subjects: Some(vec![account(SERVICE_ACCOUNT, settings.control_plane.namespace.as_str())]),
     }
 }
 
@@ -157,10 +180,10 @@ fn role(kind: &str, name: &str) -> RoleRef {
     RoleRef { api_group: Some(RBAC_GROUP.to_owned()), kind: kind.to_owned(), name: name.to_owned() }
 }
 
-fn actualizer(namespace: &str) -> Subject {
+fn account(name: &str, namespace: &str) -> Subject {
     Subject {
         kind: "ServiceAccount".to_owned(),
-        name: SERVICE_ACCOUNT.to_owned(),
+        name: name.to_owned(),
         namespace: Some(namespace.to_owned()),
         api_group: None,
     }

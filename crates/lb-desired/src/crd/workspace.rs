@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Condition;
+use super::{Condition, schema};
 
 /// The workspace and the sls-api of one producer in one environment. Named `<producer>-<env>`; made by the
 /// producer's plan: edit the project, not this.
@@ -36,18 +36,13 @@ use super::Condition;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "size(self.producer) + size(self.environment) <= 38",
-     "message": "producer and environment together have at most 38 characters"}
-]))]
+#[schemars(extend("x-kubernetes-validations" = [schema::names_fit()]))]
 pub struct LBWorkspaceSpec {
     /// The producer: at most 37 characters of a-z, 0-9 and single dashes. Never changes.
-    #[schemars(length(max = 37), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "the producer never changes"}]))]
+    #[schemars(schema_with = "schema::producer")]
     pub producer: String,
     /// The environment: at most 10 characters of a-z and 0-9, a letter first. Never changes.
-    #[schemars(length(max = 10), regex(pattern = r"^[a-z][a-z0-9]*$"))]
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "the environment never changes"}]))]
+    #[schemars(schema_with = "schema::environment")]
     pub environment: String,
     /// The commit of `dev` that the pods were last started for. Only set where `ENABLE_ROLLING_UPDATE` is on: each
     /// push then restarts the workspace. Default: none.

@@ -169,7 +169,7 @@ mod tests {
             plan.functions.children.insert(format!("al-dev-f{at:03}"), Decision::Deploy(spec));
         }
         if complete {
-            plan.functions.complete([], Why::NotInProject);
+            plan.functions.withdraw_rest([], Why::NotInProject);
         }
         plan
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lb_project::{Broken, Entity, Function, Trigger};
 use lb_vocab::{CommitId, Finding, Source, label_id};
 
-use super::{Component, Decision, Input, Why};
+use super::{Component, Decision, ExistingFunction, Input, Why};
 use crate::build::names::{ServiceName, function_child, function_name};
 use crate::crd::{FunctionTrigger, LBFunctionSpec};
 
@@ -47,6 +47,7 @@ pub(super) fn plan<'a>(input: &Input<'a>, findings: &mut Vec<Finding>) -> Functi
                         continue;
                     }
                 };
+                findings.extend(foreign_namespace(input, function));
                 component.children.insert(name, decision(input, function, commit, findings));
                 deployed.push(function);
             }
@@ -58,18 +59,18 @@ pub(super) fn plan<'a>(input: &Input<'a>, findings: &mut Vec<Finding>) -> Functi
 
 /// Holds what may be a function that cannot be read; the rest of what stands and is not decided yet goes.
 fn settle(input: &Input<'_>, component: &mut Component<LBFunctionSpec>, broken: &[&Broken]) {
-    let prefix = format!("fn-{}-", input.producer);
     let mut ambiguous = false;
     for entity in broken {
-        let names = [entity.name.as_deref(), Some(entity.place.name.as_str())].into_iter().flatten();
-        let services: Vec<&str> =
-            names.flat_map(|name| [name, name.trim_start_matches(prefix.as_str())]).collect();
-        let stands = input.existing.functions.iter().find(|child| services.contains(&child.service.as_str()));
-        match stands.map(|child| child_name(input, &child.service)) {
-            Some(name) if component.children.contains_key(&name) => {}
-            Some(name) => component.hold(name, format!("{}: the function cannot be read", entity.place)),
-            None => ambiguous = true,
+        let mut found = false;
+        for child in candidates(input, entity) {
+            let name = child_name(input, &child.service);
+            // One that is deployed from elsewhere is not what cannot be read, unless both have its name.
+            found |= !matches!(component.children.get(&name), Some(Decision::Deploy(_)))
+                || entity.name.as_ref() == Some(&child.service);
+            let reason = || Decision::Hold(format!("{}: the function cannot be read", entity.place));
+            component.children.entry(name).or_insert_with(reason);
         }
+        ambiguous |= !found;
     }
     let standing: BTreeSet<String> =
         standing(input).filter(|name| !component.children.contains_key(name)).collect();
@@ -78,11 +79,25 @@ fn settle(input: &Input<'_>, component: &mut Component<LBFunctionSpec>, broken: 
             component.hold(name, "it may be the function that cannot be read".to_owned());
         }
     } else {
-        component.complete(standing, Why::NotInProject);
+        component.withdraw_rest(standing, Why::NotInProject);
     }
 }
 
-/// A function without a runtime has its finding already: what stands of it stays.
+/// The children that stand and may be this entity: the one of its name, else all that came from its file, which may
+/// have had several functions, of whatever names.
+fn candidates<'a>(input: &Input<'a>, entity: &Broken) -> Vec<&'a ExistingFunction> {
+    let standing = &input.existing.functions;
+    let named = standing.iter().filter(|child| entity.name.as_ref() == Some(&child.service));
+    let named: Vec<_> = named.collect();
+    if !named.is_empty() {
+        return named;
+    }
+    let directory = entity.place.file.split('/').nth(1);
+    standing.iter().filter(|child| directory == Some(child.path.as_str())).collect()
+}
+
+/// Of a function without a runtime, which has its finding already, or with a text that its child has no room for,
+/// that stays what stands.
 fn decision(
     input: &Input<'_>,
     function: &Function,
@@ -90,10 +105,20 @@ fn decision(
     findings: &mut Vec<Finding>,
 ) -> Decision<LBFunctionSpec> {
     if function.runtime.0.is_empty() {
-        Decision::Hold(format!("{}: it has no runtime", function.place))
-    } else {
-        Decision::Deploy(spec(input, function, commit, findings))
+        return Decision::Hold(format!("{}: it has no runtime", function.place));
     }
+    let spec = spec(input, function, commit, findings);
+    let Some(excess) = spec.excess() else { return Decision::Deploy(spec) };
+    findings.push(Finding::error("FunctionTooLong", function.place.clone(), excess.clone()));
+    Decision::Hold(format!("{}: {excess}", function.place))
+}
+
+/// The finding on a namespace that is not the one in which the function stands.
+fn foreign_namespace(input: &Input<'_>, function: &Function) -> Option<Finding> {
+    let own = input.settings.namespace(input.producer.name());
+    let (_, place) = function.namespace.as_ref().filter(|(namespace, _)| *namespace != own)?;
+    let text = format!("`provider.namespace` has no effect, the platform has chosen `{own}`: remove it");
+    Some(Finding::warning("ForeignNamespace", place.clone(), text))
 }
 
 /// Names of the children that stand.
@@ -123,6 +148,12 @@ fn checked_name(
         return Err(refuse("FunctionName", text));
     }
     let name = function_child(input.producer, &service);
+    if input.existing.taken.contains(&name) {
+        let text = format!(
+            "`{objects}` is another producer's function: rename the service, or wait for that one to go"
+        );
+        return Err(refuse("FunctionNameTaken", text));
+    }
     if component.children.contains_key(&name) {
         return Err(refuse(
             "FunctionTaken",

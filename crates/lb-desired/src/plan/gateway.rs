@@ -77,7 +77,7 @@ fn settle(input: &Input<'_>, component: &mut Component<GatewayPlan>, ambiguous: 
     });
     match reason {
         Some(reason) => standing.into_iter().for_each(|name| component.hold(name, reason.clone())),
-        None => component.complete(standing, Why::NotInProject),
+        None => component.withdraw_rest(standing, Why::NotInProject),
     }
 }
 

@@ -9,7 +9,7 @@ mod gateway;
 mod producer;
 mod workspace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lb_project::Decoded;
 use lb_vocab::{Digest, Finding, InstanceName, Place, Producer, Secret, Timestamp};
@@ -48,13 +48,16 @@ pub enum Presence {
     Withdrawn,
 }
 
-/// Children that stand already: names stay with the oldest, commits with the digest.
+/// Children that stand already: names stay with the oldest, of whatever producer, and commits with the digest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Existing {
     /// Gateways.
     pub gateways: Vec<ExistingGateway>,
     /// Functions.
     pub functions: Vec<ExistingFunction>,
+    /// Names of children that this producer would share with functions of other producers that stand: a service may
+    /// have dashes, so that `al` with `dev-x` and `al-dev` with `x` want one name.
+    pub taken: BTreeSet<String>,
 }
 
 /// A gateway child that stands.
@@ -75,6 +78,8 @@ pub struct ExistingGateway {
 pub struct ExistingFunction {
     /// The service.
     pub service: String,
+    /// The directory that its spec names.
+    pub path: String,
     /// The commit that its spec names.
     pub commit: String,
     /// The digest that its spec names.
@@ -214,7 +219,7 @@ impl<T> Component<T> {
     /// Everything of the kind goes.
     fn all_removed(names: impl IntoIterator<Item = String>, why: Why) -> Self {
         let mut component = Self::empty();
-        component.complete(names, why);
+        component.withdraw_rest(names, why);
         component
     }
 
@@ -230,7 +235,7 @@ impl<T> Component<T> {
     }
 
     /// Everything of the kind is known: what stands and is not decided yet goes.
-    fn complete(&mut self, standing: impl IntoIterator<Item = String>, why: Why) {
+    fn withdraw_rest(&mut self, standing: impl IntoIterator<Item = String>, why: Why) {
         for name in standing {
             self.children.entry(name).or_insert(Decision::Withdraw(why));
         }

@@ -15,19 +15,21 @@ mod values;
 mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
-use std::str::FromStr;
 
-use lb_vocab::settings::{Reader, Variable};
+use lb_vocab::settings::{AuthMode, Reader, Variable};
 use lb_vocab::{Prefix, ProducerName, Secret};
 
+pub(crate) use values::is_label;
 pub use values::{
-    AuthMode, Cidr, Domain, Endpoint, ImageVersion, Namespace, NamespaceTemplate, ObjectName, Quantity,
-    RedisAcl, Repository, Resources, ValueError,
+    Cidr, Domain, Endpoint, ImageVersion, Namespace, NamespaceTemplate, ObjectName, Quantity, RedisAcl,
+    Repository, Resources, ValueError,
 };
 pub use variables::{RETIRED, VARIABLES};
 
 use variables as v;
+
+/// `ACTUALIZER_TARGET_NAMESPACE`, for roles that read it without the rest.
+pub const TARGET_NAMESPACE: Variable = v::TARGET;
 
 /// Settings of plan and build.
 #[derive(Clone, Debug)]
@@ -200,20 +202,20 @@ impl Settings {
             reader.fail(&v::GATEWAY_LOG_LEVEL, "it is one of debug, verbose, info, warn and error");
         }
         Self {
-            domain: one(reader, &v::DOMAIN),
-            prefix: one(reader, &v::PREFIX),
-            target_namespace: one(reader, &v::TARGET),
+            domain: reader.parsed(&v::DOMAIN),
+            prefix: reader.parsed(&v::PREFIX),
+            target_namespace: reader.parsed(&v::TARGET),
             control_plane: ControlPlane::read(reader),
             images: Images::read(reader),
-            auth_mode: one(reader, &v::AUTH_MODE),
+            auth_mode: reader.parsed(&v::AUTH_MODE),
             auto_gateway: reader.switch(&v::AUTOGATEWAY),
             admin_cross_origin: reader.required(&v::ADMIN_ORIGIN),
             gateway_log_level,
             redis: Redis::read(reader),
             rolling_update: reader.switch(&v::ROLLING),
-            sls_service_account: optional(reader, &v::SLS_ACCOUNT),
+            sls_service_account: reader.optional(&v::SLS_ACCOUNT),
             workspace: WorkspaceSettings::read(reader),
-            sls_storage: one(reader, &v::SLS_STORAGE),
+            sls_storage: reader.parsed(&v::SLS_STORAGE),
             resources: ResourceTable::read(reader),
             ingress: IngressSettings::read(reader),
             network: NetworkSettings::read(reader),
@@ -230,11 +232,11 @@ impl Settings {
 impl ControlPlane {
     fn read(reader: &mut Reader<'_>) -> Self {
         Self {
-            namespace: one(reader, &v::CONTROL_PLANE_NAMESPACE),
-            cidrs: many(reader, &v::CONTROL_PLANE_CIDRS),
-            git_api: one(reader, &v::GIT_API),
-            git_repo: one(reader, &v::GIT_REPO),
-            configstore: one(reader, &v::CONFIGSTORE),
+            namespace: reader.parsed(&v::CONTROL_PLANE_NAMESPACE),
+            cidrs: reader.many(&v::CONTROL_PLANE_CIDRS),
+            git_api: reader.parsed(&v::GIT_API),
+            git_repo: reader.parsed(&v::GIT_REPO),
+            configstore: reader.parsed(&v::CONFIGSTORE),
         }
     }
 }
@@ -242,9 +244,9 @@ impl ControlPlane {
 impl Images {
     fn read(reader: &mut Reader<'_>) -> Self {
         let mut image = |repository, version, debug: Option<&Variable>| {
-            let (repository, version) = (one(reader, repository), one::<ImageVersion>(reader, version));
+            let (repository, version) = (reader.parsed(repository), reader.parsed::<ImageVersion>(version));
             let debug_version =
-                debug.and_then(|debug| optional(reader, debug)).unwrap_or_else(|| version.clone());
+                debug.and_then(|debug| reader.optional(debug)).unwrap_or_else(|| version.clone());
             Image { repository, version, debug_version }
         };
         Self {
@@ -252,8 +254,8 @@ impl Images {
             workspace: image(&v::LBWS_IMAGE, &v::LBWS_VERSION, Some(&v::LBWS_DEBUG)),
             sls_api: image(&v::LBSLS_IMAGE, &v::LBSLS_VERSION, Some(&v::LBSLS_DEBUG)),
             init: image(&v::INIT_IMAGE, &v::INIT_VERSION, None),
-            pull_secret: optional(reader, &v::PULL_SECRET),
-            debug_users: many(reader, &v::DEBUG_USERS).into_iter().collect(),
+            pull_secret: reader.optional(&v::PULL_SECRET),
+            debug_users: reader.many(&v::DEBUG_USERS).into_iter().collect(),
         }
     }
 }
@@ -269,11 +271,11 @@ impl Redis {
     }
 
     fn read(reader: &mut Reader<'_>) -> Self {
-        let host: Endpoint = one(reader, &v::REDIS_HOST);
+        let host: Endpoint = reader.parsed(&v::REDIS_HOST);
         if host.port.is_some() {
             reader.fail(&v::REDIS_HOST, "its port has its own variable, REDIS_PORT");
         }
-        let port = one(reader, &v::REDIS_PORT);
+        let port = reader.parsed(&v::REDIS_PORT);
         if port == 0 {
             reader.fail(&v::REDIS_PORT, "it is 1 to 65535");
         }
@@ -283,7 +285,7 @@ impl Redis {
             let why = "Express Gateway puts it into its files as it is: no `\"`, `\\` or control character can be in it";
             reader.fail(&v::REDIS_PASSWORD, why);
         }
-        Self { host, port, password, acl: one(reader, &v::REDIS_ACL) }
+        Self { host, port, password, acl: reader.parsed(&v::REDIS_ACL) }
     }
 }
 
@@ -291,9 +293,9 @@ impl WorkspaceSettings {
     fn read(reader: &mut Reader<'_>) -> Self {
         Self {
             triton: reader.switch(&v::TRITON),
-            push_interval: optional(reader, &v::PUSH_INTERVAL),
+            push_interval: reader.optional(&v::PUSH_INTERVAL),
             url_prefix: reader.text(&v::URL_PREFIX),
-            storage: one(reader, &v::WORKSPACE_STORAGE),
+            storage: reader.parsed(&v::WORKSPACE_STORAGE),
         }
     }
 }
@@ -301,11 +303,11 @@ impl WorkspaceSettings {
 impl ResourceTable {
     fn read(reader: &mut Reader<'_>) -> Self {
         Self {
-            gateway: one(reader, &v::GATEWAY_RESOURCES),
-            app: one(reader, &v::APP_RESOURCES),
-            workspace_api: one(reader, &v::API_RESOURCES),
-            sls_api: one(reader, &v::SLS_RESOURCES),
-            init: one(reader, &v::INIT_RESOURCES),
+            gateway: reader.parsed(&v::GATEWAY_RESOURCES),
+            app: reader.parsed(&v::APP_RESOURCES),
+            workspace_api: reader.parsed(&v::API_RESOURCES),
+            sls_api: reader.parsed(&v::SLS_RESOURCES),
+            init: reader.parsed(&v::INIT_RESOURCES),
         }
     }
 }
@@ -313,9 +315,9 @@ impl ResourceTable {
 impl IngressSettings {
     fn read(reader: &mut Reader<'_>) -> Self {
         Self {
-            class: optional(reader, &v::INGRESS_CLASS),
-            tls_secret: optional(reader, &v::INGRESS_TLS),
-            namespaces: many(reader, &v::INGRESS_NAMESPACES),
+            class: reader.optional(&v::INGRESS_CLASS),
+            tls_secret: reader.optional(&v::INGRESS_TLS),
+            namespaces: reader.many(&v::INGRESS_NAMESPACES),
         }
     }
 }
@@ -323,53 +325,9 @@ impl IngressSettings {
 impl NetworkSettings {
     fn read(reader: &mut Reader<'_>) -> Self {
         Self {
-            egress: many(reader, &v::EGRESS),
-            except: many(reader, &v::EGRESS_EXCEPT),
-            monitoring_namespaces: many(reader, &v::MONITORING_NAMESPACES),
-        }
-    }
-}
-
-/// A variable with a default. A wrong value is noted, and the default taken, so that reading goes on to the next
-/// error; [`Reader::finish`] answers them all.
-fn one<T: FromStr>(reader: &mut Reader<'_>, variable: &Variable) -> T
-where
-    T::Err: Display,
-{
-    let default = variable.default.and_then(|text| text.parse().ok());
-    match default {
-        Some(default) => reader.parsed(variable, default),
-        None => unreachable!("the default of {} in the table parses, as a test shows", variable.name),
-    }
-}
-
-/// A variable without a default: `None` where it is not set, or wrong.
-fn optional<T: FromStr>(reader: &mut Reader<'_>, variable: &Variable) -> Option<T>
-where
-    T::Err: Display,
-{
-    let text = reader.text(variable)?;
-    parse(reader, variable, &text)
-}
-
-/// A comma-separated list; every wrong item is noted.
-fn many<T: FromStr>(reader: &mut Reader<'_>, variable: &Variable) -> Vec<T>
-where
-    T::Err: Display,
-{
-    let items = reader.list(variable);
-    items.iter().filter_map(|item| parse(reader, variable, item)).collect()
-}
-
-fn parse<T: FromStr>(reader: &mut Reader<'_>, variable: &Variable, text: &str) -> Option<T>
-where
-    T::Err: Display,
-{
-    match text.parse() {
-        Ok(value) => Some(value),
-        Err(error) => {
-            reader.fail(variable, format!("`{text}` does not do ({error}); it is {}", variable.meaning));
-            None
+            egress: reader.many(&v::EGRESS),
+            except: reader.many(&v::EGRESS_EXCEPT),
+            monitoring_namespaces: reader.many(&v::MONITORING_NAMESPACES),
         }
     }
 }

@@ -4,106 +4,78 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use lb_vocab::ProducerName;
+use lb_vocab::{ProducerName, checked_text, dns_label};
 
 /// A value that does not do; it says what would.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ValueError(&'static str);
 
-fn is_label(text: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !text.is_empty()
-        && text.len() <= 63
-        && text.bytes().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+pub(crate) fn is_label(text: &str) -> bool {
+    dns_label(text, 63).is_ok()
 }
 
 fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
-macro_rules! text_type {
-    ($(#[$doc:meta])* $name:ident, $check:expr, $why:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
-
-        impl $name {
-            /// The text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = ValueError;
-
-            fn from_str(text: &str) -> Result<Self, ValueError> {
-                let check: fn(&str) -> bool = $check;
-                if check(text) { Ok(Self(text.to_owned())) } else { Err(ValueError($why)) }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
+fn demand(holds: bool, why: &'static str) -> Result<(), ValueError> {
+    holds.then_some(()).ok_or(ValueError(why))
 }
 
-text_type!(
+checked_text!(
     /// A namespace: a DNS label.
-    Namespace,
-    is_label,
-    "a namespace is 1 to 63 characters of a-z, 0-9 and `-`"
+    Namespace: ValueError,
+    |text| demand(is_label(text), "a namespace is 1 to 63 characters of a-z, 0-9 and `-`")
 );
-text_type!(
+checked_text!(
     /// The name of a Kubernetes object: a DNS subdomain.
-    ObjectName,
-    is_subdomain,
-    "a name is dot-separated labels of a-z, 0-9 and `-`"
+    ObjectName: ValueError,
+    |text| demand(is_subdomain(text), "a name is dot-separated labels of a-z, 0-9 and `-`")
 );
-text_type!(
+checked_text!(
     /// A DNS domain without a trailing dot. At most 180 characters, so that every host below it is a DNS name.
-    Domain,
-    |text| text.len() <= 180 && is_subdomain(text),
-    "a domain is dot-separated labels of a-z, 0-9 and `-`, at most 180 characters"
+    Domain: ValueError,
+    |text| demand(
+        text.len() <= 180 && is_subdomain(text),
+        "a domain is dot-separated labels of a-z, 0-9 and `-`, at most 180 characters"
+    )
 );
-text_type!(
+checked_text!(
     /// A tag (`1.2.3`) or digest (`sha256:...`) of an image.
-    ImageVersion,
+    ImageVersion: ValueError,
     |text| {
         let digest = text.strip_prefix("sha256:").is_some_and(|hex| {
             hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
         });
         let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-        digest || (!text.is_empty() && text.len() <= 128 && text.bytes().all(inner) && !text.starts_with(['.', '-']))
-    },
-    "a version is a tag of at most 128 characters, or `sha256:` and 64 hex digits"
+        let tag =
+            !text.is_empty() && text.len() <= 128 && text.bytes().all(inner) && !text.starts_with(['.', '-']);
+        demand(digest || tag, "a version is a tag of at most 128 characters, or `sha256:` and 64 hex digits")
+    }
 );
-text_type!(
+checked_text!(
     /// An image without its version: `registry.example:5000/lunchbadger/workspace`.
-    Repository,
+    Repository: ValueError,
     |text| {
         let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'/' | b':');
         let last = text.rsplit('/').next().unwrap_or_default();
-        !last.is_empty() && text.len() <= 255 && text.bytes().all(inner) && !last.contains(':')
-    },
-    "an image is named without its version, which has its own variable"
+        let good = !last.is_empty() && text.len() <= 255 && text.bytes().all(inner) && !last.contains(':');
+        demand(good, "an image is named without its version, which has its own variable")
+    }
 );
-text_type!(
+checked_text!(
     /// A Kubernetes quantity: `100m`, `0.5`, `2Gi`.
-    Quantity,
-    |text| crate::build::quantity::is_quantity(text),
-    "a quantity is a number with an optional suffix: `100m`, `0.5`, `512Mi`"
+    Quantity: ValueError,
+    |text| demand(
+        crate::build::quantity::is_quantity(text),
+        "a quantity is a number with an optional suffix: `100m`, `0.5`, `512Mi`"
+    )
 );
 
 /// The namespaces of producers' objects: one for all (`customer`), or one for each (`customer-$PRODUCER`), because
-/// Kubernetes' own envelope is about 2,000 to 3,000 Deployments a namespace.
+/// Kubernetes' own envelope is about 2,000 to 3,000 Deployments a namespace. A template has text of its own: a
+/// producer called like any other namespace must not lead there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceTemplate(String);
 
@@ -129,11 +101,12 @@ impl FromStr for NamespaceTemplate {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         // The longest producer name, and the shortest: both must give a namespace.
         let good = |name: &str| is_label(&text.replace(PRODUCER_VARIABLE, name));
-        if text.matches('$').count() <= 1 && good("a") && good(&"a".repeat(37)) {
+        let once = text.matches('$').count() <= 1 && text != PRODUCER_VARIABLE;
+        if once && good("a") && good(&"a".repeat(37)) {
             Ok(Self(text.to_owned()))
         } else {
             Err(ValueError(
-                "a namespace has at most 63 characters of a-z, 0-9 and `-`, and `$PRODUCER` at most once",
+                "a namespace has at most 63 characters of a-z, 0-9 and `-`, and `$PRODUCER` at most once and not alone",
             ))
         }
     }
@@ -294,29 +267,6 @@ impl FromStr for Resources {
     }
 }
 
-/// Whether requests need a token. `AUTH_MODE=none` exists for closed development set-ups: no `internal-` host is
-/// published then (invariant 13).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AuthMode {
-    /// Every route has its rule.
-    #[default]
-    Tokens,
-    /// Everybody may do everything.
-    None,
-}
-
-impl FromStr for AuthMode {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        match text {
-            "tokens" => Ok(Self::Tokens),
-            "none" => Ok(Self::None),
-            _ => Err(ValueError("it is `tokens` or `none`")),
-        }
-    }
-}
-
 /// Whether every producer and environment has a Redis user of its own, or all share one password.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RedisAcl {
@@ -354,7 +304,9 @@ mod tests {
         assert_eq!(template.single(), None);
         assert_eq!("customer".parse::<NamespaceTemplate>().unwrap().single(), Some("customer"));
         let long = format!("{}-$PRODUCER", "a".repeat(26));
-        for bad in ["", "$ENV", "a-$PRODUCER-$PRODUCER", "-$PRODUCER", "a_$PRODUCER", "A", &long, "a.b"] {
+        for bad in
+            ["", "$ENV", "$PRODUCER", "a-$PRODUCER-$PRODUCER", "-$PRODUCER", "a_$PRODUCER", "A", &long, "a.b"]
+        {
             assert!(!good::<NamespaceTemplate>(bad), "{bad}");
         }
     }

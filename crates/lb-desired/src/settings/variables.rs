@@ -21,7 +21,7 @@ pub(super) const BUILD: &str = env!("CARGO_PKG_VERSION");
 table! {
     DOMAIN = "CUSTOMER_DOMAIN", Some("lunchbadger.io"), "the DNS domain under which every producer's hosts are published";
     PREFIX = "CUSTOMER_NAMESPACE", Some("customer"), "the prefix of producers' git users";
-    TARGET = "ACTUALIZER_TARGET_NAMESPACE", Some("customer"), "the Kubernetes namespace of producers' objects; may hold `$PRODUCER` for a namespace each";
+    TARGET = "ACTUALIZER_TARGET_NAMESPACE", Some("customer"), "the Kubernetes namespace of producers' objects; may hold `$PRODUCER` for a namespace each, as `customer-$PRODUCER`; one that is there already must carry the label `producer`";
     CONTROL_PLANE_NAMESPACE = "CONTROL_PLANE_NAMESPACE", Some("default"), "the Kubernetes namespace in which git-api, configstore and the actualizer run";
     CONTROL_PLANE_CIDRS = "CONTROL_PLANE_CIDRS", None, "address blocks, comma-separated, of git-api, configstore, Redis, DNS and the ingress controller where they run outside of the cluster: let through the NetworkPolicies on their ports";
     GIT_API = "GIT_API_HOST", Some("git-api.default"), "git-api as pods reach it, `host` or `host:port`";

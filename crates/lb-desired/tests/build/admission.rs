@@ -90,11 +90,14 @@ async fn rights_are_small(cluster: &TestCluster, client: &Client) {
     for manifest in crd::rbac(&settings("customer")) {
         apply(client, &manifest).await.unwrap_or_else(|error| panic!("{manifest}: {error}"));
     }
-    let may = async |verb: &str, resource: &str, namespace: &str| {
-        let user = format!("system:serviceaccount:default:{}", crd::SERVICE_ACCOUNT);
+    let account_may = async |account: &str, verb: &str, resource: &str, namespace: &str| {
+        let user = format!("system:serviceaccount:default:{account}");
         let output =
             cluster.kubectl(&["auth", "can-i", verb, resource, "-n", namespace, "--as", &user]).await;
         String::from_utf8_lossy(&output.stdout).trim() == "yes"
+    };
+    let may = async |verb: &str, resource: &str, namespace: &str| {
+        account_may(crd::SERVICE_ACCOUNT, verb, resource, namespace).await
     };
     for (verb, resource, namespace, allowed) in [
         ("patch", "lbgateways.lunchbadger.io", "customer", true),
@@ -114,8 +117,22 @@ async fn rights_are_small(cluster: &TestCluster, client: &Client) {
         ("create", "rolebindings.rbac.authorization.k8s.io", "other", false),
         ("create", "namespaces", "default", false),
         ("delete", "customresourcedefinitions.apiextensions.k8s.io", "default", false),
+        ("create", "tokenreviews.authentication.k8s.io", "default", false),
     ] {
         assert_eq!(may(verb, resource, namespace).await, allowed, "{verb} {resource} in {namespace}");
+    }
+    for account in [crd::GIT_API_ACCOUNT, crd::CONFIGSTORE_ACCOUNT] {
+        for (verb, resource, namespace, allowed) in [
+            ("create", "tokenreviews.authentication.k8s.io", "default", true),
+            ("create", "serviceaccounts/token", "customer", false),
+            ("get", "secrets", "customer", false),
+            ("list", "serviceaccounts", "customer", false),
+            ("get", "pods", "customer", false),
+            ("list", "lbproducers.lunchbadger.io", "default", false),
+        ] {
+            let got = account_may(account, verb, resource, namespace).await;
+            assert_eq!(got, allowed, "{account}: {verb} {resource} in {namespace}");
+        }
     }
     for manifest in crd::rbac(&settings("customer-$PRODUCER")) {
         apply(client, &manifest).await.unwrap_or_else(|error| panic!("{manifest}: {error}"));

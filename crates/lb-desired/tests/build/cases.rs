@@ -99,7 +99,9 @@ impl Case {
     pub(crate) fn manifests(&self, settings: &Settings) -> Vec<Value> {
         match &self.build {
             Input::Function(spec) => build::function(&Function::try_from(spec).unwrap(), settings),
-            Input::Namespace { producer } => vec![build::namespace(&producer.parse().unwrap(), settings)],
+            Input::Namespace { producer } => {
+                vec![build::namespace(producer.parse::<Producer>().unwrap().name(), settings)]
+            }
             Input::Workspace(_)
             | Input::Gateway(_)
             | Input::GatewayConfig { .. }

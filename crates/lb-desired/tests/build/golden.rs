@@ -89,6 +89,23 @@ fn a_shared_redis_password_is_in_a_secret_and_rolls_out() {
     assert!(leaves("on", "hunter1").iter().all(|leaf| leaf.kind != LeafKind::Secret));
 }
 
+/// The audiences of a pod's tokens, each bounded and closed to others.
+fn tokens(pod: &Value) -> Vec<&str> {
+    let projected = pod["volumes"].as_array().unwrap().iter().filter_map(|volume| volume.get("projected"));
+    let sources = projected.flat_map(|projected| {
+        assert_eq!(projected["defaultMode"], 0o440);
+        projected["sources"].as_array().unwrap()
+    });
+    sources
+        .map(|source| {
+            let token = &source["serviceAccountToken"];
+            assert_eq!(token["expirationSeconds"], 3600);
+            assert_eq!(token["audience"], token["path"]);
+            token["audience"].as_str().unwrap()
+        })
+        .collect()
+}
+
 /// Invariant 9, on every pod of every case.
 #[test]
 fn pods_have_nothing_worth_stealing() {
@@ -99,7 +116,7 @@ fn pods_have_nothing_worth_stealing() {
             seen.insert(leaf.manifest["metadata"]["labels"]["app"].to_string());
             assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
             assert_eq!(pod["enableServiceLinks"], false, "{name}");
-            let mut users = BTreeSet::new();
+            let (mut users, mut all_users) = (BTreeSet::new(), BTreeSet::new());
             let all = ["initContainers", "containers"].iter().flat_map(|list| pod[list].as_array().unwrap());
             for container in all {
                 let security = &container["securityContext"];
@@ -112,10 +129,18 @@ fn pods_have_nothing_worth_stealing() {
                 if has("identity") {
                     users.insert(security["runAsUser"].as_i64());
                 }
+                all_users.insert(security["runAsUser"].as_i64());
                 let hostile = ["gateway", "workspace"].contains(&container["name"].as_str().unwrap());
                 assert!(!(hostile && (has("identity") || has("clone"))), "{name}: {}", container["name"]);
             }
             assert!(users.len() <= 1, "{name}: the identity's user");
+            let tokens = tokens(pod);
+            let expected: &[&str] = if users.is_empty() { &[] } else { &["git-api", "configstore"] };
+            assert_eq!(tokens, expected, "{name}");
+            // With one user kubelet gives tokens to it; otherwise a group has to be there that reads them.
+            let group = pod["securityContext"]["fsGroup"].as_i64();
+            assert_eq!(group.is_some(), !users.is_empty() && all_users.len() > 1, "{name}");
+            assert!(!all_users.contains(&group) || group.is_none(), "{name}: nobody's own group");
         }
     }
     assert_eq!(seen.len(), 3, "{seen:?}");

@@ -1,7 +1,7 @@
 //! The custom resource definitions as people read them.
 
-use lb_desired::crd;
-use serde_json::Value;
+use lb_desired::crd::{self, LBFunctionSpec};
+use serde_json::{Value, json};
 
 /// Every property of a schema with its path, and whether it is required.
 fn properties(path: &str, schema: &Value, found: &mut Vec<(String, Value, bool)>) {
@@ -86,6 +86,45 @@ fn every_text_and_list_of_a_spec_is_bounded() {
             assert!(property["x-kubernetes-list-type"].is_string(), "{path}");
         }
     }
+}
+
+#[test]
+fn a_function_has_too_much_exactly_where_its_schema_says_so() {
+    let good = json!({
+        "producer": "al", "environment": "dev", "service": "s", "commit": "1".repeat(40), "path": "p",
+        "digest": "0".repeat(64), "runtime": "nodejs:8", "handler": "h.h",
+        "triggers": [{"http": "/"}, {"schedule": "* * * * *"}, {"topic": "t"}],
+    });
+    let excess = |spec: &Value| serde_json::from_value::<LBFunctionSpec>(spec.clone()).unwrap().excess();
+    let bound = |path: &str, keyword: &str| {
+        let properties = all_properties();
+        let (_, property, _) = properties.iter().find(|(name, ..)| name == path).unwrap();
+        usize::try_from(property[keyword].as_u64().unwrap()).unwrap()
+    };
+    for (pointer, path) in [
+        ("/path", "LBFunction.spec.path"),
+        ("/runtime", "LBFunction.spec.runtime"),
+        ("/handler", "LBFunction.spec.handler"),
+        ("/triggers/0/http", "LBFunction.spec.triggers[].http"),
+        ("/triggers/1/schedule", "LBFunction.spec.triggers[].schedule"),
+        ("/triggers/2/topic", "LBFunction.spec.triggers[].topic"),
+    ] {
+        let max = bound(path, "maxLength");
+        let mut spec = good.clone();
+        // Kubernetes counts characters, not bytes.
+        *spec.pointer_mut(pointer).unwrap() = "é".repeat(max).into();
+        assert_eq!(excess(&spec), None, "{path}");
+        *spec.pointer_mut(pointer).unwrap() = "é".repeat(max + 1).into();
+        assert!(excess(&spec).unwrap().contains(&max.to_string()), "{path}");
+    }
+    let max = bound("LBFunction.spec.triggers", "maxItems");
+    let triggers = |n: usize| {
+        let mut spec = good.clone();
+        spec["triggers"] = vec![json!({"topic": "t"}); n].into();
+        excess(&spec)
+    };
+    assert_eq!(triggers(max), None);
+    assert!(triggers(max + 1).unwrap().contains(&max.to_string()));
 }
 
 #[test]

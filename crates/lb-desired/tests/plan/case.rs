@@ -1,6 +1,6 @@
 //! A case of `fixtures/plan`: what a producer keeps in git, and what is decided about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,9 @@ pub(crate) struct Case {
     gateways: Vec<StandingGateway>,
     #[serde(default)]
     services: Vec<StandingFunction>,
+    /// Children that are functions of other producers.
+    #[serde(default)]
+    taken: BTreeSet<String>,
     /// Sources that do not answer: `dev`, `functions`, `openapi`.
     #[serde(default)]
     unknown: Vec<String>,
@@ -79,6 +82,7 @@ struct StandingGateway {
 #[serde(deny_unknown_fields)]
 struct StandingFunction {
     service: String,
+    path: String,
     commit: String,
     digest: String,
 }
@@ -171,12 +175,14 @@ fn existing(case: &Case, decoded: &Decoded) -> Existing {
     };
     let function = |child: &StandingFunction| ExistingFunction {
         service: child.service.clone(),
+        path: child.path.clone(),
         commit: child.commit.clone(),
         digest: digest(&child.digest),
     };
     Existing {
         gateways: case.gateways.iter().map(gateway).collect(),
         functions: case.services.iter().map(function).collect(),
+        taken: case.taken.clone(),
     }
 }
 

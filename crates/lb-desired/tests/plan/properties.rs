@@ -30,6 +30,7 @@ struct World {
     auto: bool,
     gateways: Vec<ExistingGateway>,
     services: Vec<ExistingFunction>,
+    taken: BTreeSet<String>,
 }
 
 fn commit() -> CommitId {
@@ -67,7 +68,11 @@ impl World {
             decoded: &decode(observed, &producer, &limits),
             access: self.access,
             presence: if self.withdrawn { Presence::Withdrawn } else { Presence::Present },
-            existing: &Existing { gateways: self.gateways.clone(), functions: self.services.clone() },
+            existing: &Existing {
+                gateways: self.gateways.clone(),
+                functions: self.services.clone(),
+                taken: self.taken.clone(),
+            },
             settings: &Settings::read(&mut Reader::new(&settings)),
         })
     }
@@ -96,6 +101,7 @@ impl World {
         });
         next.services.extend(deployed(&plan.functions).map(|spec| ExistingFunction {
             service: spec.service.clone(),
+            path: spec.path.clone(),
             commit: spec.commit.clone(),
             digest: spec.digest.clone(),
         }));
@@ -104,7 +110,7 @@ impl World {
 }
 
 fn id() -> impl Strategy<Value = &'static str> {
-    select(&["a", "b", "c", "d", "7", "10", "admin", "__proto__", "x/y", "ä"][..])
+    select(&["a", "b", "c", "d", "7", "10", "admin", "__proto__", "x/y", "ä", ""][..])
 }
 
 fn junk() -> impl Strategy<Value = Value> {
@@ -201,15 +207,17 @@ fn world() -> impl Strategy<Value = World> {
     let services = prop::collection::btree_set(select(&["hello", "gone"][..]), 0..3).prop_map(|services| {
         let child = |service: &str| ExistingFunction {
             service: service.to_owned(),
+            path: "one".to_owned(),
             commit: "b".repeat(40),
             digest: "c".repeat(64),
         };
         services.into_iter().map(child).collect()
     });
+    let taken = prop::collection::btree_set(Just("al-dev-other".to_owned()), 0..2);
     let access = prop_oneof![20 => Just(Access::Enabled), 1 => Just(Access::Disabled)];
     let unknown = prop::array::uniform3(prop::bool::weighted(0.1));
     let known = (project(), model_config, functions, openapi);
-    (known, unknown, access, prop::bool::weighted(0.05), any::<bool>(), gateways, services).prop_map(
+    (known, unknown, access, prop::bool::weighted(0.05), any::<bool>(), gateways, services, taken).prop_map(
         |(
             (project, model_config, functions, openapi),
             unknown,
@@ -218,6 +226,7 @@ fn world() -> impl Strategy<Value = World> {
             auto,
             gateways,
             services,
+            taken,
         )| World {
             project,
             model_config,
@@ -229,6 +238,7 @@ fn world() -> impl Strategy<Value = World> {
             auto,
             gateways,
             services,
+            taken,
         },
     )
 }
@@ -270,6 +280,7 @@ proptest! {
         let plan = world.plan();
         prop_assert_eq!(&world.plan(), &plan);
         prop_assert!(plan.findings.is_sorted());
+        prop_assert!(world.taken.iter().all(|name| !plan.functions.children.contains_key(name)));
         for gateway in deployed(&plan.gateways) {
             let text = gateway.config["gateway.config.yml"].reveal();
             prop_assert!(!text.contains('$') && text.is_ascii());

@@ -7,20 +7,22 @@ use async_trait::async_trait;
 use lb_vocab::{CommitId, GitUser, Prefix, RepoName, SafePath, Secret, Timestamp};
 use tokio::sync::watch;
 
-use super::files::blocking;
-use super::objects::Objects;
 use super::records::{Edit, HookRecord, KeyRecord, Owner, RepositoryRecord, TokenRecord, UserRecord};
 use super::repository::Target;
-use super::{Embedded, Inner, history, keys, list, receive, refs, secrets, smart, tree};
+use super::{Embedded, Inner, list, receive, smart};
+use crate::bare::objects::Objects;
+use crate::bare::{history, refs, tree};
 use crate::error::{HostError, Kind};
+use crate::files::blocking;
 use crate::globs::Globs;
-use crate::host::{GitHost, Tokens};
+use crate::host::GitHost;
 use crate::names::{Cursor, Login, RefName};
 use crate::process::run;
 use crate::types::{
-    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, Permission, PublicKey,
-    Repository, RepositoryHeads, Rpc, Service, TokenInfo, TreeAnswer, User,
+    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, HookTarget, Permission,
+    PublicKey, Repository, Rpc, Service, TokenInfo, TreeAnswer, User,
 };
+use crate::{keys, secrets};
 
 /// Tokens and keys of one user at most.
 const MAX_OF_A_KIND: usize = 200;
@@ -29,8 +31,8 @@ const MAX_REPOSITORIES: usize = 100;
 
 #[async_trait]
 impl GitHost for Embedded {
-    async fn users(&self, prefix: &Prefix) -> Result<Vec<User>, HostError> {
-        Ok(self.0.users(|owner| owner.record.user.prefix == *prefix))
+    async fn users(&self, prefix: &Prefix) -> Result<Vec<(User, Vec<Repository>)>, HostError> {
+        Ok(self.0.roster(prefix))
     }
 
     async fn search_users(&self, text: &str) -> Result<Vec<User>, HostError> {
@@ -133,7 +135,8 @@ impl GitHost for Embedded {
             Objects::open(&self.0.git, &target.directory).map_err(|error| error.host(&doing))?;
         let (commit, root) = tree::commit(&mut objects, &doing, &id).await?;
         let wanted = tree::Wanted { doing: &doing, globs, max_bytes, max_total: self.0.settings.tree_bytes };
-        Ok(TreeAnswer::Known { commit, tree: tree::read(&mut objects, root, &wanted).await? })
+        let tree = tree::read(&mut objects, root, &wanted).await?.whole(&doing)?;
+        Ok(TreeAnswer::Known { commit, tree })
     }
 
     async fn history(
@@ -159,8 +162,14 @@ impl GitHost for Embedded {
         history::read(&self.0.git, &target.directory, &doing, &commit, path, limit).await
     }
 
-    async fn ensure_hook(&self, user: &GitUser, repo: &RepoName, url: &str) -> Result<Hook, HostError> {
+    async fn ensure_hook(
+        &self,
+        user: &GitUser,
+        repo: &RepoName,
+        hook_target: &HookTarget,
+    ) -> Result<Hook, HostError> {
         let target = self.0.target(user, repo)?;
+        let url = hook_target.url.as_str();
         if !(url.starts_with("http://") || url.starts_with("https://"))
             || url.len() > 2000
             || url.chars().any(char::is_control)
@@ -176,6 +185,7 @@ impl GitHost for Embedded {
             if let Some(known) = record.hooks.iter().find(|known| known.url == new.url) {
                 return Ok(Edit::Same(hook(known)));
             }
+            record.hooks.retain(|known| !hook_target.replaces(&known.url));
             if record.hooks.len() >= MAX_OF_A_KIND {
                 return Err(HostError::refused(format!("a repository has at most {MAX_OF_A_KIND} webhooks")));
             }
@@ -221,16 +231,10 @@ impl GitHost for Embedded {
 
     async fn delete_key(&self, user: &GitUser, id: u64) -> Result<(), HostError> {
         let login = self.0.login(user)?;
-        let remove = |record: &mut UserRecord, _: &super::records::Owners| {
-            let before = record.keys.len();
-            record.keys.retain(|key| key.id != id);
-            if record.keys.len() == before {
-                Err(HostError::not_found(Kind::Key, id))
-            } else {
-                Ok(Edit::Write(()))
-            }
+        let delete = |record: &mut UserRecord, _: &super::records::Owners| {
+            remove(&mut record.keys, Kind::Key, id, |key| key.id)
         };
-        self.0.store.edit_user(&login, remove).await
+        self.0.store.edit_user(&login, delete).await
     }
 
     async fn collaborators(&self, user: &GitUser, repo: &RepoName) -> Result<Vec<Collaborator>, HostError> {
@@ -301,11 +305,6 @@ impl GitHost for Embedded {
             .unwrap_or_else(|_| secrets::matches(password, std::iter::once(""))))
     }
 
-    async fn heads(&self) -> Result<Vec<RepositoryHeads>, HostError> {
-        self.0.catch_up().await?;
-        Ok(self.0.journal.heads())
-    }
-
     async fn refs(&self, user: &GitUser, repo: &RepoName) -> Result<BTreeMap<RefName, CommitId>, HostError> {
         list(&self.0.target(user, repo)?).await
     }
@@ -313,6 +312,11 @@ impl GitHost for Embedded {
     async fn changes(&self, after: Option<&Cursor>) -> Result<Changes, HostError> {
         self.0.catch_up().await?;
         self.0.journal.changes(after)
+    }
+
+    /// Nothing happens here unseen.
+    async fn look(&self, user: &GitUser, repo: &RepoName) -> Result<(), HostError> {
+        self.0.target(user, repo).map(drop)
     }
 
     fn subscribe(&self) -> watch::Receiver<Cursor> {
@@ -336,19 +340,14 @@ impl GitHost for Embedded {
         }
     }
 
-    fn tokens(&self) -> Option<&dyn Tokens> {
-        Some(self)
+    async fn close(&self) {
+        self.0.cancelled.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
     }
-}
 
-#[async_trait]
-impl Tokens for Embedded {
     async fn create_token(&self, login: &Login, name: &str) -> Result<(TokenInfo, Secret), HostError> {
-        if name.trim().is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-            return Err(HostError::refused(
-                "a token's name has 1 to 100 characters, none of them control characters",
-            ));
-        }
+        secrets::check_name(name)?;
         self.0.store.owner(login, |_| ())?;
         let secret = secrets::token()?;
         let (id, created) = (self.0.store.number().await?, self.0.clock.now());
@@ -372,13 +371,7 @@ impl Tokens for Embedded {
 
     async fn revoke_token(&self, login: &Login, id: u64) -> Result<(), HostError> {
         let revoke = |record: &mut UserRecord, _: &super::records::Owners| {
-            let before = record.tokens.len();
-            record.tokens.retain(|token| token.id != id);
-            if record.tokens.len() == before {
-                Err(HostError::not_found(Kind::Token, id))
-            } else {
-                Ok(Edit::Write(()))
-            }
+            remove(&mut record.tokens, Kind::Token, id, |token| token.id)
         };
         self.0.store.edit_user(login, revoke).await
     }
@@ -388,6 +381,15 @@ impl Inner {
     fn users(&self, wanted: impl Fn(&Owner) -> bool) -> Vec<User> {
         let describe = |(login, owner): (&Login, &Owner)| wanted(owner).then(|| describe_user(login, owner));
         self.store.read(|owners| owners.iter().filter_map(describe).collect())
+    }
+
+    fn roster(&self, prefix: &Prefix) -> Vec<(User, Vec<Repository>)> {
+        let of = |(login, owner): (&Login, &Owner)| {
+            let user = &owner.record.user;
+            let owned = owner.repositories.values().map(|record| self.describe(login, user, record));
+            (user.prefix == *prefix).then(|| (describe_user(login, owner), owned.collect()))
+        };
+        self.store.read(|owners| owners.iter().filter_map(of).collect())
     }
 
     fn describe(&self, login: &Login, user: &GitUser, record: &RepositoryRecord) -> Repository {
@@ -480,6 +482,18 @@ impl Inner {
 /// An edit of a map's entry.
 fn edited(changed: bool) -> Edit<()> {
     if changed { Edit::Write(()) } else { Edit::Same(()) }
+}
+
+/// Removes the one with this number from a record's list.
+fn remove<T>(
+    all: &mut Vec<T>,
+    kind: Kind,
+    id: u64,
+    number: impl Fn(&T) -> u64,
+) -> Result<Edit<()>, HostError> {
+    let before = all.len();
+    all.retain(|one| number(one) != id);
+    if all.len() == before { Err(HostError::not_found(kind, id)) } else { Ok(Edit::Write(())) }
 }
 
 fn describe_user(login: &Login, owner: &Owner) -> User {

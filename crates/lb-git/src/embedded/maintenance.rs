@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inner;
-use super::files::blocking;
 use super::repository::{Target, Usage};
 use crate::error::HostError;
+use crate::files::blocking;
 use crate::process::run;
 
 /// How long it may take; what is not done then is tried after a later push.
@@ -57,6 +57,7 @@ impl Inner {
         let doing = || format!("tidy {}", target.name());
         let _one =
             self.gates.maintenance.acquire().await.map_err(|error| HostError::malformed(doing(), error))?;
+        let _tidying = target.live.tidying.lock().await;
         let mut command = self.git.in_repository(&target.directory);
         command.args(["gc", "--quiet", "--cruft", "--prune=2.weeks.ago"]);
         run(command, 4096, WHOLE).await.map_err(|error| error.host(doing()))?;

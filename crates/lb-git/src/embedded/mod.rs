@@ -6,25 +6,13 @@
 //! Caveats: webhooks are registered and never delivered, since the stream of changes does their work; there is no SSH,
 //! though keys are checked and kept.
 
-mod answer;
-mod files;
-mod history;
 mod host;
-mod journal;
-mod keys;
-mod known;
 mod maintenance;
-mod objects;
-mod pkt;
 mod receive;
 mod records;
-mod refs;
 mod repository;
-mod secrets;
 mod smart;
-mod spool;
 mod start;
-mod tree;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -36,12 +24,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::files::blocking;
-use self::journal::Journal;
-use self::known::What;
 use self::records::Store;
 use self::repository::{Live, Share, Target};
+use crate::directory::Lock;
 use crate::error::{HostError, Kind};
+use crate::files::blocking;
+use crate::journal::Journal;
+use crate::journal::What;
 use crate::names::Login;
 use crate::process::Git;
 use crate::types::RefUpdate;
@@ -140,7 +129,7 @@ struct Inner {
     tasks: TaskTracker,
     cancelled: CancellationToken,
     /// Held as long as the directory is ours.
-    _lock: start::Lock,
+    _lock: Lock,
 }
 
 impl Embedded {
@@ -151,14 +140,6 @@ impl Embedded {
     /// later version.
     pub async fn open(settings: Settings, clock: Clock) -> Result<Self, HostError> {
         Ok(Self(Arc::new(Inner::open(settings, clock).await?)))
-    }
-
-    /// Waits until running pushes are done, and ends fetches and maintenance. Further requests still work, so stop
-    /// serving first.
-    pub async fn close(&self) {
-        self.0.cancelled.cancel();
-        self.0.tasks.close();
-        self.0.tasks.wait().await;
     }
 
     /// Packs a repository's loose objects now, which otherwise happens after pushes that make it necessary.
@@ -268,12 +249,17 @@ impl Inner {
     async fn catch_up_with(&self, user: &GitUser, repo: Option<&RepoName>) -> Result<(), HostError> {
         self.settle(user).await?;
         let Some(target) = repo.and_then(|repo| self.target(user, repo).ok()) else { return Ok(()) };
-        // A push that runs right now looks for itself when it is done.
-        let Ok(_pushing) = target.live.pushing.try_lock() else { return Ok(()) };
+        // A push that is taken in looks for itself when it is done, but one that is refused does not.
+        let again =
+            || self.lagging(|lagging| lagging.insert((target.user.clone(), Some(target.repo.clone()))));
+        let Ok(_pushing) = target.live.pushing.try_lock() else {
+            again();
+            return Ok(());
+        };
         if let Err(error) = list(&target).await {
             // One damaged repository does not stop the others' changes; what was known of it stays known.
             tracing::error!(repository = target.name(), %error, "a repository cannot be read");
-            self.lagging(|lagging| lagging.insert((target.user.clone(), Some(target.repo.clone()))));
+            again();
             return Ok(());
         }
         self.observe(&target, None).await.map(drop)
@@ -285,9 +271,9 @@ impl Inner {
 }
 
 /// All references of a repository.
-async fn list(target: &Target) -> Result<refs::Refs, HostError> {
+async fn list(target: &Target) -> Result<crate::bare::refs::Refs, HostError> {
     let (directory, doing) = (target.directory.clone(), format!("read the references of {}", target.name()));
-    blocking(move || refs::list(&directory).map_err(HostError::io(doing))).await
+    blocking(move || crate::bare::refs::list(&directory).map_err(HostError::io(doing))).await
 }
 
 #[cfg(test)]

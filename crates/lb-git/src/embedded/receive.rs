@@ -10,16 +10,17 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::Inner;
-use super::answer::{Answer, answer, piece, whole};
-use super::files::blocking;
-use super::pkt::{Commands, Tail};
 use super::repository::{Target, Usage, repair};
 use super::smart::{TURN, service, start, turn};
-use super::spool::Spool;
+use crate::answer::{Answer, answer, piece, whole};
 use crate::error::HostError;
+use crate::files::blocking;
 use crate::names::{Login, RefName};
+use crate::pkt::{Commands, Tail};
 use crate::process;
-use crate::types::{ByteStream, ReceivedHook, RefUpdate, Rpc, Service};
+use crate::push::{remarks, size, too_large};
+use crate::spool::Spool;
+use crate::types::{ByteStream, ReceivedHook, Rpc, Service};
 
 /// References that one push may move.
 const MAX_COMMANDS: usize = 2000;
@@ -27,8 +28,6 @@ const MAX_COMMANDS: usize = 2000;
 const MAX_REFS: usize = 10_000;
 /// How long git may take to take a pack in.
 const WHOLE_PUSH: Duration = Duration::from_secs(5 * 60);
-/// How long the pusher waits for what `on_received` has to say.
-const REMARKS: Duration = Duration::from_secs(10);
 
 /// A push whose body is here.
 struct Push {
@@ -116,7 +115,7 @@ async fn refusal(
 ) -> Result<Option<String>, HostError> {
     let (push_bytes, limit) = (inner.settings.push_bytes, inner.settings.repository_bytes);
     if body.too_large {
-        return Ok(Some(format!("the push is larger than {}", size(push_bytes))));
+        return Ok(Some(too_large(push_bytes)));
     }
     if commands.list.len() > MAX_COMMANDS {
         return Ok(Some(format!("a push moves at most {MAX_COMMANDS} references")));
@@ -176,34 +175,9 @@ async fn take_in(
         Err(_) => format!("it took longer than {} s", WHOLE_PUSH.as_secs()),
     };
     process::end(&mut running.child).await;
+    let _tidying = target.live.tidying.lock().await;
     let directory = target.directory.clone();
     blocking(move || repair(&directory).map_err(HostError::io(format!("clean up {}", directory.display()))))
         .await?;
     Err(HostError::Git { doing: doing(), why })
-}
-
-/// What the caller has to tell the pusher. Whatever goes wrong with it, the push is accepted and the pusher learns so.
-async fn remarks(on_received: Option<ReceivedHook>, moved: Vec<RefUpdate>) -> Vec<String> {
-    let Some(on_received) = on_received.filter(|_| !moved.is_empty()) else { return Vec::new() };
-    let mut task = tokio::spawn(async move { on_received(moved).await });
-    match timeout(REMARKS, &mut task).await {
-        Ok(Ok(lines)) => lines,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "what a push should be told is lost");
-            Vec::new()
-        }
-        Err(_) => {
-            task.abort();
-            Vec::new()
-        }
-    }
-}
-
-/// A size for people.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1024 => format!("{bytes} bytes"),
-        1024..1_048_576 => format!("{} KiB", bytes >> 10),
-        _more => format!("{} MiB", bytes >> 20),
-    }
 }

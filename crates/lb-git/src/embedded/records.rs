@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use lb_vocab::{GitUser, RepoName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::files::{self, blocking, move_to, read_json, remove_all, write_json};
-use super::secrets::random_hex;
 use crate::error::{HostError, Kind};
+use crate::files::{self, blocking, move_to, read_json, remove_all, write_json};
 use crate::names::Login;
+use crate::secrets::random_hex;
 use crate::types::Permission;
 
 const FORMAT: u32 = 1;

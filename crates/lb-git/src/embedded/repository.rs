@@ -66,6 +66,9 @@ pub(super) struct Live {
     /// Held while references move and until the journal knows; with it, what the repository takes up, once known.
     pub(super) pushing: Mutex<Option<Usage>>,
     maintained: AtomicBool,
+    /// Held by maintenance while git works, and by whoever removes what a killed git left: each takes the other's
+    /// files for leftovers.
+    pub(super) tidying: Mutex<()>,
 }
 
 impl Live {

@@ -11,12 +11,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::Inner;
-use super::answer::{Answer, answer, piece, whole};
-use super::pkt;
 use super::repository::Target;
-use super::spool::Spool;
+use crate::answer::{Answer, answer, piece, whole};
 use crate::error::HostError;
+use crate::pkt;
 use crate::process::{self, run};
+use crate::spool::Spool;
 use crate::types::{Advertisement, ByteStream, Rpc, Service};
 
 /// An advertisement at most, bytes: ten thousand references with long names.
@@ -37,7 +37,7 @@ pub(super) async fn advertise(
     target: &Target,
     request: &Advertisement,
 ) -> Result<ByteStream, HostError> {
-    let protocol = protocol(request.service, request.protocol.as_deref());
+    let protocol = pkt::protocol(request.service, request.protocol.as_deref());
     let doing = format!("advertise {}", target.name());
     let _turn = turn(&inner.gates.requests).await?;
     let command = service(inner, target, request.service, protocol, &["--advertise-refs"]);
@@ -55,7 +55,7 @@ pub(super) async fn upload(inner: &Arc<Inner>, target: Target, rpc: Rpc) -> Resu
         return Err(HostError::TooLarge { what: "the request".to_owned(), limit: MAX_WANTS });
     }
     let turns = (turn(&target.share.fetches).await?, turn(&inner.gates.fetches).await?);
-    let protocol = protocol(Service::UploadPack, rpc.protocol.as_deref());
+    let protocol = pkt::protocol(Service::UploadPack, rpc.protocol.as_deref());
     let command = service(inner, &target, Service::UploadPack, protocol, &[]);
     let doing = format!("fetch {}", target.name());
     let child = start(command, body).await.map_err(HostError::io(format!("{doing}: run git")))?;
@@ -101,16 +101,6 @@ async fn pass_on(mut child: Running, mut writer: Answer, doing: &str) {
             writer.fail(format!("git upload-pack: {status}")).await;
         }
         Err(error) => writer.fail(error.to_string()).await,
-    }
-}
-
-/// The protocol to be spoken, where it is one of git's words. Pushes know one version only.
-fn protocol(service: Service, header: Option<&str>) -> Option<&'static str> {
-    match (service, header) {
-        (Service::UploadPack, Some(header)) => {
-            ["version=2", "version=1"].into_iter().find(|known| header.split(':').any(|part| part == *known))
-        }
-        (Service::UploadPack, None) | (Service::ReceivePack, _) => None,
     }
 }
 
@@ -165,21 +155,5 @@ pub(super) async fn turn(gate: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, 
     match timeout(TURN, Arc::clone(gate).acquire_owned()).await {
         Ok(Ok(permit)) => Ok(permit),
         Ok(Err(_)) | Err(_) => Err(HostError::RateLimited { retry_after: LATER }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_versions_that_git_knows_are_passed_on() {
-        let upload = |header| protocol(Service::UploadPack, header);
-        assert_eq!(upload(Some("version=2")), Some("version=2"));
-        assert_eq!(upload(Some("x:version=1")), Some("version=1"));
-        for nonsense in [None, Some(""), Some("version=9"), Some("version=2\nx"), Some("--help")] {
-            assert_eq!(upload(nonsense), None);
-        }
-        assert_eq!(protocol(Service::ReceivePack, Some("version=2")), None);
     }
 }

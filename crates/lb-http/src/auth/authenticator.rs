@@ -1,6 +1,5 @@
 //! From a request's `Authorization` header to an identity.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -8,30 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
 use http::{HeaderMap, header};
 use lb_vocab::Secret;
+use lb_vocab::settings::AuthMode;
 
-use super::{Identity, StaticTokens, Verifier};
+use super::{Identity, Reviews, StaticTokens, Verifier};
 use crate::error::ApiError;
-
-/// How callers are identified: `AUTH_MODE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// By tokens.
-    Tokens,
-    /// Everybody is the operator. For closed development set-ups.
-    None,
-}
-
-impl FromStr for Mode {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "tokens" => Ok(Self::Tokens),
-            "none" => Ok(Self::None),
-            _ => Err("`tokens` and `none` exist"),
-        }
-    }
-}
 
 /// Names and passwords (or personal tokens) of git users.
 pub trait Passwords: Send + Sync {
@@ -42,28 +21,35 @@ pub trait Passwords: Send + Sync {
 /// Says who calls.
 #[derive(Clone)]
 pub struct Authenticator {
-    mode: Mode,
+    mode: AuthMode,
     tokens: StaticTokens,
     verifier: Option<Verifier>,
+    reviews: Option<Reviews>,
     passwords: Option<Arc<dyn Passwords>>,
 }
 
 impl Authenticator {
-    /// An authenticator that knows these static tokens. `Mode::None` is said loudly.
+    /// An authenticator that knows these static tokens. `AuthMode::None` is said loudly.
     #[must_use]
-    pub fn new(mode: Mode, tokens: StaticTokens) -> Self {
-        if mode == Mode::None {
+    pub fn new(mode: AuthMode, tokens: StaticTokens) -> Self {
+        if mode == AuthMode::None {
             tracing::warn!(
                 "AUTH_MODE=none: EVERY CALLER IS THE OPERATOR. For closed development set-ups only."
             );
         }
-        Self { mode, tokens, verifier: None, passwords: None }
+        Self { mode, tokens, verifier: None, reviews: None, passwords: None }
     }
 
     /// Accepts signed tokens, too.
     #[must_use]
     pub fn verifier(self, verifier: Verifier) -> Self {
         Self { verifier: Some(verifier), ..self }
+    }
+
+    /// Accepts tokens of another issuer, too, which it reviews.
+    #[must_use]
+    pub fn reviews(self, reviews: Reviews) -> Self {
+        Self { reviews: Some(reviews), ..self }
     }
 
     /// Accepts names and passwords of git users, too.
@@ -75,9 +61,10 @@ impl Authenticator {
     /// Who sends these headers. Without credentials: anonymous.
     ///
     /// # Errors
-    /// 401 for credentials that are wrong; whatever the check of a password answers.
+    /// 401 for credentials that are wrong; 503 where a token cannot be reviewed now; whatever the check of a password
+    /// answers.
     pub async fn identify(&self, headers: &HeaderMap) -> Result<Identity, ApiError> {
-        if self.mode == Mode::None {
+        if self.mode == AuthMode::None {
             return Ok(Identity::Operator);
         }
         let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Identity::Anonymous) };
@@ -87,7 +74,8 @@ impl Authenticator {
             .and_then(|text| text.split_once(' '))
             .ok_or_else(ApiError::unauthenticated)?;
         if scheme.eq_ignore_ascii_case("bearer") {
-            self.token(credentials.trim()).ok_or_else(ApiError::unauthenticated)
+            let token = Secret::new(credentials.trim().to_owned());
+            self.token(&token).await?.ok_or_else(ApiError::unauthenticated)
         } else if scheme.eq_ignore_ascii_case("basic") {
             let (login, password) = basic(credentials.trim()).ok_or_else(ApiError::unauthenticated)?;
             self.password(login, &password).await
@@ -96,14 +84,25 @@ impl Authenticator {
         }
     }
 
-    fn token(&self, token: &str) -> Option<Identity> {
-        self.tokens.identify(token).or_else(|| self.verifier.as_ref()?.identify(token))
+    /// Whose token this is; `None`: it is none that could be checked here. One that is reviewed and nobody's is an
+    /// error, so that nothing else is tried with it.
+    async fn token(&self, token: &Secret) -> Result<Option<Identity>, ApiError> {
+        let own = self.tokens.identify(token.reveal());
+        let own = own.or_else(|| self.verifier.as_ref()?.identify(token.reveal()));
+        if own.is_some() {
+            return Ok(own);
+        }
+        let Some(reviews) = &self.reviews else { return Ok(None) };
+        let ours = self.verifier.as_ref().map(Verifier::issuer);
+        let Some(concerned) = reviews.concerns(token, ours) else { return Ok(None) };
+        let who = reviews.identify(token, &concerned).await?;
+        who.map(Some).ok_or_else(ApiError::unauthenticated)
     }
 
     /// The `git` client speaks Basic alone: where the password is a token that says whose it is, the name is not
     /// looked at.
     async fn password(&self, login: String, password: &Secret) -> Result<Identity, ApiError> {
-        if let Some(identity) = self.token(password.reveal()) {
+        if let Some(identity) = self.token(password).await? {
             return Ok(identity);
         }
         match &self.passwords {
@@ -139,7 +138,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "0123456789abcdef,root,operator\n").unwrap();
         let tokens = StaticTokens::read(file.path()).unwrap();
-        let authenticator = Authenticator::new(Mode::Tokens, tokens).passwords(Arc::new(Fixed));
+        let authenticator = Authenticator::new(AuthMode::Tokens, tokens).passwords(Arc::new(Fixed));
         let mut headers = HeaderMap::new();
         if let Some(header) = header {
             headers.insert(header::AUTHORIZATION, header.parse().unwrap());
@@ -174,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_authentication_everybody_is_the_operator() {
-        let authenticator = Authenticator::new(Mode::None, StaticTokens::default());
+        let authenticator = Authenticator::new(AuthMode::None, StaticTokens::default());
         assert_eq!(authenticator.identify(&HeaderMap::new()).await, Ok(Identity::Operator));
     }
 }

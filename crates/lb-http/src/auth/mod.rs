@@ -5,6 +5,7 @@
 //! Denied by default: a route has a rule, and only [`Rule::Public`] ones answer without credentials.
 
 mod authenticator;
+mod review;
 mod settings;
 mod signed;
 mod static_tokens;
@@ -15,7 +16,8 @@ use axum::http::request::Parts;
 use futures::future::BoxFuture;
 use lb_vocab::{GitUser, Prefix, Producer};
 
-pub use authenticator::{Authenticator, Mode, Passwords};
+pub use authenticator::{Authenticator, Passwords};
+pub use review::{NoVerdict, Reviews, TokenReviewer};
 pub use settings::{AuthError, AuthSettings, VARIABLES};
 pub use signed::{KeyError, MAX_LIFETIME, Signer, Verifier};
 pub use static_tokens::{StaticTokens, TokenFileError};

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use lb_vocab::Clock;
-use lb_vocab::settings::{Reader, Variable};
+use lb_vocab::settings::{AuthMode, Reader, Variable};
 
-use super::{Authenticator, KeyError, Mode, Signer, StaticTokens, TokenFileError, Verifier};
+use super::{Authenticator, KeyError, Signer, StaticTokens, TokenFileError, Verifier};
 
 const AUTH_MODE: Variable = Variable {
     name: "AUTH_MODE",
@@ -41,7 +41,7 @@ pub const VARIABLES: &[Variable] =
 #[derive(Clone, Debug)]
 pub struct AuthSettings {
     /// By tokens, or not at all.
-    pub mode: Mode,
+    pub mode: AuthMode,
     /// File of static tokens.
     pub tokens_file: Option<PathBuf>,
     /// Private key for tokens of our own.
@@ -70,7 +70,7 @@ impl AuthSettings {
         let tokens_file = path(&AUTH_TOKENS_FILE);
         let signing_key_file = path(&AUTH_SIGNING_KEY_FILE);
         let public_keys_file = path(&AUTH_PUBLIC_KEYS_FILE);
-        let mode = reader.parsed(&AUTH_MODE, Mode::Tokens);
+        let mode = reader.parsed(&AUTH_MODE);
         Self { mode, tokens_file, signing_key_file, public_keys_file, issuer: reader.required(&AUTH_ISSUER) }
     }
 

@@ -238,6 +238,11 @@ impl Verifier {
         if self.keys.is_empty() { Err(format("it is empty".into())) } else { Ok(self) }
     }
 
+    /// Whose tokens it accepts.
+    pub(super) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     fn with_key(mut self, key: &VerifyingKey) -> Self {
         self.keys.insert(kid(key), DecodingKey::from_ed_der(key.as_bytes()));
         self

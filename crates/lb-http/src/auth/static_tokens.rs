@@ -100,7 +100,7 @@ fn entry(line: &str) -> Result<(&str, Identity), String> {
         ("system", None) => Identity::System { component: name.to_owned() },
         ("user", None) => Identity::User { login: name.to_owned() },
         ("pod", Some(producer)) => {
-            let producer = producer.parse().map_err(|error: lb_vocab::NameError| error.to_string())?;
+            let producer = producer.parse().map_err(|error: lb_vocab::TextError| error.to_string())?;
             Identity::Pod { producer, component: name.to_owned() }
         }
         ("pod", None) => return Err("a pod needs its producer and environment as fourth part".into()),

@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use http::Method;
-use lb_vocab::{NameError, ProducerName};
+use lb_vocab::{ProducerName, TextError};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -40,7 +40,7 @@ impl ProducerEntry {
     ///
     /// # Errors
     /// Where it does not: such a user is listed and never deployed.
-    pub fn producer(&self) -> Result<ProducerName, NameError> {
+    pub fn producer(&self) -> Result<ProducerName, TextError> {
         self.name.parse()
     }
 }

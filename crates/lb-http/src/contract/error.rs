@@ -97,6 +97,10 @@ impl From<&ClientError> for UnknownReason {
             {
                 Self::RepositoryMissing(text)
             }
+            // It is so large at this commit: asking again brings the same.
+            ClientError::Refused { code, message, .. } if code == code::TOO_LARGE => {
+                Self::Unreadable(message.clone())
+            }
             // Another 404 of ours (a route, a commit) says nothing about the repository.
             ClientError::NotFound { .. } => Self::Malformed(text),
             ClientError::Unreachable { .. } | ClientError::Refused { .. } => Self::Unreachable(text),
@@ -120,5 +124,17 @@ mod tests {
         assert_eq!(of("USER_NOT_FOUND"), "RepositoryMissing");
         assert_eq!(of("ROUTE_NOT_FOUND"), "Malformed");
         assert_eq!(of("COMMIT_NOT_FOUND"), "Malformed");
+    }
+
+    #[test]
+    fn what_is_too_large_is_unreadable_and_no_outage() {
+        let of = |code: &str| {
+            let (what, message) = ("w".into(), "m".into());
+            let error =
+                ClientError::Refused { what, status: 413, code: code.into(), message, retry_after: None };
+            UnknownReason::from(&error)
+        };
+        assert_eq!(of("TOO_LARGE"), UnknownReason::Unreadable("m".into()));
+        assert_eq!(of("").name(), "Unreachable", "a proxy's own 413 says nothing about git");
     }
 }

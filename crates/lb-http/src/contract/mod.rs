@@ -8,6 +8,7 @@ mod client;
 pub mod configstore;
 mod error;
 pub mod git_api;
+pub mod hook;
 mod sse;
 
 pub use client::{Timeouts, TokenSource};

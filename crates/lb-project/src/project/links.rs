@@ -43,9 +43,10 @@ pub(crate) fn warn_of_dangling(
         .collect();
     for connection in &project.connections {
         let Connection { from_id, to_id, place } = connection;
-        let certain = elsewhere.is_some() || pipelines.contains(from_id.as_str());
+        let certain = elsewhere.is_some() || from_id.as_deref().is_some_and(|from| pipelines.contains(from));
         let exists = |id: &String| ids.contains(id) || elsewhere.is_some_and(|others| others.contains(id));
-        let missing = [("fromId", from_id), ("toId", to_id)].into_iter().find(|(_, id)| !exists(id));
+        let ends = from_id.iter().map(|id| ("fromId", id)).chain([("toId", to_id)]);
+        let missing = ends.into_iter().find(|(_, id)| !exists(id));
         if let Some((end, id)) = missing.filter(|_| certain) {
             let shown: String = id.chars().take(80).collect();
             let message = format!(

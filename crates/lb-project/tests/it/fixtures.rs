@@ -36,9 +36,13 @@ fn render(decoded: &Decoded) -> String {
         .iter()
         .map(|finding| format!("{finding}\n    {} at \"{}\"\n", finding.code, finding.place.pointer))
         .collect();
-    let Decoded { project, models, data_sources, functions, openapi, findings: _ } = decoded;
+    let Decoded { project, models, models_left_out, data_sources, functions, openapi, findings: _ } = decoded;
+    let left_out = match models_left_out.is_empty() {
+        true => String::new(),
+        false => format!("\nmodels left out: {models_left_out:?}"),
+    };
     format!(
-        "{findings}\nproject: {project:#?}\nmodels: {models:#?}\ndata sources: {data_sources:#?}\nfunctions: {functions:#?}\nopenapi: {openapi:#?}"
+        "{findings}\nproject: {project:#?}\nmodels: {models:#?}{left_out}\ndata sources: {data_sources:#?}\nfunctions: {functions:#?}\nopenapi: {openapi:#?}"
     )
 }
 

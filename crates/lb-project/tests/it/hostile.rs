@@ -165,6 +165,12 @@ fn what_was_not_observed_stays_unknown_and_what_is_absent_absent() {
     assert_eq!(decoded.openapi.unknown(), Some(&silent()));
     assert!(decoded.findings.is_empty());
 
+    let too_large = || Source::Unknown(UnknownReason::Unreadable("more than 64 MiB".to_owned()));
+    let decoded = read(Observed { dev: too_large(), functions: too_large(), openapi: Source::Absent(None) });
+    assert!(decoded.project.unknown().is_some() && decoded.functions.unknown().is_some());
+    let places: Vec<_> = decoded.findings.iter().map(|finding| finding.place.file.as_str()).collect();
+    assert_eq!(places, ["dev", "functions"], "what is too large has a finding: its owner can mend it");
+
     let commit: CommitId = "1".repeat(40).parse().unwrap();
     let decoded = read(Observed {
         dev: Source::Absent(None),

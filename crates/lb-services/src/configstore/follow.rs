@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use lb_http::contract::git_api::{Change, ChangeEvent, ChangeKind};
-use tokio::sync::{Notify, OnceCell, broadcast};
+use tokio::sync::{OnceCell, broadcast};
 
 use super::{App, external};
 
@@ -49,8 +49,6 @@ impl Push {
 pub(super) struct Followers {
     /// The stream of git-api was open at least once.
     pub(super) connected: AtomicBool,
-    /// Connect again at once.
-    pub(super) look: Notify,
     producers: Mutex<HashMap<String, broadcast::Sender<Arc<Push>>>>,
 }
 
@@ -85,7 +83,6 @@ pub(super) async fn run(app: &App) {
         }
         tokio::select! {
             () = app.shutdown.cancelled() => return,
-            () = app.followers.look.notified() => {}
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
         }
     }

@@ -6,6 +6,8 @@ use lb_http::auth::{Guard, Identity, Rule};
 use lb_http::error::ApiError;
 use lb_vocab::{GitUser, Prefix, ProducerName};
 
+use crate::owner::owns;
+
 /// Decides by name: a producer is its git user's and its pods'.
 pub(super) struct ProducerGuard {
     pub(super) prefix: Prefix,
@@ -24,7 +26,7 @@ impl Guard for ProducerGuard {
         let owner = name.and_then(Result::ok).map(|name| GitUser::of(self.prefix.clone(), &name));
         let allowed = match (rule, owner) {
             (Rule::Public, _) => true,
-            (Rule::Owner, Some(owner)) => who.belongs_to(&owner, &self.prefix),
+            (Rule::Owner, Some(owner)) => owns(who, &owner, &self.prefix),
             (Rule::User, Some(owner)) => *who == Identity::User { login: owner.to_string() },
             // Whose repositories are read is git-api's question.
             (Rule::System | Rule::Owner | Rule::User | Rule::Read | Rule::Admin | Rule::Git, _) => false,

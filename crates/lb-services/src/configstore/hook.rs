@@ -1,62 +1,104 @@
-//! The git server's push webhook. What it says is not believed: it makes us look at git-api's changes at once.
+//! The git server's push webhook. What it says is not believed: its address names a repository, and the secret of that
+//! repository alone signs for it; then git-api looks at what happened there.
 
 use axum::Json;
 use axum::extract::{Request, State};
-use hmac::{Hmac, Mac};
+use hmac::Mac;
 use http::HeaderMap;
+use lb_http::contract::hook::{self, keyed};
 use lb_http::error::ApiError;
-use lb_http::extract::read;
-use lb_vocab::Secret;
+use lb_http::extract::read_pieces;
+use lb_vocab::{GitUser, Prefix, RepoName};
 use serde_json::{Value, json};
-use sha2::Sha256;
 
 use super::Shared;
+use super::deliveries::Counted;
 
-/// The largest webhook that is read, bytes; a push of many commits makes a large one.
-const LIMIT: usize = 8 << 20;
+/// The largest webhook that is read, bytes. One that is larger is lost, as one that never came: the sweep sees the push.
+const LIMIT: usize = 1 << 20;
 /// Headers that carry the body's HMAC-SHA256 as hex digits: Gitea's, and the one that several servers share.
 const SIGNATURES: [&str; 2] = ["x-gitea-signature", "x-hub-signature-256"];
 
+/// Nothing of the body is kept: it is signed, and what it says is not used.
 pub(super) async fn hook(
     State(app): State<Shared>,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let secret = app.hook_secret.as_ref().ok_or_else(ApiError::forbidden)?;
-    let signature = SIGNATURES.iter().find_map(|name| headers.get(*name)?.to_str().ok());
-    let signature = signature.ok_or_else(ApiError::unauthenticated)?;
-    let body = read(request.into_body(), LIMIT).await?;
-    if !signed(secret, &body, signature) {
-        return Err(ApiError::unauthenticated());
-    }
-    app.followers.look.notify_one();
+    let named = request.uri().query().and_then(hook::repository);
+    let checked = check(&app, named.as_deref(), &headers, request).await;
+    let (user, repo) = checked.inspect_err(|_| app.deliveries.refuse(named.as_deref()))?;
+    app.deliveries.accept(user, repo);
     Ok(Json(json!({"ok": true})))
 }
 
-/// Compared in constant time.
-fn signed(secret: &Secret, body: &[u8], signature: &str) -> bool {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes()) else { return false };
-    mac.update(body);
-    let signature = signature.strip_prefix("sha256=").unwrap_or(signature);
-    hex::decode(signature).is_ok_and(|signature| mac.verify_slice(&signature).is_ok())
+/// The repository that a delivery signs for.
+async fn check(
+    app: &Shared,
+    named: Option<&str>,
+    headers: &HeaderMap,
+    request: Request,
+) -> Result<(GitUser, RepoName), ApiError> {
+    let key = app.hook_key.as_ref().ok_or_else(ApiError::forbidden)?;
+    let signature = signature(headers).ok_or_else(ApiError::unauthenticated)?;
+    let named = named.ok_or_else(ApiError::unauthenticated)?;
+    let repository = repository(&app.prefix, named).ok_or_else(ApiError::unauthenticated)?;
+    let mut mac = keyed(&key.secret(named));
+    read_pieces(request, LIMIT, |piece| mac.update(piece)).await?;
+    // Compared in constant time.
+    mac.verify_slice(&signature).map_err(|_| ApiError::unauthenticated())?;
+    Ok(repository)
+}
+
+/// A repository of a producer.
+fn repository(prefix: &Prefix, named: &str) -> Option<(GitUser, RepoName)> {
+    let (login, repo) = named.split_once('/')?;
+    let user = GitUser::from_login(prefix, login)?;
+    user.producer().ok()?;
+    Some((user, repo.parse().ok()?))
+}
+
+/// What deliveries came since the start.
+pub(super) async fn deliveries(State(app): State<Shared>) -> Json<Counted> {
+    Json(app.deliveries.counted())
+}
+
+/// The signature that the headers carry. `None` where there is none, one is none, or two disagree.
+fn signature(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let values = SIGNATURES.iter().flat_map(|name| headers.get_all(*name));
+    let mut signatures = values.map(|value| {
+        let text = value.to_str().ok()?;
+        hex::decode(text.strip_prefix("sha256=").unwrap_or(text)).ok()
+    });
+    let first = signatures.next()??;
+    signatures.all(|other| other.as_ref() == Some(&first)).then_some(first)
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]
-    fn only_the_right_signature_of_this_body_does() {
-        // RFC 4231, test case 2.
-        let secret = Secret::new("Jefe".to_owned());
-        let body = b"what do ya want for nothing?";
-        let good = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        assert!(signed(&secret, body, good));
-        assert!(signed(&secret, body, &format!("sha256={good}")));
-        assert!(!signed(&secret, b"what", good));
-        assert!(!signed(&Secret::new("else".to_owned()), body, good));
-        for bad in ["", "sha256=", &good[..62], "nonsense"] {
-            assert!(!signed(&secret, body, bad), "{bad}");
+    fn every_signature_that_is_given_must_be_the_same_one() {
+        let of = |values: &[(&'static str, &[u8])]| {
+            let value = |bytes| HeaderValue::from_bytes(bytes).unwrap();
+            let mut headers = HeaderMap::new();
+            for (name, bytes) in values {
+                headers.append(*name, value(bytes));
+            }
+            signature(&headers)
+        };
+        let [gitea, shared] = SIGNATURES;
+        assert_eq!(of(&[(gitea, b"00ff")]), Some(vec![0, 255]));
+        assert_eq!(of(&[(shared, b"sha256=00ff"), (gitea, b"00FF")]), Some(vec![0, 255]));
+        assert_eq!(of(&[(shared, b"sha256=00ff"), (gitea, b"00fe")]), None);
+        assert_eq!(of(&[(gitea, b"00ff"), (gitea, b"00fe")]), None);
+        for bad in [&b"0"[..], b"sha1=00ff", b"nonsense", &[0xe4]] {
+            assert_eq!(of(&[(gitea, bad)]), None);
+            assert_eq!(of(&[(gitea, b"00ff"), (shared, bad)]), None);
         }
+        assert_eq!(of(&[]), None);
     }
 }

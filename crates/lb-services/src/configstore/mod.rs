@@ -1,5 +1,6 @@
 //! configstore: the facade over all producers. It keeps nothing: every answer is made from git-api's, over HTTP.
 
+mod deliveries;
 mod external;
 mod follow;
 mod guard;
@@ -15,8 +16,10 @@ use std::sync::atomic::Ordering;
 
 use futures::future::BoxFuture;
 use http::StatusCode;
+use lb_cluster::Cluster;
 use lb_http::auth::Passwords;
 use lb_http::contract::git_api::GitApi;
+use lb_http::contract::hook::HookKey;
 use lb_http::contract::{ClientError, Timeouts};
 use lb_http::error::ApiError;
 use lb_http::metrics::Metrics;
@@ -30,17 +33,19 @@ pub use routes::ROUTES;
 pub use settings::{Settings, VARIABLES};
 
 use crate::ServeError;
+use deliveries::Deliveries;
 use follow::Followers;
 
 /// The audience of tokens for the configstore.
-pub const AUDIENCE: &str = "configstore";
+pub const AUDIENCE: &str = lb_desired::build::CONFIGSTORE_AUDIENCE;
 
 /// What handlers share.
 struct App {
     git: GitApi,
     prefix: Prefix,
     hook_url: url::Url,
-    hook_secret: Option<Secret>,
+    hook_key: Option<HookKey>,
+    deliveries: Deliveries,
     followers: Followers,
     metrics: Metrics,
     shutdown: CancellationToken,
@@ -57,12 +62,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the address, so that from now on clients can connect.
+    /// Takes the address, so that from now on clients can connect. Tokens of service accounts are those of `cluster`.
     ///
     /// # Errors
     /// Where the address is taken, or keys and tokens cannot be read.
     pub async fn bind(
         settings: &Settings,
+        cluster: Option<Cluster>,
         clock: &Clock,
         shutdown: CancellationToken,
     ) -> Result<Self, ServeError> {
@@ -70,6 +76,7 @@ impl Server {
         let git = GitApi::new(settings.git_api_url.clone(), token, Timeouts::default())?;
         let passwords = GitPasswords { git: git.clone(), prefix: settings.prefix.clone() };
         let authenticator = settings.auth.authenticator(AUDIENCE, clock)?.passwords(Arc::new(passwords));
+        let authenticator = settings.review.extend(authenticator, cluster, AUDIENCE, clock);
         let seam =
             Seam::new(authenticator, Arc::new(guard::ProducerGuard { prefix: settings.prefix.clone() }));
         let metrics = Metrics::default();
@@ -77,7 +84,8 @@ impl Server {
             git,
             prefix: settings.prefix.clone(),
             hook_url: settings.hook_url.clone(),
-            hook_secret: settings.hook_secret.clone(),
+            hook_key: settings.hook_key.clone(),
+            deliveries: Deliveries::new(clock.clone()),
             followers: Followers::default(),
             metrics: metrics.clone(),
             shutdown,
@@ -109,21 +117,9 @@ impl Server {
         tracing::info!(address = %self.address, "configstore serves");
         let shutdown = self.app.shutdown.clone();
         let serving = lb_http::serve::run(self.listener, self.routes, shutdown);
-        let (served, ()) = tokio::join!(serving, follow::run(&self.app));
+        let (served, (), ()) = tokio::join!(serving, follow::run(&self.app), deliveries::run(&self.app));
         served.map_err(ServeError::Serve)
     }
-}
-
-/// Serves the configstore until shutdown.
-///
-/// # Errors
-/// Where it cannot start, or its listener fails.
-pub async fn serve(
-    settings: &Settings,
-    clock: &Clock,
-    shutdown: CancellationToken,
-) -> Result<(), ServeError> {
-    Server::bind(settings, clock, shutdown).await?.run().await
 }
 
 /// Git users with their tokens of the git host: git-api knows whether they are right.

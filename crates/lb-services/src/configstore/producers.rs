@@ -3,11 +3,12 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use lb_desired::crd::in_default_environment;
 use lb_http::contract::configstore::{Created, CreatedUser, Producer, ProducerEntry, TOTAL_HEADER};
 use lb_http::contract::git_api::UserWithRepos;
 use lb_http::error::{ApiError, code};
 use lb_http::extract::{JsonBody, Parameters};
-use lb_vocab::{GitUser, NameError, ProducerName, RepoName};
+use lb_vocab::{GitUser, ProducerName, RepoName, TextError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -21,7 +22,7 @@ pub(super) async fn list(State(app): State<Shared>) -> Result<Response, ApiError
     let prefix = &app.prefix;
     let entry = |UserWithRepos { user, repos }| {
         let name = GitUser::from_login(prefix, &user.login)?.name;
-        let finding = name.parse::<ProducerName>().err().map(|error| error.to_string());
+        let finding = name.parse().and_then(in_default_environment).err().map(|error| error.to_string());
         Some(ProducerEntry { user, name, namespace: prefix.to_string(), repos, finding })
     };
     let producers: Vec<ProducerEntry> = users.into_iter().filter_map(entry).collect();
@@ -35,7 +36,7 @@ pub(super) async fn get(
     let name = parameters.get("name");
     let missing =
         || ApiError::not_found(code::PRODUCER_NOT_FOUND, format!("producer `{name}` does not exist"));
-    let name: ProducerName = name.parse().map_err(|_: NameError| missing())?;
+    let name: ProducerName = name.parse().map_err(|_: TextError| missing())?;
     let git_user = GitUser::of(app.prefix.clone(), &name);
     let failed = |error| upstream(&error);
     let user = app.git.user(&git_user).await.map_err(failed)?.ok_or_else(missing)?;
@@ -53,11 +54,12 @@ pub(super) async fn create(
     JsonBody(body): JsonBody<NewProducer>,
 ) -> Result<Json<Created>, ApiError> {
     let failed = |error| upstream(&error);
+    in_default_environment(body.id.clone()).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let git_user = GitUser::of(app.prefix.clone(), &body.id);
     let user = app.git.create_user(&git_user).await.map_err(failed)?;
     for repo in REPOSITORIES {
         let repo: RepoName =
-            repo.parse().map_err(|error: NameError| ApiError::bad_request(error.to_string()))?;
+            repo.parse().map_err(|error: TextError| ApiError::bad_request(error.to_string()))?;
         app.git.ensure_repository(&git_user, &repo).await.map_err(failed)?;
         app.git.ensure_hook(&git_user, &repo, &app.hook_url).await.map_err(failed)?;
     }

@@ -10,7 +10,8 @@ lb_http::routes! { Shared;
     POST "/producers" System producers::create, "`{id,user:{user},repos}` of `{id}`; makes user, repositories `dev` and `functions`, and their webhooks";
     GET "/producers/{name}" Owner producers::get, "`{id,envs:{},user,repos}`; 404 where unknown";
     ANY "/producers/{name}/accesskey" Owner producers::access_key, "`{key:null,message}`";
-    POST "/hook" Public hook::hook, "`{ok:true}`: the git server's push webhook, signed";
+    POST "/hook" Public hook::hook, "`{ok:true}`: the git server's push webhook about `?repository=`, signed with that repository's secret";
+    GET "/hooks" System hook::deliveries, "`{accepted,lastAccepted,refused,lastRefused}`: webhooks since the start, the last ones with `repository` and `at`";
     GET "/change-stream/{name}" Owner stream::stream, "event stream of the producer's pushes: events `data`";
 }
 

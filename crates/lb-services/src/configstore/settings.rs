@@ -3,15 +3,18 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use lb_desired::settings::TARGET_NAMESPACE;
 use lb_http::auth::{self, AuthError, AuthSettings, Identity};
 use lb_http::contract::TokenSource;
+use lb_http::contract::hook::HookKey;
 use lb_http::serve::Origins;
 use lb_vocab::settings::{Reader, Variable};
 use lb_vocab::{Clock, Prefix, Secret};
 use url::Url;
 
+use crate::accounts::{self, ReviewSettings};
 use crate::git_api;
-use crate::settings::{CORS_ORIGINS, one, origins, url};
+use crate::settings::{CORS_ORIGINS, HOOK_SECRET, origins, url};
 
 const CONFIGSTORE_LISTEN: Variable = Variable {
     name: "CONFIGSTORE_LISTEN",
@@ -29,11 +32,6 @@ const CONFIGSTORE_HOOK_URL: Variable = Variable {
     name: "CONFIGSTORE_HOOK_URL",
     default: Some("http://configstore.default/hook"),
     meaning: "the configstore's own /hook, as the git server reaches it: registered on a producer's repositories",
-};
-const HOOK_SECRET: Variable = Variable {
-    name: "HOOK_SECRET",
-    default: None,
-    meaning: "what the git server signs its webhooks with; without it /hook refuses everything",
 };
 const SYSTEM_TOKEN: Variable = Variable {
     name: "SYSTEM_TOKEN",
@@ -61,8 +59,13 @@ pub const VARIABLES: &[Variable] = &[
     auth::VARIABLES[2],
     auth::VARIABLES[3],
     auth::VARIABLES[4],
+    accounts::VARIABLES[0],
+    accounts::VARIABLES[1],
+    accounts::VARIABLES[2],
+    TARGET_NAMESPACE,
 ];
 const _: () = assert!(auth::VARIABLES.len() == 5, "every variable of the seam is in the table");
+const _: () = assert!(accounts::VARIABLES.len() == 3, "every variable of reviews is in the table");
 
 /// Settings of the configstore.
 #[derive(Clone, Debug)]
@@ -75,8 +78,8 @@ pub struct Settings {
     pub git_api_url: Url,
     /// Its own `/hook`, as the git server reaches it.
     pub hook_url: Url,
-    /// What webhooks are signed with.
-    pub hook_secret: Option<Secret>,
+    /// What the secrets of webhooks are made of.
+    pub hook_key: Option<HookKey>,
     /// Token for git-api.
     pub system_token: Option<Secret>,
     /// File with the token for git-api.
@@ -85,21 +88,25 @@ pub struct Settings {
     pub origins: Origins,
     /// How callers are identified.
     pub auth: AuthSettings,
+    /// How tokens of service accounts are checked.
+    pub review: ReviewSettings,
 }
 
 impl Settings {
     /// Reads the settings.
     pub fn read(reader: &mut Reader<'_>) -> Self {
+        let target = reader.parsed(&TARGET_NAMESPACE);
         Self {
-            listen: one(reader, &CONFIGSTORE_LISTEN),
-            prefix: one(reader, &REPO_PREFIX),
+            listen: reader.parsed(&CONFIGSTORE_LISTEN),
+            prefix: reader.parsed(&REPO_PREFIX),
             git_api_url: url(reader, &GIT_API_URL),
             hook_url: url(reader, &CONFIGSTORE_HOOK_URL),
-            hook_secret: reader.secret(&HOOK_SECRET),
+            hook_key: reader.secret(&HOOK_SECRET).map(HookKey::new),
             system_token: reader.secret(&SYSTEM_TOKEN),
             system_token_file: reader.text(&SYSTEM_TOKEN_FILE).map(PathBuf::from),
             origins: origins(reader),
             auth: AuthSettings::read(reader),
+            review: ReviewSettings::read(reader, target),
         }
     }
 

@@ -12,7 +12,7 @@ use lb_http::contract::configstore::PushEvent;
 use lb_http::contract::git_api::ChangeKind;
 use lb_http::error::ApiError;
 use lb_http::extract::Parameters;
-use lb_vocab::{CommitId, GitUser, NameError, ProducerName};
+use lb_vocab::{CommitId, GitUser, ProducerName, TextError};
 use tokio::sync::broadcast;
 
 use super::follow::Push;
@@ -29,7 +29,7 @@ pub(super) async fn stream(
     let name: ProducerName = parameters
         .get("name")
         .parse()
-        .map_err(|error: NameError| ApiError::bad_request(error.to_string()))?;
+        .map_err(|error: TextError| ApiError::bad_request(error.to_string()))?;
     let user = GitUser::of(app.prefix.clone(), &name);
     // First listen, then look back: what happens in between comes twice, and never not at all.
     let listening = app.followers.subscribe(&user.to_string());

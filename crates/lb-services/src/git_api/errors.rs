@@ -11,6 +11,7 @@ pub(super) fn api(error: HostError) -> ApiError {
         HostError::NotFound { what, name } => {
             ApiError::not_found(not_found(what), format!("{what} `{name}` does not exist"))
         }
+        HostError::Moved { .. } => ApiError::new(StatusCode::CONFLICT, "MOVED", error.to_string()),
         HostError::Refused { why } => ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "REFUSED", why),
         HostError::RateLimited { retry_after } => {
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code::RATE_LIMITED, "the git host is busy")
@@ -18,11 +19,12 @@ pub(super) fn api(error: HostError) -> ApiError {
         }
         HostError::TooLarge { what, limit } => ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "TOO_LARGE",
+            code::TOO_LARGE,
             format!("{what} is larger than {limit} bytes"),
         ),
         failed @ (HostError::Unreachable { .. }
         | HostError::Malformed { .. }
+        | HostError::Denied { .. }
         | HostError::Git { .. }
         | HostError::Io { .. }) => {
             tracing::warn!(error = name, detail = %failed, source = ?std::error::Error::source(&failed), "the git host failed");

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use lb_git::{At, Globs, RefName, TreeAnswer};
 use lb_http::contract::git_api::{TreeBody, TreeRequest};
-use lb_http::error::ApiError;
+use lb_http::error::{ApiError, code};
 use lb_http::extract::{JsonBody, Parameters, QueryOf};
 use lb_vocab::{Blob, SafePath};
 use serde::Deserialize;
@@ -82,7 +82,7 @@ pub(super) async fn file(
         Some(Blob::File(content)) => Ok(Json(json!({"data": STANDARD.encode(content)}))),
         Some(Blob::TooLarge { size }) => {
             let message = format!("`{path}` has {size} bytes, {MAX_FILE} are answered at most");
-            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", message))
+            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, message))
         }
         Some(Blob::Symlink | Blob::Submodule) | None => Ok(Json(json!({"data": null}))),
     }

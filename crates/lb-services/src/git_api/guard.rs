@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::request::Parts;
 use futures::future::BoxFuture;
+use lb_desired::build::names::{SLS_API, WORKSPACE};
 use lb_git::{GitHost, Login, Permission, Service};
 use lb_http::auth::{Guard, Identity, Rule};
 use lb_http::error::ApiError;
@@ -11,6 +12,7 @@ use lb_vocab::{GitUser, Prefix, RepoName};
 
 use super::errors;
 use super::target::Target;
+use crate::owner::owns;
 
 /// Decides by what the git host says about permissions.
 pub(super) struct HostGuard {
@@ -30,7 +32,7 @@ impl HostGuard {
         let needs = match rule {
             Rule::Public => return Ok(true),
             Rule::System => return Ok(who.is_system()),
-            Rule::Owner => return Ok(who.belongs_to(&target.user, &self.prefix)),
+            Rule::Owner => return Ok(owns(who, &target.user, &self.prefix)),
             Rule::User => return Ok(*who == Identity::User { login: target.user.to_string() }),
             Rule::Read => Permission::Read,
             Rule::Admin => Permission::Admin,
@@ -65,8 +67,8 @@ impl HostGuard {
 /// business with git.
 fn of_pod(component: &str, repo: &RepoName) -> Option<Permission> {
     match (component, repo.as_str()) {
-        ("workspace", "dev") | ("sls-api", "functions") => Some(Permission::Write),
-        ("workspace", "functions") | ("sls-api", "dev") => Some(Permission::Read),
+        (WORKSPACE, "dev") | (SLS_API, "functions") => Some(Permission::Write),
+        (WORKSPACE, "functions") | (SLS_API, "dev") => Some(Permission::Read),
         _ => None,
     }
 }
@@ -82,7 +84,7 @@ pub(super) fn service(request: &Parts) -> Result<Service, ApiError> {
     };
     let named =
         named.ok_or_else(|| ApiError::bad_request("only smart HTTP is served: `?service=` is missing"))?;
-    named.parse().map_err(|error: lb_git::WordError| ApiError::bad_request(error.to_string()))
+    named.parse().map_err(|error: lb_vocab::TextError| ApiError::bad_request(error.to_string()))
 }
 
 impl Guard for HostGuard {

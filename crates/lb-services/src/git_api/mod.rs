@@ -17,8 +17,10 @@ mod wire;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use lb_cluster::Cluster;
 use lb_git::GitHost;
 use lb_http::auth::Passwords;
+use lb_http::contract::hook::HookKey;
 use lb_http::error::ApiError;
 use lb_http::metrics::Metrics;
 use lb_http::route::Seam;
@@ -28,18 +30,19 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use routes::ROUTES;
-pub use settings::{Settings, VARIABLES};
+pub use settings::{Gitea, Settings, VARIABLES};
 
 use crate::ServeError;
 
 /// The audience of tokens for git-api.
-pub const AUDIENCE: &str = "git-api";
+pub const AUDIENCE: &str = lb_desired::build::GIT_API_AUDIENCE;
 
 /// What handlers share.
 struct App {
     host: Arc<dyn GitHost>,
     prefix: Prefix,
-    hook_url: String,
+    hook_url: url::Url,
+    hook_key: Option<HookKey>,
     previews: remote::Previews,
     limits: limits::Limits,
     metrics: Metrics,
@@ -57,18 +60,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the address, so that from now on clients can connect.
+    /// Takes the address, so that from now on clients can connect. Tokens of service accounts are those of `cluster`.
     ///
     /// # Errors
     /// Where the address is taken, or keys and tokens cannot be read.
     pub async fn bind(
         settings: &Settings,
         host: Arc<dyn GitHost>,
+        cluster: Option<Cluster>,
         clock: &Clock,
         shutdown: CancellationToken,
     ) -> Result<Self, ServeError> {
         let authenticator =
             settings.auth.authenticator(AUDIENCE, clock)?.passwords(Arc::new(HostPasswords(host.clone())));
+        let authenticator = settings.review.extend(authenticator, cluster, AUDIENCE, clock);
         let guard = guard::HostGuard { host: host.clone(), prefix: settings.platform.prefix.clone() };
         let seam = Seam::new(authenticator, Arc::new(guard));
         let metrics = Metrics::default();
@@ -76,7 +81,8 @@ impl Server {
         let app = Arc::new(App {
             host,
             prefix: settings.platform.prefix.clone(),
-            hook_url: settings.hook_url.to_string(),
+            hook_url: settings.hook_url.clone(),
+            hook_key: settings.hook_key.clone(),
             previews,
             limits: limits::Limits::new(settings.user_rate_limit, settings.total_limit),
             metrics: metrics.clone(),
@@ -104,19 +110,6 @@ impl Server {
         tracing::info!(address = %self.address, "git-api serves");
         lb_http::serve::run(self.listener, self.app, self.shutdown).await.map_err(ServeError::Serve)
     }
-}
-
-/// Serves git-api over a git host until shutdown.
-///
-/// # Errors
-/// Where it cannot start, or its listener fails.
-pub async fn serve(
-    settings: &Settings,
-    host: Arc<dyn GitHost>,
-    clock: &Clock,
-    shutdown: CancellationToken,
-) -> Result<(), ServeError> {
-    Server::bind(settings, host, clock, shutdown).await?.run().await
 }
 
 /// Git users with the host's tokens or passwords.

@@ -1,18 +1,18 @@
 //! What a pusher is told behind `remote:`: what the push changes, and what is wrong with it.
 //!
-//! It is a preview made by the same pure stages that the actualizer runs, of the same files, for the environment
-//! `dev` and the default limits; nobody's children are asked for. Whatever goes wrong here, the push stands: at worst
-//! it is answered without these lines.
+//! It is a preview made by the same pure stages that the actualizer runs, of the same files, for the default
+//! environment and the default limits; nobody's children are asked for. Whatever goes wrong here, the push stands: at
+//! worst it is answered without these lines.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use lb_desired::crd::Access;
+use lb_desired::crd::{Access, in_default_environment};
 use lb_desired::plan::{Existing, Input, Plan, Presence, changes, plan};
 use lb_git::{At, GitHost, Globs, HostError, ReceivedHook, RefName, RefUpdate, TreeAnswer};
 use lb_project::{DEV_GLOBS, FUNCTIONS_GLOBS, Observed, decode, openapi_ref};
-use lb_vocab::{CommitId, Environment, GitUser, Limits, Producer, RepoName, Source, Tree, UnknownReason};
+use lb_vocab::{CommitId, GitUser, Limits, Producer, RepoName, Source, Tree, UnknownReason};
 use tokio::sync::Semaphore;
 
 /// Lines at most.
@@ -55,7 +55,7 @@ impl Previews {
     /// What to call when a push to this repository was taken. `None` for users that can be no producer.
     pub(super) fn hook(&self, user: &GitUser, repo: &RepoName) -> Option<ReceivedHook> {
         let producer = user.producer().ok().filter(|_| user.prefix == self.settings.prefix)?;
-        let producer = Producer::new(producer, environment()?).ok()?;
+        let producer = in_default_environment(producer).ok()?;
         let (previews, user, repo) = (self.clone(), user.clone(), repo.clone());
         let hook = move |updates: Vec<RefUpdate>| async move {
             let preview = async {
@@ -114,6 +114,9 @@ impl Previews {
             Err(error @ HostError::NotFound { .. }) => {
                 Source::Unknown(UnknownReason::RepositoryMissing(error.to_string()))
             }
+            Err(error @ HostError::TooLarge { .. }) => {
+                Source::Unknown(UnknownReason::Unreadable(error.to_string()))
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot read what was pushed");
                 Source::Unknown(UnknownReason::Unreachable(format!("{repo} cannot be read now")))
@@ -154,11 +157,6 @@ impl Places {
         let Self { dev, functions, openapi } = self;
         [dev, functions, openapi]
     }
-}
-
-/// Environments are the operator's to set; every producer has this one.
-fn environment() -> Option<Environment> {
-    "dev".parse().ok()
 }
 
 fn planned(observed: Observed, producer: &Producer, settings: &lb_desired::settings::Settings) -> Plan {

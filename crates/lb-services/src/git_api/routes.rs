@@ -18,6 +18,7 @@ lb_http::routes! { Shared;
     POST "/users/{prefix}/{name}/tokens" System users::create_token, "`{token}` for the git client, shown this once, named `{name}`";
     PUT "/users/{prefix}/{name}/repos/{repo}" System users::ensure_repository, "`{repo}`; makes it, private";
     PUT "/users/{prefix}/{name}/repos/{repo}/hook" System users::hook, "`{ok:true}`; registers the push webhook `{callbackUrl}` once";
+    POST "/users/{prefix}/{name}/repos/{repo}/look" System users::look, "`{ok:true}`; has the git host looked at for what happened to the repository";
     GET "/users/{prefix}/{name}/repos/{repo}/hook" Read files::file, "`{data}` of a file with this name";
     GET "/users/{prefix}/{name}/repos/{repo}/collaborators" Admin users::collaborators, "`{collaborators:[{login,permission}]}`";
     PUT "/users/{prefix}/{name}/repos/{repo}/collaborators/{collaborator}" Admin users::set_collaborator, "`{ok:true}`; `{permission}` is read, write or admin";

@@ -2,14 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lb_http::auth::{self, AuthSettings};
+use lb_http::contract::hook::HookKey;
 use lb_http::serve::Origins;
 use lb_vocab::Secret;
 use lb_vocab::settings::{Reader, Variable};
 use url::Url;
 
-use crate::settings::{CORS_ORIGINS, count, one, origins, url};
+use crate::accounts::{self, ReviewSettings};
+use crate::settings::{CORS_ORIGINS, HOOK_SECRET, count, origins, url};
 
 const GIT_API_LISTEN: Variable = Variable {
     name: "GIT_API_LISTEN",
@@ -41,8 +44,31 @@ const GITEA_HOST: Variable = Variable {
     default: None,
     meaning: "base URL of Gitea; without it the embedded git host serves",
 };
-const GITEA_TOKEN: Variable =
-    Variable { name: "GITEA_TOKEN", default: None, meaning: "an admin's token for Gitea" };
+const GITEA_TOKEN: Variable = Variable {
+    name: "GITEA_TOKEN",
+    default: None,
+    meaning: "the token of a Gitea administrator, with all scopes; better given as GITEA_TOKEN_FILE",
+};
+const GITEA_TOKEN_FILE: Variable = Variable {
+    name: "GITEA_TOKEN_FILE",
+    default: None,
+    meaning: "path of a file with that token, read at start",
+};
+const GITEA_REQUESTS: Variable = Variable {
+    name: "GITEA_REQUESTS",
+    default: Some("16"),
+    meaning: "requests to Gitea at once; more wait 20 s",
+};
+const GITEA_TIMEOUT: Variable = Variable {
+    name: "GITEA_TIMEOUT",
+    default: Some("10000"),
+    meaning: "milliseconds that Gitea may take for one answer",
+};
+const GITEA_WALK_INTERVAL: Variable = Variable {
+    name: "GITEA_WALK_INTERVAL",
+    default: Some("600000"),
+    meaning: "milliseconds between two readings of all users and repositories of Gitea, which notice what was deleted there",
+};
 
 /// The variables of git-api, beside those of [`lb_desired::settings`], which the preview of a push is made with.
 pub const VARIABLES: &[Variable] = &[
@@ -53,14 +79,23 @@ pub const VARIABLES: &[Variable] = &[
     GIT_DATA_DIR,
     GITEA_HOST,
     GITEA_TOKEN,
+    GITEA_TOKEN_FILE,
+    GITEA_REQUESTS,
+    GITEA_TIMEOUT,
+    GITEA_WALK_INTERVAL,
+    HOOK_SECRET,
     CORS_ORIGINS,
     auth::VARIABLES[0],
     auth::VARIABLES[1],
     auth::VARIABLES[2],
     auth::VARIABLES[3],
     auth::VARIABLES[4],
+    accounts::VARIABLES[0],
+    accounts::VARIABLES[1],
+    accounts::VARIABLES[2],
 ];
 const _: () = assert!(auth::VARIABLES.len() == 5, "every variable of the seam is in the table");
+const _: () = assert!(accounts::VARIABLES.len() == 3, "every variable of reviews is in the table");
 
 /// Settings of git-api.
 #[derive(Clone, Debug)]
@@ -77,30 +112,83 @@ pub struct Settings {
     pub hook_url: Url,
     /// Directory of the embedded host.
     pub data_dir: PathBuf,
-    /// Base URL of Gitea, instead of the embedded host.
-    pub gitea_host: Option<String>,
-    /// Gitea's admin token.
-    pub gitea_token: Option<Secret>,
+    /// Gitea, instead of the embedded host.
+    pub gitea: Option<Gitea>,
+    /// What the secrets of webhooks are made of.
+    pub hook_key: Option<HookKey>,
     /// Who may call from a browser.
     pub origins: Origins,
     /// How callers are identified.
     pub auth: AuthSettings,
+    /// How tokens of service accounts are checked.
+    pub review: ReviewSettings,
+}
+
+/// How Gitea is reached.
+#[derive(Clone, Debug)]
+pub struct Gitea {
+    /// Its base URL.
+    pub url: Url,
+    /// Its administrator's token.
+    pub token: Option<Secret>,
+    /// File with that token.
+    pub token_file: Option<PathBuf>,
+    /// Requests at once.
+    pub requests: usize,
+    /// Time for one answer.
+    pub timeout: Duration,
+    /// Time between two walks over everything.
+    pub walk_interval: Duration,
+}
+
+impl Gitea {
+    /// `None` where `GITEA_HOST` is not set.
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let given = reader.text(&GITEA_HOST);
+        let token = reader.secret(&GITEA_TOKEN);
+        let token_file = reader.text(&GITEA_TOKEN_FILE).map(PathBuf::from);
+        let requests = count(reader, &GITEA_REQUESTS);
+        let timeout = reader.milliseconds(&GITEA_TIMEOUT);
+        let walk_interval = reader.milliseconds(&GITEA_WALK_INTERVAL);
+        let text = given?;
+        // The old git-api took a host's name alone.
+        let text = if text.contains("://") { text } else { format!("http://{text}") };
+        let url =
+            text.parse().ok().filter(|url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if url.is_none() {
+            reader.fail(&GITEA_HOST, format!("`{text}` is no http or https URL"));
+        }
+        if token.is_none() && token_file.is_none() {
+            reader.fail(&GITEA_TOKEN, "it is needed where GITEA_HOST is set, or GITEA_TOKEN_FILE".to_owned());
+        }
+        Some(Self { url: url?, token, token_file, requests, timeout, walk_interval })
+    }
 }
 
 impl Settings {
     /// Reads the settings.
     pub fn read(reader: &mut Reader<'_>) -> Self {
+        let gitea = Gitea::read(reader);
+        let hook_key = reader.secret(&HOOK_SECRET).map(HookKey::new);
+        if gitea.is_some() && hook_key.is_none() {
+            reader.fail(
+                &HOOK_SECRET,
+                "it is needed where GITEA_HOST is set, here and at the configstore".to_owned(),
+            );
+        }
+        let platform = lb_desired::settings::Settings::read(reader);
         Self {
-            listen: one(reader, &GIT_API_LISTEN),
-            platform: lb_desired::settings::Settings::read(reader),
+            listen: reader.parsed(&GIT_API_LISTEN),
             user_rate_limit: count(reader, &GIT_API_USER_RATE_LIMIT),
             total_limit: count(reader, &GIT_API_TOTAL_LIMIT),
             hook_url: url(reader, &CONFIGSTORE_HOOK_URL),
             data_dir: PathBuf::from(reader.required(&GIT_DATA_DIR)),
-            gitea_host: reader.text(&GITEA_HOST),
-            gitea_token: reader.secret(&GITEA_TOKEN),
+            gitea,
+            hook_key,
             origins: origins(reader),
             auth: AuthSettings::read(reader),
+            review: ReviewSettings::read(reader, platform.target_namespace.clone()),
+            platform,
         }
     }
 }
@@ -139,13 +227,20 @@ mod tests {
             ("CONFIGSTORE_HOOK_URL", "file:///etc/passwd"),
             ("CORS_ORIGINS", "https://ui.example.com/"),
             ("AUTH_MODE", "off"),
+            ("AUTH_TOKEN_REVIEW", "yes"),
+            ("AUTH_TOKEN_REVIEW_RATE", "0"),
+            ("AUTH_SYSTEM_ACCOUNTS", "git-api"),
         ];
         let errors = read(&wrong).unwrap_err();
         for (name, _) in wrong {
             assert!(errors.iter().any(|error| error.name == name), "{name}: {errors:?}");
         }
-        let (settings, _) = read(&[("GITEA_TOKEN", "hunter2")]).unwrap();
-        assert!(!format!("{settings:?}").contains("hunter2"));
+        let gitea = [("GITEA_HOST", "gitea"), ("GITEA_TOKEN", "hunter2"), ("HOOK_SECRET", "hunter3")];
+        let (settings, _) = read(&gitea).unwrap();
+        assert_eq!(settings.gitea.as_ref().unwrap().url.as_str(), "http://gitea/");
+        assert!(!format!("{settings:?}").contains("hunter"));
+        let missing: Vec<_> = read(&gitea[..1]).unwrap_err().iter().map(|error| error.name).collect();
+        assert_eq!(missing, ["GITEA_TOKEN", "HOOK_SECRET"]);
     }
 
     #[test]

@@ -3,14 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use futures::{StreamExt, TryStreamExt};
 use http::StatusCode;
-use lb_git::{HostError, Kind, Login};
+use lb_git::{HookTarget, HostError, Kind, Login};
 use lb_http::auth::Identity;
 use lb_http::contract::git_api as contract;
 use lb_http::error::{ApiError, code};
 use lb_http::extract::{JsonBody, Parameters, QueryOf};
-use lb_vocab::{GitUser, Prefix};
+use lb_vocab::{GitUser, Prefix, Secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,8 +18,6 @@ use super::{Shared, errors, wire};
 
 /// Keys that the system's own pods registered; users do not see them.
 const INTERNAL: &str = "lunchbadger-internal-";
-/// Repository listings that are asked of the host at once.
-const AT_ONCE: usize = 8;
 
 type Answer = Result<Json<Value>, ApiError>;
 
@@ -40,23 +37,18 @@ pub(super) async fn search(State(app): State<Shared>, QueryOf(Search { q }): Que
     Ok(Json(json!({"users": users})))
 }
 
-/// Every user of a prefix with all its repositories. A user that vanishes meanwhile is left out.
+/// Every user of a prefix with all its repositories.
 pub(super) async fn list(State(app): State<Shared>, parameters: Parameters) -> Answer {
     let prefix: Prefix = parameters
         .get("prefix")
         .parse()
-        .map_err(|error: lb_vocab::NameError| ApiError::bad_request(error.to_string()))?;
+        .map_err(|error: lb_vocab::TextError| ApiError::bad_request(error.to_string()))?;
     let users = app.host.users(&prefix).await.map_err(errors::api)?;
-    let (app, prefix) = (&app, &prefix);
-    let with_repos = |user: lb_git::User| async move {
-        let Some(git_user) = GitUser::from_login(prefix, user.login.as_str()) else { return Ok(None) };
-        let repos = app.host.repositories(&git_user).await.map_err(errors::api)?;
-        let repos = repos.map(|repos| repos.into_iter().map(wire::repository).collect());
-        Ok::<_, ApiError>(repos.map(|repos| contract::UserWithRepos { user: wire::user(user), repos }))
+    let with_repos = |(user, repos): (lb_git::User, Vec<lb_git::Repository>)| contract::UserWithRepos {
+        user: wire::user(user),
+        repos: repos.into_iter().map(wire::repository).collect(),
     };
-    let users: Vec<Option<contract::UserWithRepos>> =
-        futures::stream::iter(users).map(with_repos).buffered(AT_ONCE).try_collect().await?;
-    let users: Vec<_> = users.into_iter().flatten().collect();
+    let users: Vec<_> = users.into_iter().map(with_repos).collect();
     let total = users.len();
     Ok(Json(json!({"users": users, "total": total})))
 }
@@ -105,13 +97,27 @@ pub(super) struct NewHook {
 }
 
 pub(super) async fn hook(State(app): State<Shared>, at: AtRepo, JsonBody(body): JsonBody<NewHook>) -> Answer {
-    let url = body.callback_url.or(body.url).unwrap_or_else(|| app.hook_url.clone());
-    let good =
-        url::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if !good {
-        return Err(ApiError::bad_request("`callbackUrl` must be an http or https URL"));
-    }
-    app.host.ensure_hook(&at.user, &at.repo, &url).await.map_err(errors::api)?;
+    let url = match body.callback_url.or(body.url) {
+        Some(text) => text.parse().ok(),
+        None => Some(app.hook_url.clone()),
+    };
+    let url: url::Url = url
+        .filter(|url: &url::Url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| ApiError::bad_request("`callbackUrl` must be an http or https URL"))?;
+    let repository = format!("{}/{}", at.user, at.repo);
+    let target = match &app.hook_key {
+        Some(key) => {
+            HookTarget { url: key.address(&url, &repository).into(), secret: key.secret(&repository) }
+        }
+        None => HookTarget { url: url.into(), secret: Secret::new(String::new()) },
+    };
+    app.host.ensure_hook(&at.user, &at.repo, &target).await.map_err(errors::api)?;
+    Ok(Json(json!({"ok": true})))
+}
+
+/// Somebody heard that something happened to a repository: what, is looked up.
+pub(super) async fn look(State(app): State<Shared>, at: AtRepo) -> Answer {
+    app.host.look(&at.user, &at.repo).await.map_err(errors::api)?;
     Ok(Json(json!({"ok": true})))
 }
 
@@ -189,10 +195,7 @@ pub(super) async fn create_token(
     at: AtUser,
     JsonBody(body): JsonBody<NewToken>,
 ) -> Answer {
-    let message = "this git host gives tokens to their user alone: make it there";
-    let no_tokens = || ApiError::new(StatusCode::NOT_IMPLEMENTED, "NO_TOKENS", message);
-    let tokens = app.host.tokens().ok_or_else(no_tokens)?;
-    let (_, token) = tokens.create_token(&at.login, &body.name).await.map_err(errors::api)?;
+    let (_, token) = app.host.create_token(&at.login, &body.name).await.map_err(errors::api)?;
     Ok(Json(json!({"token": token.reveal()})))
 }
 
@@ -206,7 +209,7 @@ fn collaborator(parameters: &Parameters) -> Result<Login, ApiError> {
     parameters
         .get("collaborator")
         .parse()
-        .map_err(|error: lb_git::WordError| ApiError::bad_request(error.to_string()))
+        .map_err(|error: lb_vocab::TextError| ApiError::bad_request(error.to_string()))
 }
 
 #[derive(Deserialize)]

@@ -38,9 +38,8 @@ async fn clone_push_and_what_others_may() {
     writable.commit("no longer").await;
     assert!(!writable.push().await.accepted);
 
-    let heads = world.host.heads().await.unwrap();
-    let dev = heads.iter().find(|heads| heads.user == user("al") && heads.repo == repo("dev")).unwrap();
-    let master = &dev.refs[&lb_git::RefName::master()];
+    let refs = world.host.refs(&user("al"), &repo("dev")).await.unwrap();
+    let master = &refs[&lb_git::RefName::master()];
     assert_ne!(master.as_str(), commit, "dora's push stands");
 }
 

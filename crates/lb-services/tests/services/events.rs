@@ -156,6 +156,7 @@ async fn what_happens_while_git_api_is_away_is_told_when_it_is_back() {
         crate::world::start_git_api(
             &environment,
             std::sync::Arc::new(world.host.clone()),
+            None,
             &world.clock,
             &stop,
         )

@@ -8,7 +8,7 @@ use crate::world::{World, answer, raw_get, repo, user};
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPGnBCgY0p6nZQSCuoUwQ0I2tyV5n5rIMvDuEB4ZHeVN al@laptop";
-const OTHER_KEY: &str =
+pub(crate) const OTHER_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0rSzmCrUGVUMhEzCUw4LnFQmLhEnvyYSy2iNcs8BQH bob@laptop";
 
 #[tokio::test(flavor = "multi_thread")]

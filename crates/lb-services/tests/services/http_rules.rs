@@ -82,6 +82,10 @@ async fn health_and_metrics() {
     let world = World::populated().await;
     let text = world.request("operator", "GET", "/ping").send().await.unwrap().text().await.unwrap();
     assert_eq!(text, "pong");
+    for method in ["AAAA1", "AAAA2"] {
+        let request = world.http.request(method.parse().unwrap(), format!("http://{}/ping", world.git_api));
+        assert_eq!(request.send().await.unwrap().status(), 405);
+    }
     let response = world.request("operator", "GET", "/metrics").send().await.unwrap();
     assert!(response.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
     let text = response.text().await.unwrap();
@@ -90,6 +94,11 @@ async fn health_and_metrics() {
         "{text}"
     );
     assert!(!text.contains("customer-al"), "paths with names would be endless: {text}");
+    assert!(
+        text.contains(r#"lunchbadger_http_requests_total{method="other",route="/ping",status="405"} 2"#)
+            && !text.contains("AAAA"),
+        "methods that anybody invents would be endless: {text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,8 @@ mod docs;
 mod events;
 mod facade;
 mod http_rules;
+mod large_push;
+mod pods;
 mod roles;
 mod upstream;
 mod world;

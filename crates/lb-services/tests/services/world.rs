@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use lb_cluster::Cluster;
 use lb_git::GitHost;
 use lb_git::embedded::{Embedded, Settings as HostSettings};
 use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::{GitApi, Permission};
+use lb_http::contract::hook::HookKey;
 use lb_http::contract::{Timeouts, TokenSource};
 use lb_services::{configstore, git_api};
 use lb_vocab::settings::Reader;
@@ -25,12 +27,19 @@ pub(crate) const TOKENS: &str = "\
 0123456789abcdef-owner,customer-al,user
 0123456789abcdef-pod-al,workspace,pod,al-dev
 0123456789abcdef-pod-bob,workspace,pod,bob-dev
+0123456789abcdef-pod-sls,sls-api,pod,al-dev
+0123456789abcdef-pod-gateway,gateway,pod,al-dev
 0123456789abcdef-system,actualizer,system
 0123456789abcdef-operator,root,operator
 ";
 
 /// The secret of webhooks.
 pub(crate) const HOOK_SECRET: &str = "hook-secret";
+
+/// The secret of one repository's webhook.
+pub(crate) fn hook_secret(repository: &str) -> Secret {
+    HookKey::new(Secret::new(HOOK_SECRET.to_owned())).secret(repository)
+}
 
 /// The token of a role.
 pub(crate) fn token(role: &str) -> Secret {
@@ -72,9 +81,13 @@ impl World {
 
     /// Services with more variables set.
     pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
+        Self::over(None, lb_testkit::clock::system(), variables).await
+    }
+
+    /// Services whose callers may be service accounts of a cluster.
+    pub(crate) async fn over(cluster: Option<Cluster>, clock: Clock, variables: &[(&str, &str)]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
-        let clock = lb_testkit::clock::system();
         let host =
             Embedded::open(HostSettings::new(directory.path().join("git")), clock.clone()).await.unwrap();
         let tokens = directory.path().join("tokens");
@@ -90,9 +103,10 @@ impl World {
         ]);
         environment.extend(variables.iter().map(|(k, v)| ((*k).into(), (*v).into())));
         let shutdown = CancellationToken::new();
-        let git_api = start_git_api(&environment, Arc::new(host.clone()), &clock, &shutdown).await;
+        let git_api =
+            start_git_api(&environment, Arc::new(host.clone()), cluster.clone(), &clock, &shutdown).await;
         environment.entry("GIT_API_URL".into()).or_insert_with(|| format!("http://{git_api}"));
-        let configstore = start_configstore(&environment, &clock, &shutdown).await;
+        let configstore = start_configstore(&environment, cluster, &clock, &shutdown).await;
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -103,17 +117,21 @@ impl World {
 
     /// The producers al and bob, with al's `dev` readable for carl and writable for dora.
     pub(crate) async fn populated() -> Self {
-        let world = Self::new().await;
+        Self::new().await.populate().await
+    }
+
+    /// The same in a world that is empty.
+    pub(crate) async fn populate(self) -> Self {
         for name in ["al", "bob"] {
-            world.configstore().create(&name.parse().unwrap()).await.unwrap();
+            self.configstore().create(&name.parse().unwrap()).await.unwrap();
         }
-        let git = world.git("operator");
+        let git = self.git("operator");
         for name in ["carl", "dora"] {
             git.create_user(&user(name)).await.unwrap();
         }
         git.set_collaborator(&user("al"), &repo("dev"), "customer-carl", Permission::Read).await.unwrap();
         git.set_collaborator(&user("al"), &repo("dev"), "customer-dora", Permission::Write).await.unwrap();
-        world
+        self
     }
 
     /// A client of git-api in a role.
@@ -176,13 +194,14 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, serde_json
 pub(crate) async fn start_git_api(
     environment: &BTreeMap<String, String>,
     host: Arc<dyn GitHost>,
+    cluster: Option<Cluster>,
     clock: &Clock,
     shutdown: &CancellationToken,
 ) -> SocketAddr {
     let mut reader = Reader::new(environment);
     let settings = git_api::Settings::read(&mut reader);
     let (settings, _) = reader.finish(settings).unwrap();
-    let server = git_api::Server::bind(&settings, host, clock, shutdown.clone()).await.unwrap();
+    let server = git_api::Server::bind(&settings, host, cluster, clock, shutdown.clone()).await.unwrap();
     let address = server.address();
     tokio::spawn(server.run());
     address
@@ -191,13 +210,14 @@ pub(crate) async fn start_git_api(
 /// Starts a configstore; answers where.
 pub(crate) async fn start_configstore(
     environment: &BTreeMap<String, String>,
+    cluster: Option<Cluster>,
     clock: &Clock,
     shutdown: &CancellationToken,
 ) -> SocketAddr {
     let mut reader = Reader::new(environment);
     let settings = configstore::Settings::read(&mut reader);
     let (settings, _) = reader.finish(settings).unwrap();
-    let server = configstore::Server::bind(&settings, clock, shutdown.clone()).await.unwrap();
+    let server = configstore::Server::bind(&settings, cluster, clock, shutdown.clone()).await.unwrap();
     let address = server.address();
     tokio::spawn(server.run());
     address

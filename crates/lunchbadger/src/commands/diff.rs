@@ -35,7 +35,9 @@ pub(crate) async fn run(
     let cluster = connect.cluster().await?;
     let resource = super::producers::resource(&cluster, who.name()).await?;
     let standing = children::read(&cluster, &who).await?;
-    let plan = lb_actualizer::preview(&connect.git_api()?, &resource, &who, &standing, &settings).await?;
+    let taken = children::taken(&cluster, &who, &settings.namespace(who.name())).await?;
+    let git = connect.git_api()?;
+    let plan = lb_actualizer::preview(&git, &resource, &who, &standing, taken, &settings).await?;
     for finding in &plan.findings {
         screen.note(finding.to_string())?;
     }

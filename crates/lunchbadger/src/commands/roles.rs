@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use lb_git::GitHost;
 use lb_git::embedded::{self, Embedded};
+use lb_git::gitea::{self, Gitea};
 use lb_http::auth::AuthSettings;
 use lb_services::{configstore, git_api};
+use lb_vocab::Secret;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -27,41 +30,62 @@ pub(crate) async fn actualizer(variables: &Variables, connect: &Connect<'_>) -> 
 }
 
 /// Runs the configstore until it is told to end.
-pub(crate) async fn configstore(variables: &Variables) -> Result<Exit> {
+pub(crate) async fn configstore(variables: &Variables, connect: &Connect<'_>) -> Result<Exit> {
     let settings = environment::read(variables, configstore::Settings::read)?;
+    let callers = connect.cluster_of_callers("configstore", &settings.auth, &settings.review).await?;
     let shutdown = signals::shutdown()?;
-    let clock = clock::system();
-    let serving = configstore::serve(&settings, &clock, shutdown.clone());
-    signals::within_deadline(async { Ok(serving.await?) }, &shutdown).await?;
+    let server = configstore::Server::bind(&settings, callers, &clock::system(), shutdown.clone()).await?;
+    signals::within_deadline(async { Ok(server.run().await?) }, &shutdown).await?;
     Ok(Exit::Clean)
 }
 
-/// Runs git-api over the embedded git host until it is told to end.
-pub(crate) async fn git_api(variables: &Variables) -> Result<Exit> {
+/// Runs git-api over its git host until it is told to end.
+pub(crate) async fn git_api(variables: &Variables, connect: &Connect<'_>) -> Result<Exit> {
     let settings = environment::read(variables, git_api::Settings::read)?;
+    let callers = connect.cluster_of_callers("git-api", &settings.auth, &settings.review).await?;
     let shutdown = signals::shutdown()?;
     let host = host(&settings).await?;
     let server =
-        git_api::Server::bind(&settings, Arc::new(host.clone()), &clock::system(), shutdown.clone()).await?;
+        git_api::Server::bind(&settings, Arc::clone(&host), callers, &clock::system(), shutdown.clone())
+            .await?;
     signals::within_deadline(serve_git(server, host), &shutdown).await?;
     Ok(Exit::Clean)
 }
 
-/// The git host that the settings name.
-pub(super) async fn host(settings: &git_api::Settings) -> Result<Embedded> {
-    if settings.gitea_host.is_some() {
-        bail!(
-            "GITEA_HOST is set, and this version serves the embedded git host alone: unset it, or use one that has Gitea"
-        );
-    }
+/// The git host that the settings name: Gitea, or the embedded one.
+pub(super) async fn host(settings: &git_api::Settings) -> Result<Arc<dyn GitHost>> {
     let directory = &settings.data_dir;
-    Embedded::open(embedded::Settings::new(directory), clock::system())
-        .await
-        .with_context(|| format!("open the git host in {}", directory.display()))
+    let Some(wanted) = &settings.gitea else {
+        let host = Embedded::open(embedded::Settings::new(directory), clock::system()).await;
+        return Ok(Arc::new(host.with_context(|| format!("open the git host in {}", directory.display()))?));
+    };
+    let prefix = settings.platform.prefix.clone();
+    let defaults = gitea::Settings::new(wanted.url.clone(), token(wanted)?, prefix, directory);
+    let settings = gitea::Settings {
+        requests: wanted.requests,
+        timeout: wanted.timeout,
+        walk_interval: wanted.walk_interval,
+        ..defaults
+    };
+    let host = Gitea::open(settings, clock::system()).await;
+    Ok(Arc::new(host.with_context(|| format!("prepare to use Gitea at {}", wanted.url))?))
+}
+
+/// Gitea's token: of the file, where there is one.
+fn token(wanted: &git_api::Gitea) -> Result<Secret> {
+    match (&wanted.token_file, &wanted.token) {
+        (Some(path), _) => {
+            let text = std::fs::read_to_string(path);
+            let text = text.with_context(|| format!("read GITEA_TOKEN_FILE {}", path.display()))?;
+            Ok(Secret::new(text.trim().to_owned()))
+        }
+        (None, Some(token)) => Ok(token.clone()),
+        (None, None) => bail!("GITEA_HOST is set, and neither GITEA_TOKEN nor GITEA_TOKEN_FILE is"),
+    }
 }
 
 /// Serves git-api until its shutdown; pushes that are under way are finished.
-pub(super) async fn serve_git(server: git_api::Server, host: Embedded) -> Result<()> {
+pub(super) async fn serve_git(server: git_api::Server, host: Arc<dyn GitHost>) -> Result<()> {
     let served = server.run().await;
     host.close().await;
     Ok(served?)

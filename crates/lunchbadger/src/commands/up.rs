@@ -1,4 +1,5 @@
-//! `up`: all roles in one process, over HTTP on loopback as in production, with the embedded git host.
+//! `up`: all roles in one process, over HTTP on loopback as in production, with the embedded git host, or
+//! with Gitea where `GITEA_HOST` names one.
 
 mod tokens;
 
@@ -49,11 +50,15 @@ pub(crate) async fn run(
     let shutdown = signals::shutdown()?;
     let clock = clock::system();
     let host = roles::host(&git_settings).await?;
-    let git = git_api::Server::bind(&git_settings, Arc::new(host.clone()), &clock, shutdown.clone()).await?;
+    let callers = connect.cluster_of_callers("git-api", &git_settings.auth, &git_settings.review).await?;
+    let git =
+        git_api::Server::bind(&git_settings, Arc::clone(&host), callers, &clock, shutdown.clone()).await?;
     // With port 0 the system has chosen: the others are told what it was.
     let git_url = url(git.address());
     store_settings.git_api_url = git_url.parse().context("read git-api's address")?;
-    let store = configstore::Server::bind(&store_settings, &clock, shutdown.clone()).await?;
+    let callers =
+        connect.cluster_of_callers("configstore", &store_settings.auth, &store_settings.review).await?;
+    let store = configstore::Server::bind(&store_settings, callers, &clock, shutdown.clone()).await?;
     let store_url = url(store.address());
     settings.git_api_url.clone_from(&git_url);
     settings.configstore_url.clone_from(&store_url);
@@ -98,6 +103,7 @@ fn settings(arguments: &UpArgs, variables: &Variables, tokens: &Tokens) -> Varia
         ("SYSTEM_TOKEN_FILE", Some(path(&tokens.system))),
         ("REPO_PREFIX", prefix),
     ];
+    variables.entry("HOOK_SECRET".to_owned()).or_insert_with(|| tokens.hook_key.reveal().clone());
     for (name, value) in decided {
         if let Some(value) = value {
             variables.insert(name.to_owned(), value);

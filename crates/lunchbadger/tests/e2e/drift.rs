@@ -179,13 +179,52 @@ async fn foreign_annotations_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_another_controller_made_with_our_labels_stays() {
+    let world = crate::shared().await;
+    let producer = standing(&world, "dr").await;
+    let gateway = format!("gateway-{}-dev-main", producer.name);
+    // Copies with our labels under an owner of their own, as tools for gradual roll-outs make them.
+    let canary = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("canary-{}", producer.name)}});
+    let canary = world.create("ConfigMap", &canary).await;
+    let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": canary["metadata"]["name"],
+        "uid": canary["metadata"]["uid"], "controller": true});
+    let copy = async |kind: &str, version: &str, fields: &[&str]| {
+        let ours = world.object(kind, &gateway).await.expect("ours stands");
+        let mut copy = json!({"apiVersion": version, "kind": kind, "spec": {}, "metadata": {
+            "name": format!("{gateway}-primary"), "labels": ours["metadata"]["labels"], "ownerReferences": [owner]}});
+        for field in fields {
+            copy["spec"][field] = ours["spec"][field].clone();
+        }
+        world.create(kind, &copy).await
+    };
+    let copies = [
+        ("Service", copy("Service", "v1", &["ports", "selector"]).await),
+        ("Deployment", copy("Deployment", "apps/v1", &["selector", "template"]).await),
+    ];
+    // What was told before is worked on before.
+    put_back(&world, "Service", &gateway, &Damage::Delete, DRIFT).await;
+    for (kind, copy) in copies {
+        let standing = world.object(kind, &format!("{gateway}-primary")).await.expect("it stands");
+        assert_eq!(standing["metadata"]["uid"], copy["metadata"]["uid"]);
+        assert!(standing["metadata"]["deletionTimestamp"].is_null(), "{standing:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn among_a_hundred_producers_drift_is_put_back_within_five_seconds() {
     let world = World::start(&[]).await;
-    let names: Vec<String> = (0..100).map(|n| format!("h{n:03}")).collect();
+    let names: Vec<String> = (1..100).map(|n| format!("h{n:03}")).collect();
     world.create_all(&names).await;
-    let name = "h042-dev";
+    let producer = standing(&world, "dr").await;
+    let name = format!("{}-dev", producer.name);
     let (workspace, api) = (format!("workspace-{name}"), format!("sls-api-{name}"));
+    let gateway = format!("gateway-{name}-main");
+    let config = world.object("LBGateway", &format!("{name}-main")).await.expect("a gateway");
+    let config = config["spec"]["config"]["name"].as_str().expect("a configuration").to_owned();
+    let scraped = json!({"metadata": {"annotations": {"prometheus.io/scrape": "false"}}});
     let rows: Vec<(&str, &str, Damage)> = vec![
+        ("Secret", &config, Damage::Delete),
+        ("Service", &gateway, Damage::Merge(scraped)),
         ("Deployment", &workspace, Damage::Delete),
         ("Service", &api, Damage::Delete),
         ("Service", &workspace, Damage::Merge(json!({"metadata": {"labels": {"producer": null}}}))),

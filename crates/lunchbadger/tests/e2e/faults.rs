@@ -2,7 +2,7 @@
 
 use crate::project::{Gateway, push, standing};
 use crate::proxy::Fault;
-use crate::world::{World, changed};
+use crate::world::{NAMESPACE, Producer, World, changed};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_or_renamed_master_holds_what_stands() {
@@ -43,17 +43,8 @@ async fn services_that_fail_or_lie_remove_nothing() {
         world.upstream(false).await;
         assert_eq!(all().await, before, "after {fault:?}");
     }
-    // 99 of 100: the list says how many there should be.
     configstore.set(Fault::OneLess);
-    lb_testkit::eventually("a list that lacks one is noticed", || async {
-        let map = world
-            .cluster
-            .kubectl(&["get", "configmap", "lunchbadger-status", "-o", "jsonpath={.data}"])
-            .await;
-        let text = String::from_utf8_lossy(&map.stdout).into_owned();
-        if text.contains("failing since") && text.contains("announced") { Ok(()) } else { Err(text) }
-    })
-    .await;
+    short_list_noticed(&world).await;
     assert_eq!(all().await, before);
 
     // Started while nothing answers: what stands stays, drift is put back, and /ready says what is waited for.
@@ -121,27 +112,82 @@ async fn credentials_that_are_lost_are_not_made_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_404s_and_the_grace_withdraw_and_the_return_enables() {
     let world = World::start(&[("PRODUCER_GRACE", "2000")]).await;
-    let (producer, other) = (standing(&world, "wd").await, standing(&world, "ot").await);
+    let (user, repository) = (standing(&world, "wd").await, standing(&world, "wr").await);
+    let other = standing(&world, "ot").await;
     let untouched = world.versions(&other.name).await;
-    let user = world.data.path().join("git").join("users").join(format!("customer-{}", producer.name));
-    assert!(user.is_dir(), "the embedded host keeps users in directories");
+    let of =
+        |producer: &Producer| world.data.path().join("git/users").join(format!("customer-{}", producer.name));
+    // One loses its git user, the other one of its two repositories.
+    let lost = [(&user, of(&user)), (&repository, of(&repository).join("repos/functions"))];
     world.kill().await;
-    let aside = world.data.path().join("aside");
-    std::fs::rename(&user, &aside).expect("take the git user away");
+    let aside = |producer: &Producer| world.data.path().join(format!("aside-{}", producer.name));
+    for (producer, directory) in &lost {
+        assert!(directory.is_dir(), "the embedded host keeps {} here", directory.display());
+        std::fs::rename(directory, aside(producer)).expect("take it away");
+    }
     world.resume().await;
-    world.condition(&producer.name, "Missing", "True").await;
-    world.condition(&producer.name, "Withdrawn", "True").await;
-    lb_testkit::eventually("its objects are gone", || async {
-        let left = world.versions(&producer.name).await;
-        if left.len() == 1 { Ok(()) } else { Err(format!("{left:?}")) }
-    })
-    .await;
+    for (producer, _) in &lost {
+        world.condition(&producer.name, "Missing", "True").await;
+        world.condition(&producer.name, "Withdrawn", "True").await;
+        lb_testkit::eventually("its objects are gone", || async {
+            let left = world.versions(&producer.name).await;
+            if left.len() == 1 { Ok(()) } else { Err(format!("{left:?}")) }
+        })
+        .await;
+    }
     assert_eq!(world.versions(&other.name).await, untouched);
     world.kill().await;
-    std::fs::rename(&aside, &user).expect("bring the git user back");
+    for (producer, directory) in &lost {
+        std::fs::rename(aside(producer), directory).expect("bring it back");
+    }
     world.resume().await;
-    world.condition(&producer.name, "Withdrawn", "False").await;
-    world.applied(&producer).await;
+    for (producer, _) in &lost {
+        world.condition(&producer.name, "Withdrawn", "False").await;
+        world.applied(producer).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_with_99_of_100_producers_withdraws_nobody() {
+    let (world, [_, configstore]) = World::start_apart(&[("PRODUCER_GRACE", "500")]).await;
+    let names: Vec<String> = (0..100).map(|n| format!("l{n:03}")).collect();
+    world.create_all(&names).await;
+    // Versions of Deployments still move: their controllers have a hundred to see to.
+    let uids = async || -> Vec<(String, String)> {
+        let all = world.versions_in(NAMESPACE, "producer").await;
+        all.into_iter().map(|(object, (uid, _))| (object, uid)).collect()
+    };
+    let before = uids().await;
+    configstore.set(Fault::OneLess);
+    short_list_noticed(&world).await;
+    // Until the list is whole again, and was read after it, there was time for the grace to be over.
+    let lists = || configstore.seen().iter().filter(|request| *request == "GET /producers").count();
+    let noticed = lists();
+    lb_testkit::eventually("the list was read three times more", || async {
+        let now = lists();
+        if now >= noticed + 3 { Ok(()) } else { Err(format!("{now} times")) }
+    })
+    .await;
+    configstore.set(Fault::None);
+    world.upstream(false).await;
+    assert_eq!(uids().await, before);
+    for name in &names {
+        let status = world.resource(name).await.and_then(|resource| resource.status).expect("a status");
+        assert_eq!(status.missing_since, None, "{name}");
+    }
+}
+
+/// Waits until it is written down that the configstore's list has not what it should have.
+async fn short_list_noticed(world: &World) {
+    lb_testkit::eventually("a list that lacks one is noticed", || async {
+        let map = world
+            .cluster
+            .kubectl(&["get", "configmap", "lunchbadger-status", "-o", "jsonpath={.data}"])
+            .await;
+        let text = String::from_utf8_lossy(&map.stdout).into_owned();
+        if text.contains("failing since") && text.contains("announced") { Ok(()) } else { Err(text) }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,10 @@
 //! Projects that cannot be read hold the last good state; other producers go on.
 
-use crate::project::{Gateway, file, push, standing};
+use lb_desired::crd::EnvironmentStatus;
+use serde_json::json;
+
+use crate::project::{Gateway, file, push, serverless, standing};
+use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreadable_project_holds_the_last_good_state() {
@@ -41,6 +45,44 @@ async fn an_unreadable_project_holds_the_last_good_state() {
     }
     let neighbour = standing(&world, "ne").await;
     assert!(!world.versions(&neighbour.name).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_is_too_large_is_a_finding_and_is_read_again_at_another_commit_only() {
+    let world = crate::shared().await;
+    let producer = standing(&world, "tl").await;
+    let functions = &producer.functions;
+    let yml = "service: hello\nprovider: { runtime: \"nodejs:8\" }\nfunctions: { f: { handler: a.b } }\n";
+    functions.write("hello/serverless.yml", yml);
+    let (first, _) = functions.commit_and_push("A function").await;
+    // What the status says once this commit was worked on and needs no more work.
+    let settled = async |commit: &str| {
+        lb_testkit::eventually("the commit is worked on, once", || async {
+            let status = world.resource(&producer.name).await.and_then(|resource| resource.status);
+            let environment = status.unwrap_or_default().environments.remove("dev").unwrap_or_default();
+            let attempted = environment.attempted.clone().and_then(|revision| revision.functions);
+            if attempted.as_deref() == Some(commit) && environment.inputs_digest.is_some() {
+                Ok(environment)
+            } else {
+                Err(format!("{environment:#?}"))
+            }
+        })
+        .await
+    };
+    assert_eq!(settled(&first).await.findings.len(), 1, "its name");
+    let before = world.versions(&producer.name).await;
+    for number in 0..70 {
+        functions.write(&format!("hello/node_modules/{number}"), vec![b'a'; 1 << 20]);
+    }
+    let (large, remote) = functions.commit_and_push("Dependencies").await;
+    assert!(remote.iter().any(|line| line.contains("do not commit `node_modules`")), "{remote:?}");
+    let environment = settled(&large).await;
+    assert!(environment.findings[0].contains("do not commit `node_modules`"), "{environment:#?}");
+    assert_eq!(world.condition(&producer.name, "Applied", "False").await.0, "Held");
+    assert_eq!(world.versions(&producer.name).await, before);
+    functions.run(&["rm", "-r", "--quiet", "hello/node_modules"]).await;
+    functions.commit_and_push("No dependencies").await;
+    world.condition(&producer.name, "Applied", "True").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,4 +133,100 @@ async fn a_host_claimed_by_two_is_the_older_ones() {
         .unwrap_or_default();
     assert!(!ingress.contains(&format!("\"{name}-dev.")), "{ingress}");
     world.applied(&older).await;
+}
+
+/// Waits until an `LBFunction` is this producer's.
+async fn function_of(world: &World, name: &str, producer: &str) {
+    lb_testkit::eventually(&format!("LBFunction {name} is {producer}'s"), || async {
+        let function = world.object("LBFunction", name).await.ok_or("no function yet")?;
+        if function["spec"]["producer"] == producer { Ok(()) } else { Err(function.to_string()) }
+    })
+    .await;
+}
+
+/// Waits until the findings of a producer name something, or do so no more.
+async fn finding(world: &World, producer: &str, text: &str, named: bool) {
+    lb_testkit::eventually(&format!("{producer}: {text} in a finding: {named}"), || async {
+        let resource = world.resource(producer).await.ok_or("no LBProducer")?;
+        let status = resource.status.unwrap_or_default();
+        let environment = status.environments.get("dev").cloned().unwrap_or_default();
+        let found = environment.findings.iter().any(|finding| finding.contains(text));
+        if found == named { Ok(()) } else { Err(format!("{environment:#?}\n{}", world.log().await)) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_name_that_two_want_is_the_first_ones_until_it_is_free() {
+    let world = crate::shared().await;
+    let first = world.producer("fu").await;
+    first.functions.write("x/serverless.yml", serverless(&first.name, "dev-x"));
+    first.functions.commit_and_push("A function").await;
+    let wanted = format!("{}-dev-dev-x", first.name);
+    function_of(&world, &wanted, &first.name).await;
+    // The function x of a producer called <first>-dev has the name of <first>'s function dev-x.
+    let second = world.producer_named(format!("{}-dev", first.name)).await;
+    second.functions.write("x/serverless.yml", serverless(&second.name, "x"));
+    second.functions.write("y/serverless.yml", serverless(&second.name, "y"));
+    second.functions.commit_and_push("Two functions").await;
+    second.dev.write("lunchbadger.json", file(&second.name, &[Gateway::new("g", "main", &["/a"])], false));
+    second.dev.commit_and_push("A gateway").await;
+    finding(&world, &second.name, &format!("`fn-{wanted}`"), true).await;
+    world.applied(&second).await;
+    function_of(&world, &format!("{}-dev-y", second.name), &second.name).await;
+    function_of(&world, &wanted, &first.name).await;
+    world.ok(&["diff", &second.name]).await;
+    first.functions.remove("x/serverless.yml");
+    first.functions.commit_and_push("No function").await;
+    function_of(&world, &wanted, &second.name).await;
+    finding(&world, &second.name, &format!("`fn-{wanted}`"), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_cannot_stand_stops_no_other() {
+    let world = crate::shared().await;
+    let producer = world.producer("ch").await;
+    let name = producer.name.clone();
+    let child = format!("{name}-dev-hello");
+    // Somebody else has the name of the function's child.
+    let spec = json!({"producer": name, "environment": "dev", "service": "hello", "path": "hello",
+        "commit": "1".repeat(40), "digest": "0".repeat(64), "runtime": "nodejs:8", "handler": "a.b"});
+    let taken = json!({"apiVersion": "lunchbadger.io/v1alpha1", "kind": "LBFunction",
+        "metadata": {"name": child}, "spec": spec});
+    world.create("LBFunction", &taken).await;
+    let yaml = "service: hello\nprovider: {runtime: 'nodejs:8', namespace: mine}\nfunctions: {hello: {handler: a.b}}\n";
+    producer.functions.write("hello/serverless.yml", yaml);
+    producer.functions.commit_and_push("A function").await;
+    let (main, edge) = (Gateway::new("g1", "main", &["/a"]), Gateway::new("g2", "edge", &["/b"]));
+    producer.dev.write("lunchbadger.json", file(&name, &[main.clone(), edge], false));
+    let (both, _) = producer.dev.commit_and_push("Two gateways").await;
+    let status = says_of_child(&world, &name, &child, &both).await;
+    assert!(status.credentials_made, "{status:#?}");
+    assert_eq!(status.gateways, "2/2", "{status:#?}");
+    assert!(status.findings.iter().any(|line| line.contains("provider.namespace")), "{status:#?}");
+    producer.dev.write("lunchbadger.json", file(&name, &[main], false));
+    let (less, _) = producer.dev.commit_and_push("One gateway less").await;
+    let status = says_of_child(&world, &name, &child, &less).await;
+    assert_eq!(status.gateways, "1/1", "{status:#?}");
+    assert!(!world.versions(&name).await.keys().any(|key| key.contains("-dev-edge")));
+    world.api("LBFunction").await.delete(&child, &Default::default()).await.expect("make room");
+    world.applied(&producer).await;
+}
+
+/// Waits until the status of a revision whose gateways all stand names this child.
+async fn says_of_child(world: &World, name: &str, child: &str, commit: &str) -> EnvironmentStatus {
+    lb_testkit::eventually(&format!("the status says what {child} lacks"), || async {
+        let status = world.resource(name).await.and_then(|resource| resource.status).unwrap_or_default();
+        let status = status.environments.get("dev").cloned().unwrap_or_default();
+        let applied = status.conditions.iter().find(|c| c.type_ == "Applied");
+        let told = applied.is_some_and(|c| c.status == "False" && c.message.contains(child));
+        let attempted = status.attempted.clone().and_then(|revision| revision.dev);
+        let (stand, all) = status.gateways.split_once('/').unwrap_or_default();
+        if told && attempted.as_deref() == Some(commit) && stand == all {
+            Ok(status)
+        } else {
+            Err(format!("{status:#?}"))
+        }
+    })
+    .await
 }

@@ -116,11 +116,14 @@ async fn only_credentials(world: &World, name: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn disabled_by_the_project_and_by_command_leaves_credentials_alone() {
     let world = crate::shared().await;
-    let producer = world.producer("di").await;
+    let (producer, neighbour) = (world.producer("di").await, world.producer("ne").await);
     let name = producer.name.clone();
     let gateways = [Gateway::new("g1", "main", &["/cars"])];
-    push(&producer, &gateways).await;
-    world.applied(&producer).await;
+    for producer in [&producer, &neighbour] {
+        push(producer, &gateways).await;
+        world.applied(producer).await;
+    }
+    let untouched = world.versions(&neighbour.name).await;
     let (secret, all) = (credentials(&world, &name).await, world.versions(&name).await);
 
     producer.dev.write("lunchbadger.json", file(&name, &gateways, true));
@@ -142,6 +145,67 @@ async fn disabled_by_the_project_and_by_command_leaves_credentials_alone() {
     world.applied(&producer).await;
     assert_eq!(names(&world.versions(&name).await), names(&all));
     assert_eq!(credentials(&world, &name).await, secret);
+    assert_eq!(world.versions(&neighbour.name).await, untouched);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_limits_hold_for_one_producer() {
+    let world = crate::shared().await;
+    let producer = world.producer("li").await;
+    let name = producer.name.clone();
+    push(&producer, &[Gateway::new("g1", "first", &["/1"]), Gateway::new("g2", "second", &["/2"])]).await;
+    world.applied(&producer).await;
+    let all = world.versions(&name).await;
+    world.edit(&name, json!({"limits": {"gateways": 1}})).await;
+    lb_testkit::eventually("the second gateway goes, with a finding", || async {
+        let status = world.resource(&name).await.and_then(|resource| resource.status).unwrap_or_default();
+        let findings = status.environments.get("dev").map(|of| of.findings.join("\n")).unwrap_or_default();
+        let left = world.versions(&name).await;
+        let gone = !names(&left).iter().any(|key| key.contains("-dev-second"));
+        if gone && findings.contains("second") { Ok(()) } else { Err(format!("{findings}\n{left:#?}")) }
+    })
+    .await;
+    let first = |key: &&str| key.contains("-dev-first");
+    let kept = world.versions(&name).await;
+    assert_eq!(
+        names(&kept).into_iter().filter(first).collect::<Vec<_>>(),
+        names(&all).into_iter().filter(first).collect::<Vec<_>>()
+    );
+    world.edit(&name, json!({"limits": {"gateways": 2}})).await;
+    lb_testkit::eventually("the second gateway is back", || async {
+        let now = world.versions(&name).await;
+        if names(&now) == names(&all) { Ok(()) } else { Err(format!("{:?}", names(&now))) }
+    })
+    .await;
+    world.applied(&producer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_turns_is_told_by_events() {
+    let world = crate::shared().await;
+    let producer = world.producer("ev").await;
+    let name = producer.name.clone();
+    push(&producer, &[Gateway::new("g1", "main", &["/a"])]).await;
+    world.applied(&producer).await;
+    producer.dev.write("lunchbadger.json", "{");
+    producer.dev.commit_and_push("Break it").await;
+    world.condition(&name, "Applied", "False").await;
+    world.ok(&["producers", "disable", &name]).await;
+    only_credentials(&world, &name).await;
+    let child = format!("{name}-dev-main");
+    for (kind, about, tone, reason) in [
+        ("LBGateway", &child, "Normal", "Applied"),
+        ("LBProducer", &name, "Normal", "Applied"),
+        ("LBProducer", &name, "Warning", "Held"),
+        ("LBProducer", &name, "Normal", "DisabledByOperator"),
+    ] {
+        let wanted = (tone.to_owned(), reason.to_owned());
+        lb_testkit::eventually(&format!("{kind} {about}: {tone} {reason}"), || async {
+            let events = world.events(kind, about).await;
+            if events.contains(&wanted) { Ok(()) } else { Err(format!("{events:?}")) }
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,14 +222,14 @@ async fn an_environment_that_is_taken_away_leaves_credentials_alone() {
     producer.dev.commit_and_push("Two environments").await;
     world.applied(&producer).await;
     let dev = names(&world.versions(&name).await).len();
-    world.environments(&name, &["dev", "test"]).await;
+    world.edit(&name, json!({"environments": ["dev", "test"]})).await;
     lb_testkit::eventually("test stands beside dev", || async {
         let all = world.versions(&name).await;
         let test = names(&all).iter().filter(|key| key.contains("-test")).count();
         if test > 5 && all.len() == dev + test { Ok(()) } else { Err(format!("{:?}", names(&all))) }
     })
     .await;
-    world.environments(&name, &["dev"]).await;
+    world.edit(&name, json!({"environments": ["dev"]})).await;
     lb_testkit::eventually("of test only credentials are left", || async {
         let all = world.versions(&name).await;
         let test: Vec<_> = names(&all).into_iter().filter(|key| key.contains("-test")).collect();

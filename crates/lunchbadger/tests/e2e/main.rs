@@ -4,10 +4,13 @@
 mod drift;
 mod faults;
 mod hostile;
+mod identity;
 mod lifecycle;
+mod operation;
 mod project;
 mod proxy;
 mod reconcile;
+mod template;
 mod world;
 
 use std::sync::Arc;

@@ -68,3 +68,11 @@ fn project(producer: &str, gateways: &[Gateway], disabled: bool) -> Value {
     }
     project
 }
+
+/// `serverless.yml` of a function of `producer` in `dev`.
+pub(crate) fn serverless(producer: &str, service: &str) -> String {
+    format!(
+        "service: {service}\nprovider: {{ name: kubeless, runtime: \"nodejs:8\" }}\n\
+         functions: {{ fn-{producer}-dev-{service}: {{ handler: handler.fn }} }}\n"
+    )
+}

@@ -1,7 +1,7 @@
 //! A proxy at the border of a process, which can make what is behind it fail or lie.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -35,6 +35,7 @@ const FAULTS: [Fault; 6] = [Fault::None, Fault::Down, Fault::Html, Fault::Half, 
 pub(crate) struct Proxy {
     pub(crate) url: String,
     fault: Arc<AtomicU8>,
+    seen: Arc<Mutex<Vec<String>>>,
 }
 
 #[derive(Clone)]
@@ -42,14 +43,20 @@ struct Behind {
     target: String,
     client: reqwest::Client,
     fault: Arc<AtomicU8>,
+    seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Proxy {
     /// A proxy of this service, on a runtime of its own: it outlives the test that started it.
     pub(crate) fn start(target: &str) -> Self {
         let fault = Arc::new(AtomicU8::new(Fault::None as u8));
-        let behind =
-            Behind { target: target.to_owned(), client: reqwest::Client::new(), fault: fault.clone() };
+        let seen = Arc::<Mutex<Vec<String>>>::default();
+        let behind = Behind {
+            target: target.to_owned(),
+            client: reqwest::Client::new(),
+            fault: fault.clone(),
+            seen: seen.clone(),
+        };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.set_nonblocking(true).expect("a listener for tokio");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -62,7 +69,12 @@ impl Proxy {
                 axum::serve(listener, app).await.expect("serve");
             });
         });
-        Self { url, fault }
+        Self { url, fault, seen }
+    }
+
+    /// Method and path of every request so far.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.seen.lock().expect("no panic while it was held").clone()
     }
 
     /// From now on answers are like this.
@@ -72,6 +84,8 @@ impl Proxy {
 }
 
 async fn forward(State(behind): State<Behind>, request: Request) -> Response {
+    let line = format!("{} {}", request.method(), request.uri().path());
+    behind.seen.lock().expect("no panic while it was held").push(line);
     let fault = FAULTS[usize::from(behind.fault.load(Ordering::SeqCst))];
     match fault {
         Fault::Down => return StatusCode::SERVICE_UNAVAILABLE.into_response(),

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind, ObjectMeta};
 use kube::{Client, Resource, ResourceExt};
 use lb_desired::crd::{LBFunction, LBGateway, LBProducer, LBWorkspace};
@@ -236,7 +237,11 @@ impl World {
 
     /// Makes a producer whose name begins with `prefix`, and clones its repositories.
     pub(crate) async fn producer(&self, prefix: &str) -> Producer {
-        let name = unique(prefix);
+        self.producer_named(unique(prefix)).await
+    }
+
+    /// Makes the producer of this name, and clones its repositories.
+    pub(crate) async fn producer_named(&self, name: String) -> Producer {
         self.ok(&["producers", "create", &name]).await;
         let token = self.ok(&["producers", "token", &name]).await;
         let token = token.split_whitespace().last().expect("a token").to_owned();
@@ -285,13 +290,11 @@ impl World {
         Api::<LBProducer>::all(self.client().await).get_opt(name).await.expect("read an LBProducer")
     }
 
-    /// Gives a producer these environments, as an operator with kubectl would.
-    pub(crate) async fn environments(&self, name: &str, environments: &[&str]) {
-        let patch = serde_json::json!({"spec": {"environments": environments}});
+    /// Changes fields of a producer's spec, as an operator with kubectl would.
+    pub(crate) async fn edit(&self, name: &str, spec: Value) {
+        let patch = Patch::Merge(serde_json::json!({"spec": spec}));
         let api = Api::<LBProducer>::all(self.client().await);
-        api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
-            .await
-            .expect("change the environments");
+        api.patch(name, &PatchParams::default(), &patch).await.expect("change the spec");
     }
 
     /// Waits until the newest commits of a producer are applied.
@@ -333,32 +336,43 @@ impl World {
         .await
     }
 
+    /// The namespace of a producer's objects.
+    pub(crate) fn namespace(&self, producer: &str) -> String {
+        let settings = self.settings.lock().expect("the settings");
+        let template = settings.get("ACTUALIZER_TARGET_NAMESPACE").map_or(NAMESPACE, String::as_str);
+        template.replace("$PRODUCER", producer)
+    }
+
     /// Everything that stands of a producer, but for Events and what controllers made.
     pub(crate) async fn versions(&self, name: &str) -> Versions {
-        let mut all = Versions::new();
-        self.list::<ServiceAccount>("ServiceAccount", name, &mut all).await;
-        self.list::<NetworkPolicy>("NetworkPolicy", name, &mut all).await;
-        self.list::<Secret>("Secret", name, &mut all).await;
-        self.list::<Service>("Service", name, &mut all).await;
-        self.list::<Deployment>("Deployment", name, &mut all).await;
-        self.list::<Ingress>("Ingress", name, &mut all).await;
-        self.list::<ConfigMap>("ConfigMap", name, &mut all).await;
-        self.list::<LBWorkspace>("LBWorkspace", name, &mut all).await;
-        self.list::<LBGateway>("LBGateway", name, &mut all).await;
-        self.list::<LBFunction>("LBFunction", name, &mut all).await;
+        self.versions_in(&self.namespace(name), &format!("producer={name}")).await
+    }
+
+    /// Everything that stands in a namespace with labels that match.
+    pub(crate) async fn versions_in(&self, namespace: &str, labels: &str) -> Versions {
+        let (at, mut all) = ((namespace, labels), Versions::new());
+        self.list::<ServiceAccount>("ServiceAccount", at, &mut all).await;
+        self.list::<NetworkPolicy>("NetworkPolicy", at, &mut all).await;
+        self.list::<Secret>("Secret", at, &mut all).await;
+        self.list::<Service>("Service", at, &mut all).await;
+        self.list::<Deployment>("Deployment", at, &mut all).await;
+        self.list::<Ingress>("Ingress", at, &mut all).await;
+        self.list::<ConfigMap>("ConfigMap", at, &mut all).await;
+        self.list::<LBWorkspace>("LBWorkspace", at, &mut all).await;
+        self.list::<LBGateway>("LBGateway", at, &mut all).await;
+        self.list::<LBFunction>("LBFunction", at, &mut all).await;
         all
     }
 
-    async fn list<K>(&self, kind: &str, name: &str, all: &mut Versions)
+    async fn list<K>(&self, kind: &str, (namespace, labels): (&str, &str), all: &mut Versions)
     where
         K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
             + std::fmt::Debug
             + std::clone::Clone
             + serde::de::DeserializeOwned,
     {
-        let api = Api::<K>::namespaced(self.client().await, NAMESPACE);
-        let listed =
-            api.list(&ListParams::default().labels(&format!("producer={name}"))).await.expect("list");
+        let api = Api::<K>::namespaced(self.client().await, namespace);
+        let listed = api.list(&ListParams::default().labels(labels)).await.expect("list");
         for object in listed {
             let ObjectMeta { uid, resource_version, .. } = object.meta().clone();
             let key = format!("{kind}/{}", object.name_any());
@@ -372,16 +386,41 @@ impl World {
         found.map(|object| serde_json::to_value(object).expect("an object is JSON"))
     }
 
+    /// Makes an object in the namespace, as somebody else.
+    pub(crate) async fn create(&self, kind: &str, object: &Value) -> Value {
+        let object = serde_json::from_value(object.clone()).expect("an object");
+        let made = self.api(kind).await.create(&PostParams::default(), &object).await;
+        let made = made.unwrap_or_else(|error| panic!("create a {kind}: {error}"));
+        serde_json::to_value(made).expect("an object is JSON")
+    }
+
+    /// Types and reasons of the Events about an object.
+    pub(crate) async fn events(&self, kind: &str, name: &str) -> Vec<(String, String)> {
+        let events = Api::<Event>::all(self.client().await).list(&ListParams::default()).await;
+        let about = |event: &Event| {
+            let regarding = event.regarding.clone().unwrap_or_default();
+            regarding.kind.as_deref() == Some(kind) && regarding.name.as_deref() == Some(name)
+        };
+        let events = events.expect("list Events").into_iter().filter(about);
+        events.map(|event| (event.type_.unwrap_or_default(), event.reason.unwrap_or_default())).collect()
+    }
+
     /// Access to objects of a kind by name.
     pub(crate) async fn api(&self, kind: &str) -> Api<DynamicObject> {
+        self.api_in(NAMESPACE, kind).await
+    }
+
+    /// As [`Self::api`], in a namespace.
+    pub(crate) async fn api_in(&self, namespace: &str, kind: &str) -> Api<DynamicObject> {
         let (group, version) = match kind {
             "Deployment" => ("apps", "v1"),
+            "RoleBinding" => ("rbac.authorization.k8s.io", "v1"),
             "Ingress" | "NetworkPolicy" => ("networking.k8s.io", "v1"),
             "LBWorkspace" | "LBGateway" | "LBFunction" => ("lunchbadger.io", "v1alpha1"),
             _ => ("", "v1"),
         };
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        Api::namespaced_with(self.client().await, NAMESPACE, &resource)
+        Api::namespaced_with(self.client().await, namespace, &resource)
     }
 }
 

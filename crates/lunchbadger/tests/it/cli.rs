@@ -106,6 +106,16 @@ fn a_role_names_every_wrong_setting_and_starts_nothing() {
 }
 
 #[test]
+fn tokens_are_not_reviewed_by_a_cluster_that_nobody_named() {
+    for role in ["git-api", "configstore"] {
+        let output = lunchbadger().env("AUTH_TOKEN_REVIEW", "on").arg(role).output().unwrap();
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{role}: {told}");
+        assert!(told.contains("AUTH_TOKEN_REVIEW") && told.contains("--kubeconfig"), "{role}: {told}");
+    }
+}
+
+#[test]
 fn a_token_file_that_is_missing_is_named() {
     let output = run(&["producers", "list", "--token-file", "/nonexistent/token"]);
     assert_eq!(output.status.code(), Some(2));

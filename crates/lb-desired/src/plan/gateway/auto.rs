@@ -65,8 +65,8 @@ fn place() -> Place {
     Place { kind: EntityKind::OpenApi, name: "openapi.json".to_owned(), ..Place::file("dev/openapi.json") }
 }
 
-/// The document's paths without those of models that are not public. A path that names no model stays: it is not
-/// a hidden model's. A model that cannot be read may be a hidden one: nobody can say.
+/// The document's paths without those of models that are not public, or are left out. A path that names no model stays:
+/// it is not a hidden model's. A model that cannot be read may be a hidden one: nobody can say.
 fn public<'a>(input: &Input<'a>, document: &'a OpenApi) -> Result<Vec<&'a str>, String> {
     let models = input.decoded.models.known().map(Vec::as_slice).unwrap_or_default();
     let known: BTreeMap<&str, &Model> =
@@ -78,7 +78,11 @@ fn public<'a>(input: &Input<'a>, document: &'a OpenApi) -> Result<Vec<&'a str>, 
                 return Err(format!("{place}: the model cannot be read"));
             }
         }
-        if operations.tags.iter().all(|tag| known.get(tag.as_str()).is_none_or(|model| model.public)) {
+        let hidden = |tag: &String| match known.get(tag.as_str()) {
+            Some(model) => !model.public,
+            None => input.decoded.models_left_out.contains(tag),
+        };
+        if !operations.tags.iter().any(hidden) {
             paths.push(path.as_str());
         }
     }

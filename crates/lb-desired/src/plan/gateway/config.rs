@@ -27,8 +27,8 @@ pub(super) struct Project<'a> {
     publishers: BTreeMap<&'a str, &'a str>,
     /// Connections from a pipeline, in order: pipeline, API endpoint.
     connections: Vec<(&'a str, &'a str)>,
-    /// API endpoints whose first connection may start at a pipeline of a gateway that cannot be read.
-    uncertain: BTreeSet<&'a str>,
+    /// API endpoints whose first connection may start at another pipeline than the one that is known, with the reason.
+    uncertain: BTreeMap<&'a str, &'static str>,
 }
 
 impl<'a> Project<'a> {
@@ -46,7 +46,7 @@ impl<'a> Project<'a> {
             broken_endpoints: Vec::new(),
             publishers: BTreeMap::new(),
             connections: Vec::new(),
-            uncertain: BTreeSet::new(),
+            uncertain: BTreeMap::new(),
         };
         this.take_endpoints(project, findings);
         this.take_connections(project);
@@ -84,12 +84,18 @@ impl<'a> Project<'a> {
             .collect();
         let unread = project.gateways.iter().any(|gateway| matches!(gateway, Entity::Broken(_)));
         for connection in &project.connections {
-            let (from, to) = (connection.from_id.as_str(), connection.to_id.as_str());
-            if pipelines.contains(from) {
-                self.publishers.entry(to).or_insert(from);
-                self.connections.push((from, to));
-            } else if unread && !self.publishers.contains_key(to) {
-                self.uncertain.insert(to);
+            let to = connection.to_id.as_str();
+            let doubt = match connection.from_id.as_deref() {
+                Some(from) if pipelines.contains(from) => {
+                    self.publishers.entry(to).or_insert(from);
+                    self.connections.push((from, to));
+                    None
+                }
+                Some(_) => unread.then_some("a gateway that cannot be read may publish this API endpoint"),
+                None => Some("a connection that cannot be read may publish this API endpoint elsewhere"),
+            };
+            if let Some(doubt) = doubt.filter(|_| !self.publishers.contains_key(to)) {
+                self.uncertain.entry(to).or_insert(doubt);
             }
         }
     }
@@ -163,12 +169,8 @@ impl File<'_, '_> {
             project.publishers.get(endpoint.id.as_str()).is_some_and(|pipeline| pipelines.contains(pipeline))
         };
         for endpoint in project.endpoints.values().filter(own) {
-            if project.uncertain.contains(endpoint.id.as_str()) {
-                let reason = format!(
-                    "{}: a gateway that cannot be read may publish this API endpoint",
-                    endpoint.place
-                );
-                self.notes.hold_for(reason);
+            if let Some(doubt) = project.uncertain.get(endpoint.id.as_str()) {
+                self.notes.hold_for(format!("{}: {doubt}", endpoint.place));
             }
             let value = self.endpoint(endpoint);
             self.endpoints.insert(endpoint.id.clone(), value);
@@ -194,7 +196,7 @@ impl File<'_, '_> {
         };
         if !covers(&host, &own) {
             let text =
-                format!("its host `{}` is not published: the gateway's own is `{own}`", printable(&host));
+                format!("its host `{}` is not published: the gateway's own is `{own}`", excerpt(&host));
             self.notes.warn("HostNotPublished", &endpoint.place, text);
         }
         value.insert("host".to_owned(), Value::from(host));
@@ -238,10 +240,8 @@ impl File<'_, '_> {
             if METHODS.contains(&method.to_ascii_lowercase().as_str()) {
                 good.push(Value::from(method));
             } else {
-                let text = format!(
-                    "`{}` is no method that Express Gateway routes: it is left out",
-                    printable(method)
-                );
+                let text =
+                    format!("`{}` is no method that Express Gateway routes: it is left out", excerpt(method));
                 self.notes.refuse("MethodRefused", place, text);
             }
         }
@@ -264,7 +264,7 @@ impl File<'_, '_> {
         let plugins =
             self.gateway.system.get("plugins").and_then(Value::as_object).is_some_and(|p| !p.is_empty());
         if !schema::is_policy(name) {
-            let shown = printable(name);
+            let shown = excerpt(name);
             if plugins && name != "__proto__" && !name.is_empty() {
                 let text =
                     format!("`{shown}` is no policy of Express Gateway's own: a plugin has to bring it");
@@ -330,7 +330,7 @@ impl File<'_, '_> {
                 self.notes.hold_for(reason);
             }
             Found::Missing => {
-                let text = format!("there is no service endpoint `{}`: it answers 502", printable(&id));
+                let text = format!("there is no service endpoint `{}`: it answers 502", excerpt(&id));
                 self.notes.refuse("ServiceEndpointMissing", place, text);
             }
         }
@@ -352,7 +352,7 @@ impl File<'_, '_> {
             if schema::is_policy(name) || used.iter().any(|used| used == name) {
                 policies.push(name.to_owned());
             } else {
-                let text = format!("Express Gateway has no policy `{}`: it is left out", printable(name));
+                let text = format!("Express Gateway has no policy `{}`: it is left out", excerpt(name));
                 self.notes.warn("PolicyUnknown", &self.gateway.place, text);
             }
         }
@@ -410,8 +410,8 @@ fn routes(endpoint: &Map<String, Value>, own: &str) -> Vec<String> {
     paths.iter().map(|path| format!("route {methods}{host}{path}")).collect()
 }
 
-/// A producer's text inside a message.
-pub(super) fn printable(text: &str) -> String {
+/// The beginning of a producer's text, for a message.
+pub(super) fn excerpt(text: &str) -> String {
     text.chars().take(60).collect()
 }
 

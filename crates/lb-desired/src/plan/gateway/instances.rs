@@ -42,13 +42,20 @@ impl<'a> Candidate<'a> {
         InstanceName::wanted(self.name, self.id)
     }
 
-    /// Whether a child that stands is this gateway. Of a broken one the name may be what cannot be read.
+    /// Whether a child that stands is this gateway. Of a broken one the name may be what cannot be read, or the id.
     fn is(&self, child: &ExistingGateway) -> bool {
-        let named = self.wanted().is_some_and(|wanted| {
-            child.instance == wanted || child.instance == wanted.disambiguated(self.id)
-        });
-        !self.id.is_empty() && child.id == label_id(self.id).0 && (named || self.broken)
-            || self.broken && self.id.is_empty() && self.wanted().as_ref() == Some(&child.instance)
+        let wanted = self.wanted();
+        let same_id = child.id == label_id(self.id).0;
+        if self.broken && self.id.is_empty() {
+            wanted.is_some_and(|wanted| child.instance == wanted)
+        } else if self.broken {
+            same_id
+        } else {
+            let has_name = |wanted: InstanceName| {
+                child.instance == wanted || child.instance == wanted.disambiguated(self.id)
+            };
+            same_id && wanted.is_some_and(has_name)
+        }
     }
 }
 

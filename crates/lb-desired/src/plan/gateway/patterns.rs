@@ -2,14 +2,14 @@
 
 use regress::Regex;
 
-use super::config::printable;
+use super::config::excerpt;
 
 /// Longest pattern, characters: a longer one is refused unread.
 const MAX_PATTERN: usize = 1000;
 
 /// What is wrong with a pattern of JavaScript's, where something is.
 pub(super) fn regex_problem(pattern: &str) -> Option<String> {
-    let shown = printable(pattern);
+    let shown = excerpt(pattern);
     if pattern.chars().count() > MAX_PATTERN {
         return Some(format!("`{shown}...` has more than {MAX_PATTERN} characters"));
     }
@@ -21,7 +21,7 @@ pub(super) fn path_problem(path: &str) -> Option<String> {
     regex_problem(&expression(path)).map(|_| {
         format!(
             "the path `{}` cannot be routed: only `*`, `:name` and text, or a good regular expression",
-            printable(path)
+            excerpt(path)
         )
     })
 }

@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use super::config::printable;
+use super::config::excerpt;
 use super::patterns::regex_problem;
 
 /// What a field of an action has to be.
@@ -314,7 +314,7 @@ pub(super) fn condition_problem(condition: &Map<String, Value>, plugins: bool) -
             Some(_) | None => Some("`schema` of `json-schema` is not an object".to_owned()),
         },
         _ if plugins => None,
-        other => Some(format!("Express Gateway has no condition `{}`", printable(other))),
+        other => Some(format!("Express Gateway has no condition `{}`", excerpt(other))),
     }
 }
 

@@ -45,11 +45,11 @@ pub(super) fn render(
                 continue;
             }
             "crypto" => {
-                warn_of_default(key, value, "cipherKey", place, notes);
+                warn_of_secret(key, value, "cipherKey", place, notes);
                 with_secret(value, "cipherKey", CIPHER_KEY)
             }
             "session" => {
-                warn_of_default(key, value, "secret", place, notes);
+                warn_of_secret(key, value, "secret", place, notes);
                 with_secret(value, "secret", SESSION_SECRET)
             }
             _ => Node::Value(value.clone()),
@@ -93,13 +93,23 @@ fn session() -> Node {
 }
 
 /// Secrets that stand in Express Gateway's own template are no secrets. They stay, because what was encrypted with them
-/// could not be read with another.
-fn warn_of_default(key: &str, value: &Value, secret: &str, place: &Place, notes: &mut Notes) {
-    if value.get(secret).and_then(Value::as_str).is_some_and(|text| KNOWN_SECRETS.contains(&text)) {
-        let text = format!(
-            "`system.{key}.{secret}` is the one of Express Gateway's template, which everybody knows"
-        );
-        notes.warn("SystemSecretKnown", place, text);
+/// could not be read with another. One that is no text is replaced.
+fn warn_of_secret(key: &str, value: &Value, secret: &str, place: &Place, notes: &mut Notes) {
+    match value.get(secret) {
+        None | Some(Value::Null) => {}
+        Some(Value::String(text)) if KNOWN_SECRETS.contains(&text.as_str()) => {
+            let text = format!(
+                "`system.{key}.{secret}` is the one of Express Gateway's template, which everybody knows"
+            );
+            notes.warn("SystemSecretKnown", place, text);
+        }
+        Some(Value::String(_)) => {}
+        Some(_) => {
+            let text = format!(
+                "`system.{key}.{secret}` is no text, the environment's own takes its place: write it in quotes, or remove it"
+            );
+            notes.warn("SystemSecretReplaced", place, text);
+        }
     }
 }
 

@@ -172,6 +172,15 @@ impl GitApi {
         self.0.send(call, SMALL_LIMIT).await.map(drop)
     }
 
+    /// Has the git host looked at: something may have happened to this repository.
+    ///
+    /// # Errors
+    /// Where the call fails.
+    pub async fn look(&self, user: &GitUser, repo: &RepoName) -> Result<(), ClientError> {
+        let call = self.repo_call(Method::POST, user, repo, &["look"])?;
+        self.0.send(call, SMALL_LIMIT).await.map(drop)
+    }
+
     /// Many files at one commit.
     ///
     /// # Errors

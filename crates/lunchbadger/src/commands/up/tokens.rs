@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use lb_vocab::Secret;
 
 /// Random bytes of a token.
 const BYTES: usize = 32;
@@ -19,6 +20,8 @@ pub(super) struct Tokens {
     pub(super) system: PathBuf,
     /// All of them, with whose they are: what the roles check against.
     pub(super) table: PathBuf,
+    /// The key of webhooks.
+    pub(super) hook_key: Secret,
 }
 
 impl Tokens {
@@ -28,8 +31,9 @@ impl Tokens {
         builder.recursive(true).mode(0o700);
         builder.create(directory).with_context(|| format!("make the directory {}", directory.display()))?;
         let file = |name: &str| directory.join(name);
-        let tokens =
-            Self { operator: file("operator.token"), system: file("system.token"), table: file("tokens") };
+        let hook_key = Secret::new(token(&file("hook.key"))?);
+        let (operator, system, table) = (file("operator.token"), file("system.token"), file("tokens"));
+        let tokens = Self { operator, system, table, hook_key };
         let (operator, system) = (token(&tokens.operator)?, token(&tokens.system)?);
         let table = format!("{operator},operator,operator\n{system},lunchbadger,system\n");
         write(&tokens.table, &table)?;

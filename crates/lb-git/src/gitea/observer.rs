@@ -1,0 +1,346 @@
+//! Noticing what happened at Gitea, which keeps no stream of changes: into the journal, from which everybody is told.
+//!
+//! Three ways lead there. A *look* reads one repository's references, because a webhook, a push through us or a caller
+//! named it. A *sweep* reads which repositories were updated last, newest first, back to where the sweep before ended;
+//! where nothing happened that is one request. A *walk* reads all users and repositories, page by page, at long
+//! intervals: it alone notices what is gone.
+//!
+//! Gitea stamps updates in whole seconds of its own clock, and after the references have moved. So a repository is read
+//! again until the second of its stamp is over, and a sweep goes back two minutes further than it has to.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt;
+use lb_vocab::{GitUser, RepoName, Timestamp};
+use tokio::sync::Mutex;
+
+use super::Inner;
+use super::api::{Answer, Ask};
+use super::pages::PAGE;
+use super::wire::{FoundBody, RepositoryBody};
+use crate::error::{HostError, Kind};
+use crate::files::blocking;
+use crate::journal::What;
+use crate::names::Login;
+use crate::types::{RefUpdate, User};
+
+/// How much further a sweep goes back than the last one reached.
+const SLACK: Duration = Duration::from_secs(120);
+/// A stamp is final once its second is over.
+const STAMP: Duration = Duration::from_secs(1);
+/// Repositories that are read at once.
+const AT_ONCE: usize = 8;
+/// A repository that could not be read is tried again after this long.
+const RETRY: Duration = Duration::from_secs(10);
+/// Locks that keep two looks at one repository apart.
+const LOCKS: usize = 64;
+
+/// A repository's name, whole.
+type Name = (GitUser, RepoName);
+
+/// What sweeps remember.
+#[derive(Debug)]
+pub(super) struct Observer {
+    begun: AtomicU64,
+    state: Mutex<State>,
+    locks: [Mutex<()>; LOCKS],
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The number of the last sweep that went well.
+    good: u64,
+    /// Up to when updates are known, on Gitea's clock; `None` before the first walk.
+    reached: Option<Timestamp>,
+    /// When the last walk went well.
+    walked: Option<Timestamp>,
+    /// How each repository was found last.
+    seen: HashMap<Name, Seen>,
+    /// Repositories that could not be read, and when to try again.
+    lagging: BTreeMap<Name, Timestamp>,
+}
+
+/// How a repository was found when its references were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    /// Gitea's number for it: another one is another repository.
+    id: u64,
+    /// Its stamp.
+    updated: Timestamp,
+    /// When its references were read, or a moment before.
+    read: Timestamp,
+}
+
+impl Seen {
+    /// Whether nothing can have happened since.
+    fn covers(&self, id: u64, updated: Timestamp) -> bool {
+        self.id == id && self.updated == updated && self.read > updated.plus(STAMP)
+    }
+}
+
+impl Default for Observer {
+    fn default() -> Self {
+        Self {
+            begun: AtomicU64::new(0),
+            state: Mutex::default(),
+            locks: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl Inner {
+    /// Reads one repository's references and notes what moved. One that does not exist is noted as gone.
+    pub(super) async fn look(
+        &self,
+        user: &GitUser,
+        repo: &RepoName,
+        actor: Option<&Login>,
+    ) -> Result<Vec<RefUpdate>, HostError> {
+        // What an older look found must not be noted after what a newer one found.
+        let lock = self.observer.hasher.hash_one((user, repo)) as usize % LOCKS;
+        let _looking = self.observer.locks[lock].lock().await;
+        let (journal, now) = (Arc::clone(&self.journal), self.api.now());
+        let (user, repo, actor) = (user.clone(), repo.clone(), actor.cloned());
+        match self.references(&user, &repo).await {
+            Ok(refs) => {
+                let known = journal.known(|known| known.repository(&user, &repo).is_some());
+                blocking(move || {
+                    if !known {
+                        journal.note(vec![(user.clone(), Some(repo.clone()), What::Created)], now)?;
+                    }
+                    journal.observe(&user, &repo, &refs, actor.as_ref(), now)
+                })
+                .await
+            }
+            Err(error @ HostError::NotFound { what: Kind::User | Kind::Repository, .. }) => {
+                if journal.known(|known| known.repository(&user, &repo).is_some()) {
+                    blocking(move || journal.note(vec![(user, Some(repo), What::Deleted)], now)).await?;
+                }
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes what happened up to now. Callers at the same time share one sweep, which begins after they asked.
+    pub(super) async fn catch_up(&self) -> Result<(), HostError> {
+        let asked = self.observer.begun.load(Ordering::SeqCst);
+        let mut state = self.observer.state.lock().await;
+        if state.good > asked {
+            return Ok(());
+        }
+        let number = self.observer.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let due =
+            state.walked.is_none_or(|walked| self.clock.now().since(walked) >= self.settings.walk_interval);
+        if due {
+            self.walk(&mut state).await?
+        } else {
+            self.sweep(&mut state).await?
+        }
+        self.retry(&mut state).await;
+        state.good = number;
+        Ok(())
+    }
+
+    /// What was updated lately.
+    async fn sweep(&self, state: &mut State) -> Result<(), HostError> {
+        let doing = "look for updated repositories at Gitea";
+        let ask = Ask::get(&["repos", "search"]).query("sort", "updated").query("order", "desc");
+        let back_to = state.reached.map_or(0, |reached| reached.0.saturating_sub(SLACK.as_millis() as u64));
+        let (mut newest, mut stale, mut created) = (None, Vec::new(), Vec::new());
+        for page in 1.. {
+            let answer = self.api.page(&ask, page).await.map_err(|failure| failure.host(doing))?;
+            let (now, found) = (answer.time()?, found(&answer)?);
+            if state.reached.is_some_and(|reached| now.plus(STAMP) < reached) {
+                tracing::warn!("Gitea's clock was set back: everything is compared");
+                return self.walk(state).await;
+            }
+            let last = found.len() < PAGE || found.last().is_some_and(|oldest| oldest.updated().0 < back_to);
+            newest = newest.max(found.first().map(RepositoryBody::updated));
+            for repository in found {
+                self.weigh(state, &repository, now, &mut stale, &mut created);
+            }
+            if last {
+                break;
+            }
+        }
+        self.note(created).await?;
+        self.read_all(state, stale).await;
+        state.reached = state.reached.max(newest);
+        Ok(())
+    }
+
+    /// Everything.
+    async fn walk(&self, state: &mut State) -> Result<(), HostError> {
+        let begun = self.clock.now();
+        let users = self.users().await?;
+        let ask = Ask::get(&["repos", "search"]).query("sort", "id").query("order", "asc");
+        let first = self.api.page(&ask, 1).await.map_err(|failure| failure.host("list repositories"))?;
+        let now = first.time()?;
+        let all = self.api.pages(&ask, found).await.map_err(|failure| failure.host("list repositories"))?;
+        let (mut stale, mut events) = (Vec::new(), Vec::new());
+        let mut exist: BTreeMap<GitUser, BTreeSet<RepoName>> =
+            users.into_iter().map(|(user, _)| (user, BTreeSet::new())).collect();
+        for repository in &all {
+            let Some((user, repo)) = self.name(repository) else { continue };
+            exist.entry(user).or_default().insert(repo);
+            self.weigh(state, repository, now, &mut stale, &mut events);
+        }
+        self.journal.known(|known| {
+            for user in exist.keys().filter(|user| known.user(user).is_none()) {
+                events.push((user.clone(), None, What::Created));
+            }
+            for known in known.users() {
+                let owned = exist.get(&known.user);
+                let gone = known.repos.keys().filter(|repo| owned.is_none_or(|owned| !owned.contains(*repo)));
+                events.extend(gone.map(|repo| (known.user.clone(), Some(repo.clone()), What::Deleted)));
+                events.extend(owned.is_none().then(|| (known.user.clone(), None, What::Deleted)));
+            }
+        });
+        state.seen.retain(|(user, repo), _| exist.get(user).is_some_and(|owned| owned.contains(repo)));
+        let newest = all.iter().map(RepositoryBody::updated).max();
+        self.note(events).await?;
+        self.read_all(state, stale).await;
+        state.reached = state.reached.max(newest).or(Some(now));
+        state.walked = Some(begun);
+        Ok(())
+    }
+
+    /// Decides whether a listed repository has to be read, and whether it is new.
+    fn weigh(
+        &self,
+        state: &State,
+        repository: &RepositoryBody,
+        now: Timestamp,
+        stale: &mut Vec<(Name, Seen)>,
+        created: &mut Vec<(GitUser, Option<RepoName>, What)>,
+    ) {
+        let Some(name) = self.name(repository) else { return };
+        let (id, updated) = (repository.id, repository.updated());
+        // The journal's times are on Gitea's clock: what was noted before a restart still says what is covered.
+        let (known, noted) = self.journal.known(|known| {
+            let repository = known.repository(&name.0, &name.1);
+            (repository.is_some(), repository.map(|known| known.updated))
+        });
+        if !known {
+            created.push((name.0.clone(), Some(name.1.clone()), What::Created));
+        }
+        let covered = match state.seen.get(&name) {
+            Some(seen) => seen.covers(id, updated),
+            None => noted.is_some_and(|noted| noted > updated.plus(STAMP + SLACK)),
+        };
+        if !covered {
+            stale.push((name, Seen { id, updated, read: now }));
+        }
+    }
+
+    /// Reads these repositories' references. One that cannot be read does not stop the others.
+    async fn read_all(&self, state: &mut State, stale: Vec<(Name, Seen)>) {
+        let look = |(name, seen): (Name, Seen)| async move {
+            let looked = self.look(&name.0, &name.1, None).await;
+            (name, seen, looked)
+        };
+        let mut looks = futures::stream::iter(stale).map(look).buffer_unordered(AT_ONCE);
+        while let Some((name, seen, looked)) = looks.next().await {
+            match looked {
+                Ok(_) | Err(HostError::NotFound { .. }) => {
+                    state.lagging.remove(&name);
+                    state.seen.insert(name, seen);
+                }
+                Err(error) => {
+                    tracing::warn!(repository = %format!("{}/{}", name.0, name.1), %error, "a repository cannot be read");
+                    state.lagging.insert(name, self.clock.now().plus(RETRY));
+                }
+            }
+        }
+    }
+
+    async fn retry(&self, state: &mut State) {
+        let now = self.clock.now();
+        let due: Vec<Name> =
+            state.lagging.iter().filter(|(_, when)| **when <= now).map(|(name, _)| name.clone()).collect();
+        for name in due {
+            // Without a stamp: the next listing that has it reads it once more.
+            let seen = Seen { id: 0, updated: Timestamp(0), read: Timestamp(0) };
+            self.read_all(state, vec![(name, seen)]).await;
+        }
+    }
+
+    /// Notes that users and repositories came or went.
+    pub(super) async fn note(&self, events: Vec<(GitUser, Option<RepoName>, What)>) -> Result<(), HostError> {
+        let (journal, now) = (Arc::clone(&self.journal), self.api.now());
+        blocking(move || journal.note(events, now)).await
+    }
+
+    /// The name of a repository of a user with our prefix.
+    fn name(&self, repository: &RepositoryBody) -> Option<Name> {
+        let user = GitUser::from_login(&self.settings.prefix, repository.owner()?.as_str())?;
+        Some((user, repository.name.parse().ok()?))
+    }
+
+    /// Every user with our prefix.
+    async fn users(&self) -> Result<Vec<(GitUser, User)>, HostError> {
+        let all: Vec<super::wire::UserBody> = self
+            .api
+            .list(&Ask::get(&["admin", "users"]))
+            .await
+            .map_err(|failure| failure.host("list users"))?;
+        let ours = all.into_iter().filter_map(|body| {
+            let user = body.user()?;
+            Some((GitUser::from_login(&self.settings.prefix, user.login.as_str())?, user))
+        });
+        Ok(ours.collect())
+    }
+
+    /// Every user with our prefix, and what it owns.
+    pub(super) async fn roster(&self) -> Result<Vec<(User, Vec<crate::types::Repository>)>, HostError> {
+        let ask = Ask::get(&["repos", "search"]).query("sort", "id").query("order", "asc");
+        let (users, repositories) = tokio::try_join!(self.users(), async {
+            self.api.pages(&ask, found).await.map_err(|failure| failure.host("list repositories"))
+        })?;
+        let mut owned: HashMap<Login, Vec<crate::types::Repository>> = HashMap::new();
+        for repository in repositories.into_iter().filter_map(RepositoryBody::repository) {
+            owned.entry(repository.owner.clone()).or_default().push(repository);
+        }
+        let with_repositories = |(_, user): (GitUser, User)| {
+            let mut repositories = owned.remove(&user.login).unwrap_or_default();
+            repositories.sort_by(|a, b| a.name.cmp(&b.name));
+            (user, repositories)
+        };
+        let mut roster: Vec<_> = users.into_iter().map(with_repositories).collect();
+        roster.sort_by(|(a, _), (b, _)| a.login.cmp(&b.login));
+        Ok(roster)
+    }
+}
+
+fn found(answer: &Answer) -> Result<Vec<RepositoryBody>, HostError> {
+    let found: FoundBody = answer.object()?;
+    found.checked().ok_or_else(|| HostError::malformed("list repositories", "Gitea says that it is not ok"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_is_read_until_the_second_of_its_stamp_is_over() {
+        let seen = |updated: u64, read: u64| Seen {
+            id: 7,
+            updated: Timestamp(updated * 1000),
+            read: Timestamp(read * 1000),
+        };
+        let at = Timestamp(100_000);
+        assert!(!seen(100, 100).covers(7, at), "another push in the same second has the same stamp");
+        assert!(!seen(100, 101).covers(7, at), "both clocks show whole seconds");
+        assert!(seen(100, 102).covers(7, at));
+        assert!(!seen(100, 102).covers(7, Timestamp(103_000)), "a newer stamp");
+        assert!(!seen(100, 102).covers(7, Timestamp(99_000)), "a clock that was set back");
+        assert!(!seen(100, 102).covers(8, at), "made anew under the same name");
+    }
+}
