@@ -131,10 +131,10 @@ fn go(module: &Path) -> Command {
 /// express-gateway from npm, to start it on generated files; without npm those tests are skipped by name.
 fn express_gateway() -> Result<()> {
     let directory = kept::express_gateway_dir()?;
-    if directory.join("node_modules").is_dir() {
+    let installed = || directory.join("node_modules").is_dir();
+    if installed() {
         return Ok(());
     }
-    let source = root().join("tools/express-gateway");
     if kept::in_path("npm").is_none() {
         say("npm is not installed (apt-get install npm): what needs express-gateway is skipped");
         return Ok(());
@@ -142,11 +142,16 @@ fn express_gateway() -> Result<()> {
     let parent = directory.parent().context("the cache has no parent")?;
     fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
     let _lock = lock(&directory)?;
+    // Another cargo xtask may have installed it while we waited.
+    if installed() {
+        return Ok(());
+    }
     let building = parent.join("express-gateway.building");
     if building.exists() {
         fs::remove_dir_all(&building).with_context(|| format!("remove {}", building.display()))?;
     }
     fs::create_dir_all(&building).with_context(|| format!("create {}", building.display()))?;
+    let source = root().join("tools/express-gateway");
     for file in ["package.json", "package-lock.json"] {
         fs::copy(source.join(file), building.join(file)).with_context(|| format!("copy {file}"))?;
     }
