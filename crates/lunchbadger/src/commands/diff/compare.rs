@@ -1,5 +1,7 @@
 //! Two states of one object, as a difference for people and scripts.
 
+use std::error::Error;
+
 use anyhow::{Context, Result};
 use kube::Resource;
 use lb_desired::build::Leaf;
@@ -8,7 +10,7 @@ use serde_json::Value;
 use similar::TextDiff;
 
 use crate::objects::redacted;
-use crate::screen::printable;
+use crate::screen::{printable, with_causes};
 use crate::yaml;
 
 /// What the server keeps of an object beside what anybody asked for.
@@ -66,15 +68,9 @@ impl Difference {
     }
 
     /// An object that the API server, or somebody else's ownership, would refuse.
-    pub(super) fn refused(leaf: &Leaf, namespace: &str, error: &dyn std::error::Error) -> Self {
+    pub(super) fn refused(leaf: &Leaf, namespace: &str, error: &(dyn Error + 'static)) -> Self {
         let object = format!("{} {namespace}/{}", leaf.kind.kind(), leaf.name);
-        let mut why = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            why = format!("{why}: {cause}");
-            source = cause.source();
-        }
-        Self { action: Action::Refused, object, why: Some(why), diff: String::new() }
+        Self { action: Action::Refused, object, why: Some(with_causes(error)), diff: String::new() }
     }
 
     /// For people: a line, and the difference as `diff -u` shows it.

@@ -1,6 +1,7 @@
 //! `producers purge`: everything of a producer goes, credentials included.
 
 use std::io::{BufRead, IsTerminal, stdin};
+use std::iter;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -8,10 +9,11 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt};
 use lb_actualizer::PURGE;
 use lb_cluster::CONFIRM_DELETE;
-use lb_desired::crd::{Access, ConditionStatus, ConditionType, LBProducer};
+use lb_desired::crd::{Access, ConditionType, LBProducer};
 use lb_vocab::ProducerName;
 use serde_json::json;
 
+use crate::commands::status::holds;
 use crate::connect::Connect;
 use crate::exit::Exit;
 use crate::screen::Screen;
@@ -77,20 +79,13 @@ pub(super) async fn run(
 
 /// Whether nothing of the producer runs by anybody's will.
 fn is_off(resource: &LBProducer) -> bool {
-    let holds = |kind: ConditionType| {
-        let conditions = resource.status.iter().flat_map(|status| &status.conditions);
-        let of_environments = resource
-            .status
-            .iter()
-            .flat_map(|status| status.environments.values())
-            .flat_map(|e| &e.conditions);
-        conditions
-            .chain(of_environments)
-            .any(|c| c.type_ == kind.name() && c.status == ConditionStatus::True.name())
-    };
+    let conditions = resource.status.iter().flat_map(|status| {
+        iter::once(&status.conditions).chain(status.environments.values().map(|state| &state.conditions))
+    });
+    let told = |kind| conditions.clone().any(|conditions| holds(conditions, kind));
     match resource.spec.access {
         Access::Disabled => true,
-        Access::Enabled => holds(ConditionType::Withdrawn) || holds(ConditionType::Disabled),
+        Access::Enabled => told(ConditionType::Withdrawn) || told(ConditionType::Disabled),
     }
 }
 

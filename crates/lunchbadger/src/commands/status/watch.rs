@@ -15,7 +15,7 @@ use lb_desired::crd::LBProducer;
 use super::children::kinds;
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
-use crate::screen::Screen;
+use crate::screen::{Screen, with_causes};
 
 /// Changes that come within this time are shown at once.
 const BUNDLE: Duration = Duration::from_millis(200);
@@ -35,7 +35,7 @@ pub(super) async fn run(arguments: &StatusArgs, cluster: &Cluster, screen: &mut 
         screen.clear()?;
         match super::show(arguments, cluster, screen).await {
             Ok(shown) => exit = shown,
-            Err(error) => screen.note(format!("{error:#}; trying again"))?,
+            Err(error) => screen.note(format!("{}; trying again", with_causes(error.as_ref())))?,
         }
         screen.flush()?;
     }

@@ -15,7 +15,7 @@ use super::status::{Child, all_children, short};
 use crate::cli::WhyArgs;
 use crate::connect::Connect;
 use crate::exit::Exit;
-use crate::screen::{Screen, printable};
+use crate::screen::{Screen, printable, with_causes};
 use entity::Entity;
 use subject::Subject;
 
@@ -46,7 +46,7 @@ pub(crate) async fn run(arguments: &WhyArgs, connect: &Connect<'_>, screen: &mut
     let mut answer = Answer { child, others, entity: None, commit: None, gap: None };
     if let Err(error) = trace(&mut answer, &cluster, connect).await {
         // What the cluster knows is worth showing where git cannot be asked.
-        answer.gap = Some(format!("{error:#}"));
+        answer.gap = Some(with_causes(error.as_ref()));
     }
     if screen.json() {
         screen.document(&document(&arguments.subject, &answer))?;
