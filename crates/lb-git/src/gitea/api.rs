@@ -425,10 +425,8 @@ mod tests {
         for (name, value) in headers {
             map.insert(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
-        match meaning("ask", StatusCode::from_u16(status).unwrap(), &map, body.as_bytes()) {
-            Failure::Host(error) => error.name().to_owned(),
-            other => format!("{other:?}"),
-        }
+        let failure = meaning("ask", StatusCode::from_u16(status).unwrap(), &map, body.as_bytes());
+        if let Failure::Host(error) = failure { error.name().to_owned() } else { format!("{failure:?}") }
     }
 
     #[test]
