@@ -155,7 +155,7 @@ fn report(results: &Results, skips: &str, unreferenced: &[String]) -> bool {
     for line in &results.closing {
         println!("{line}");
     }
-    for (title, names) in [("failed", &results.failed), ("unreferenced snapshot", &unreferenced.to_vec())] {
+    for (title, names) in [("failed", results.failed.as_slice()), ("unreferenced snapshot", unreferenced)] {
         for name in names {
             println!("{title}: {name}");
         }

@@ -79,11 +79,13 @@ pub(crate) struct Wait(pub(crate) Duration);
 pub(crate) struct Withheld;
 
 impl ApiError {
+    /// What an error of kube's means, with what was attempted.
+    #[must_use]
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "every other error of kube's means that no answer was read"
     )]
-    pub(crate) fn new(attempt: &str, error: kube::Error) -> Self {
+    pub fn new(attempt: &str, error: kube::Error) -> Self {
         let attempt = attempt.to_owned();
         match error {
             kube::Error::Api(status) if status.code == 429 => {

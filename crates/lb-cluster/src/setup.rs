@@ -6,14 +6,18 @@ use std::time::Duration;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{ApiResource, DynamicObject, ListParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
 use lb_desired::crd::FIELD_MANAGER;
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
 use crate::collection::{Collection, Manner, Scope};
 use crate::connect::Cluster;
 use crate::error::ApiError;
+
+/// How long is waited between two questions whether a kind is served.
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl Cluster {
     /// Applies CRDs, and waits until the API server serves them.
@@ -44,7 +48,7 @@ impl Cluster {
             self.server_side_apply(&all, name, &manifest, manner).await?;
         }
         for crd in crds {
-            self.established(crd.metadata.name.as_deref().unwrap_or_default(), within).await?;
+            self.until_served(crd, within).await?;
         }
         Ok(())
     }
@@ -76,13 +80,27 @@ impl Cluster {
         self.server_side_apply(&all, name, &manifest, manner).await.map(|_| ())
     }
 
-    async fn established(&self, name: &str, within: Duration) -> Result<(), ApiError> {
-        let attempt = format!("wait until CustomResourceDefinition {name} is established");
+    async fn until_served(&self, crd: &CustomResourceDefinition, within: Duration) -> Result<(), ApiError> {
+        let name = crd.metadata.name.as_deref().unwrap_or_default();
+        let attempt = format!("wait until CustomResourceDefinition {name} is served");
         let api: Api<CustomResourceDefinition> = Api::all(self.client().clone());
-        let established = await_condition(api, name, conditions::is_crd_established());
-        match tokio::time::timeout(within, established).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(ApiError::Malformed { attempt, what: error.to_string() }),
+        let served = async {
+            let established = await_condition(api, name, conditions::is_crd_established()).await;
+            established
+                .map_err(|error| ApiError::Malformed { attempt: attempt.clone(), what: error.to_string() })?;
+            // A moment longer the server does not find it yet, or asks to wait until its storage is open.
+            let objects: Api<DynamicObject> = Api::all_with(self.client().clone(), &resource(crd));
+            while let Err(error) = objects.list_metadata(&ListParams::default().limit(1)).await {
+                let error = ApiError::new(&attempt, error);
+                if !matches!(error.code(), Some(404 | 429)) {
+                    return Err(error);
+                }
+                sleep(PAUSE).await;
+            }
+            Ok(())
+        };
+        match timeout(within, served).await {
+            Ok(served) => served,
             Err(_) => Err(ApiError::TimedOut { attempt, after: within }),
         }
     }
@@ -109,5 +127,18 @@ impl Cluster {
         };
         let labels = object.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
         Ok(labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect())
+    }
+}
+
+/// How its objects are asked for.
+fn resource(crd: &CustomResourceDefinition) -> ApiResource {
+    let spec = &crd.spec;
+    let version = spec.versions.first().map(|version| version.name.clone()).unwrap_or_default();
+    ApiResource {
+        api_version: format!("{}/{version}", spec.group),
+        group: spec.group.clone(),
+        version,
+        kind: spec.names.kind.clone(),
+        plural: spec.names.plural.clone(),
     }
 }

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use lb_vocab::with_causes;
 
 use crate::cli::{Cli, Command};
 use crate::connect::Connect;
@@ -36,13 +37,14 @@ fn main() -> ExitCode {
         Err(error) if screen::nobody_reads(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Where standard error is gone, too, the exit status has to do.
-            let _ = screen.note(format!("error: {error:#}"));
+            let _ = screen.note(format!("error: {}", with_causes(error.as_ref())));
             ExitCode::from(NOT_DONE)
         }
     }
 }
 
-/// What is logged where nobody says: roles tell what they do, commands what went wrong.
+/// What is logged where nobody says: roles tell what they do, commands what went wrong. A failed request is told by the
+/// command that needed it; kube's own line about it would be a second one.
 fn default_filter(command: &Command) -> &'static str {
     match command {
         Command::Up(_) | Command::Actualizer | Command::Configstore | Command::GitApi => "info",
@@ -54,7 +56,7 @@ fn default_filter(command: &Command) -> &'static str {
         | Command::Why(_)
         | Command::Brake(_)
         | Command::Crds(_)
-        | Command::Completion { .. } => "warn",
+        | Command::Completion { .. } => "warn,kube_client=off",
     }
 }
 

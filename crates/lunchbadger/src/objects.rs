@@ -10,20 +10,6 @@ use lb_vocab::{Digest, Producer};
 use serde::Serialize;
 use serde_json::Value;
 
-/// One object as it should stand, without owner references: they need the owner's uid.
-#[derive(Clone, Debug)]
-pub(crate) struct Object {
-    /// The whole manifest.
-    pub(crate) manifest: Value,
-}
-
-impl Object {
-    /// The manifest with each value of a Secret replaced by its digest.
-    pub(crate) fn redacted(&self) -> Value {
-        redacted(&self.manifest)
-    }
-}
-
 /// A manifest with each value of a Secret replaced by its digest; anything else as it is.
 pub(crate) fn redacted(manifest: &Value) -> Value {
     let mut manifest = manifest.clone();
@@ -52,11 +38,12 @@ fn plain(text: &str, encoded: bool) -> Vec<u8> {
     }
 }
 
-/// Everything that the plan deploys: each child with its leaves, a gateway's configuration before the gateway.
+/// Everything that the plan deploys, as it should stand: each child with its leaves, a gateway's configuration before the
+/// gateway. Owner references are left out: they need the owners' uids.
 ///
 /// # Errors
 /// Where a planned spec cannot be built: a plan of ours never has one.
-pub(crate) fn of_plan(plan: &Plan, producer: &Producer, settings: &Settings) -> Result<Vec<Object>> {
+pub(crate) fn of_plan(plan: &Plan, producer: &Producer, settings: &Settings) -> Result<Vec<Value>> {
     let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
     let namespace = settings.namespace(producer.name());
     let mut objects = Objects { producer, namespace, list: Vec::new() };
@@ -81,7 +68,7 @@ pub(crate) fn of_plan(plan: &Plan, producer: &Producer, settings: &Settings) -> 
 struct Objects<'a> {
     producer: &'a Producer,
     namespace: String,
-    list: Vec<Object>,
+    list: Vec<Value>,
 }
 
 impl Objects<'_> {
@@ -93,12 +80,12 @@ impl Objects<'_> {
         if let Some(fields) = manifest.as_object_mut() {
             fields.shift_remove("status");
         }
-        self.list.push(Object { manifest });
+        self.list.push(manifest);
         Ok(())
     }
 
     fn leaves(&mut self, leaves: Vec<build::Leaf>) {
-        self.list.extend(leaves.into_iter().map(|leaf| Object { manifest: leaf.manifest }));
+        self.list.extend(leaves.into_iter().map(|leaf| leaf.manifest));
     }
 }
 

@@ -139,9 +139,9 @@ impl Inner {
         let due =
             state.walked.is_none_or(|walked| self.clock.now().since(walked) >= self.settings.walk_interval);
         if due {
-            self.walk(&mut state).await?
+            self.walk(&mut state).await?;
         } else {
-            self.sweep(&mut state).await?
+            self.sweep(&mut state).await?;
         }
         self.retry(&mut state).await;
         state.good = number;

@@ -9,6 +9,7 @@ use lb_actualizer::removal::{CONFIG_MAP, RELEASE, STATE};
 use lb_cluster::OPERATOR;
 use serde_json::json;
 
+use super::explain::explain;
 use crate::cli::BrakeCommand;
 use crate::connect::Connect;
 use crate::exit::Exit;
@@ -18,22 +19,24 @@ use crate::screen::{Screen, Table};
 pub(crate) async fn run(command: &BrakeCommand, connect: &Connect<'_>, screen: &mut Screen) -> Result<Exit> {
     let namespace = connect.control_namespace().to_owned();
     let api: Api<ConfigMap> = Api::namespaced(connect.client().await?, &namespace);
-    let brake = read(&api, &namespace).await?;
+    let what = format!("ConfigMap {namespace}/{CONFIG_MAP}");
+    let map = api.get_opt(CONFIG_MAP).await.map_err(|error| explain(&format!("get {what}"), error))?;
+    if map.is_none() {
+        screen.note(format!(
+            "there is no {what} before the first removal; if the control plane is in another namespace, name it in \
+             CONTROL_PLANE_NAMESPACE"
+        ))?;
+    }
+    let brake = state(map).with_context(|| format!("read {what}"))?;
     match command {
         BrakeCommand::Show => show(&brake, screen),
         BrakeCommand::Release { digest } => release(&api, &brake, digest, screen).await,
     }
 }
 
-async fn read(api: &Api<ConfigMap>, namespace: &str) -> Result<Brake> {
-    let what = || format!("ConfigMap {namespace}/{CONFIG_MAP}");
-    let map = api.get_opt(CONFIG_MAP).await.with_context(|| format!("get {}", what()))?;
-    // Before the first removal there is none.
+fn state(map: Option<ConfigMap>) -> Result<Brake> {
     let state = map.and_then(|map| map.data).and_then(|mut data| data.remove(STATE));
-    state.map_or_else(
-        || Ok(Brake::default()),
-        |text| serde_json::from_str(&text).with_context(|| format!("read {}", what())),
-    )
+    state.map_or_else(|| Ok(Brake::default()), |text| Ok(serde_json::from_str(&text)?))
 }
 
 fn show(brake: &Brake, screen: &mut Screen) -> Result<Exit> {

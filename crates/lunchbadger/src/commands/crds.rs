@@ -20,19 +20,6 @@ use crate::yaml;
 /// How long the API server is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Prints them.
-pub(crate) fn print(screen: &mut Screen) -> Result<Exit> {
-    let manifests = manifests()?;
-    if screen.json() {
-        screen.document(&json!({"apiVersion": "v1", "kind": "List", "items": manifests}))?;
-        return Ok(Exit::Clean);
-    }
-    for manifest in manifests {
-        screen.text(&yaml::document(&manifest)?)?;
-    }
-    Ok(Exit::Clean)
-}
-
 /// Runs one of the commands.
 pub(crate) async fn run(command: &CrdsCommand, connect: &Connect<'_>, screen: &mut Screen) -> Result<Exit> {
     match command {
@@ -51,11 +38,21 @@ pub(crate) async fn run(command: &CrdsCommand, connect: &Connect<'_>, screen: &m
     }
 }
 
+/// Prints them.
+fn print(screen: &mut Screen) -> Result<Exit> {
+    let manifests = manifests()?;
+    if screen.json() {
+        screen.document(&json!({"apiVersion": "v1", "kind": "List", "items": manifests}))?;
+        return Ok(Exit::Clean);
+    }
+    for manifest in manifests {
+        screen.text(&yaml::document(&manifest)?)?;
+    }
+    Ok(Exit::Clean)
+}
+
 /// Applies all of them and waits until the API server serves the definitions. The names, in order.
-///
-/// # Errors
-/// Where the API server refuses, or does not serve them in time.
-pub(crate) async fn apply(cluster: &Cluster) -> Result<Vec<String>> {
+async fn apply(cluster: &Cluster) -> Result<Vec<String>> {
     cluster.apply_crds(&crd::all(), PATIENCE).await?;
     let mut applied: Vec<String> =
         crd::all().iter().map(|crd| format!("CustomResourceDefinition {}", crd.name_any())).collect();

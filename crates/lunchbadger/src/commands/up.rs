@@ -4,7 +4,7 @@
 mod tokens;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -62,10 +62,8 @@ pub(crate) async fn run(
     let store_url = url(store.address());
     settings.git_api_url.clone_from(&git_url);
     settings.configstore_url.clone_from(&store_url);
-    announce(
-        &Places { git: git_url, store: store_url, tokens: &tokens, actualizer: settings.address },
-        screen,
-    )?;
+    let actualizer = url(settings.address);
+    announce(&Places { git: git_url, store: store_url, actualizer, tokens: &tokens }, screen)?;
     let ended = shutdown.clone();
     let actualizer = async move { Ok(lb_actualizer::run(settings, &auth, cluster, clock, ended).await?) };
     let parts = [
@@ -88,58 +86,57 @@ async fn check(cluster: &Cluster) -> Result<()> {
 fn settings(arguments: &UpArgs, variables: &Variables, tokens: &Tokens) -> Variables {
     let UpArgs { data_dir, git_api_address, configstore_address, actualizer_address } = arguments;
     let mut variables = variables.clone();
-    let prefix = variables.get("CUSTOMER_NAMESPACE").cloned();
+    // One process has one prefix of git users: the Actualizer's is the facades', too.
+    if let Some(prefix) = variables.get("CUSTOMER_NAMESPACE").cloned() {
+        variables.insert("REPO_PREFIX".to_owned(), prefix);
+    }
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let decided = [
-        ("GIT_API_LISTEN", Some(git_api_address.to_string())),
-        ("CONFIGSTORE_LISTEN", Some(configstore_address.to_string())),
-        ("ACTUALIZER_ADDRESS", Some(actualizer_address.to_string())),
-        ("GIT_API_URL", Some(url(*git_api_address))),
-        ("CONFIGSTORE_URL", Some(url(*configstore_address))),
-        ("CONFIGSTORE_HOOK_URL", Some(format!("{}/hook", url(*configstore_address)))),
-        ("GIT_DATA_DIR", Some(path(&data_dir.join("git")))),
-        ("AUTH_TOKENS_FILE", Some(path(&tokens.table))),
-        ("AUTH_SIGNING_KEY_FILE", Some(path(&data_dir.join("signing-key.pem")))),
-        ("SYSTEM_TOKEN_FILE", Some(path(&tokens.system))),
-        ("REPO_PREFIX", prefix),
+        ("GIT_API_LISTEN", git_api_address.to_string()),
+        ("CONFIGSTORE_LISTEN", configstore_address.to_string()),
+        ("ACTUALIZER_ADDRESS", actualizer_address.to_string()),
+        ("GIT_API_URL", url(*git_api_address)),
+        ("CONFIGSTORE_URL", url(*configstore_address)),
+        ("CONFIGSTORE_HOOK_URL", format!("{}/hook", url(*configstore_address))),
+        ("GIT_DATA_DIR", path(&data_dir.join("git"))),
+        ("AUTH_TOKENS_FILE", path(&tokens.table)),
+        ("AUTH_SIGNING_KEY_FILE", path(&data_dir.join("signing-key.pem"))),
+        ("SYSTEM_TOKEN_FILE", path(&tokens.system)),
     ];
     variables.entry("HOOK_SECRET".to_owned()).or_insert_with(|| tokens.hook_key.reveal().clone());
-    for (name, value) in decided {
-        if let Some(value) = value {
-            variables.insert(name.to_owned(), value);
-        }
-    }
+    variables.extend(decided.map(|(name, value)| (name.to_owned(), value)));
     variables
 }
 
+/// Where everything is, for people and scripts.
 struct Places<'a> {
     git: String,
     store: String,
-    actualizer: SocketAddr,
+    actualizer: String,
     tokens: &'a Tokens,
 }
 
-/// Says where everything is, and what to try.
+/// Says it, and what to try.
 fn announce(places: &Places<'_>, screen: &mut Screen) -> Result<()> {
     let Places { git, store, actualizer, tokens } = places;
-    let operator: &PathBuf = &tokens.operator;
     if screen.json() {
         screen.document(&json!({
-            "gitApi": git, "configstore": store, "actualizer": url(*actualizer),
-            "operatorTokenFile": operator, "systemTokenFile": tokens.system,
+            "gitApi": git, "configstore": store, "actualizer": actualizer,
+            "operatorTokenFile": tokens.operator, "systemTokenFile": tokens.system,
         }))?;
         return screen.flush();
     }
-    let operator = operator.display();
+    let operator = tokens.operator.display();
     screen.line(format!("git-api      {git}"))?;
     screen.line(format!("configstore  {store}"))?;
-    screen.line(format!("actualizer   {}/ready", url(*actualizer)))?;
+    screen.line(format!("actualizer   {actualizer}/ready"))?;
     screen.line(format!("tokens       {operator} (operator), {} (roles)", tokens.system.display()))?;
     let options = format!("--git-api-url {git} --configstore-url {store} --token-file {operator}");
     screen.line(format!("try          lunchbadger producers create al {options}"))?;
     screen.flush()
 }
 
+/// The URL by which this machine reaches what listens there: one that listens everywhere is reached on loopback.
 fn url(address: SocketAddr) -> String {
     let address = match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),

@@ -149,6 +149,9 @@ fn definitions(cluster: &TestCluster, data: &Path) {
         let applied = run(&["crds", "apply"]);
         assert_eq!(applied.status.code(), Some(0), "{}", stderr(&applied));
         assert!(stdout(&applied).contains("lbproducers.lunchbadger.io is in force"), "{}", stdout(&applied));
+        // In force is served: every kind can be listed at once.
+        assert!(stderr(&run(&["why", "example.com"])).contains("nothing of ours"));
+        assert_eq!(run(&["status"]).status.code(), Some(0));
     }
 }
 
@@ -198,6 +201,8 @@ fn reading(system: &System, commit: &str) {
 /// In a namespace without an Actualizer, so that the state is the test's.
 async fn brake(system: &System) {
     assert_eq!(system.expect(0, &["brake", "show"]), "the brake holds nothing\n");
+    let elsewhere = system.run_with(&[("CONTROL_PLANE_NAMESPACE", "elsewhere")], &["brake", "show"]);
+    assert!(stderr(&elsewhere).contains("CONTROL_PLANE_NAMESPACE"), "{}", stderr(&elsewhere));
     assert!(system.expect(2, &["brake", "release", "0123456789abcdef"]).contains("nothing to release"));
     let state = r#"{"executed":{},"held":{"al-dev":{"at":0,"objects":12,"will":"Platform"}},"released":[]}"#;
     system.cluster.kubectl(&["create", "namespace", "braked"]).await;

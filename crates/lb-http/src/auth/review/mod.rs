@@ -151,7 +151,9 @@ mod tests {
     use lb_testkit::clock::ManualClock;
     use tokio::sync::Semaphore;
 
-    use super::super::{Authenticator, Mode, Passwords, StaticTokens};
+    use lb_vocab::settings::AuthMode;
+
+    use super::super::{Authenticator, Passwords, StaticTokens};
     use super::*;
 
     const RATE: usize = 10;
@@ -200,7 +202,7 @@ mod tests {
             let clock = ManualClock::default();
             let fake = Arc::new(Fake { asked: AtomicUsize::new(0), gate: Semaphore::new(open) });
             let reviews = Reviews::new(fake.clone(), "git-api", RATE, clock.clock());
-            let authenticator = Authenticator::new(Mode::Tokens, StaticTokens::default())
+            let authenticator = Authenticator::new(AuthMode::Tokens, StaticTokens::default())
                 .verifier(super::super::Verifier::new("lunchbadger", "git-api", clock.clock()))
                 .reviews(reviews)
                 .passwords(Arc::new(Anything));

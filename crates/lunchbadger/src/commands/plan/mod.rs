@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::environment::{self, Variables};
 use crate::exit::Exit;
-use crate::objects::{self, Object};
+use crate::objects::{self, redacted};
 use crate::screen::Screen;
 use crate::yaml;
 
@@ -41,9 +41,8 @@ fn held(plan: &Plan) -> BTreeSet<&str> {
     workspace.held().chain(gateways.held()).chain(functions.held()).map(|(_, why)| why).collect()
 }
 
-fn print(objects: &[Object], arguments: &PlanArgs, screen: &mut Screen) -> Result<()> {
-    let shown =
-        |object: &Object| if arguments.show_secrets { object.manifest.clone() } else { object.redacted() };
+fn print(objects: &[Value], arguments: &PlanArgs, screen: &mut Screen) -> Result<()> {
+    let shown = |object: &Value| if arguments.show_secrets { object.clone() } else { redacted(object) };
     let format = arguments.format.unwrap_or(if screen.json() { PlanFormat::Json } else { PlanFormat::Yaml });
     match format {
         PlanFormat::Yaml => {

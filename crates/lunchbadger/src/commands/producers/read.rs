@@ -1,12 +1,13 @@
 //! `producers list` and `producers show`.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use kube::Api;
 use lb_desired::crd::{Access, LBProducer};
 use lb_http::contract::git_api::Repository;
 use lb_vocab::ProducerName;
 use serde_json::json;
 
+use crate::commands::explain::explain;
 use crate::connect::Connect;
 use crate::exit::Exit;
 use crate::screen::{Screen, Table, printable};
@@ -35,7 +36,8 @@ pub(super) async fn show(name: &ProducerName, connect: &Connect<'_>, screen: &mu
     let known = connect.configstore()?.producer(name).await?;
     let resource = if connect.has_cluster() {
         let api: Api<LBProducer> = Api::all(connect.client().await?);
-        api.get_opt(name.as_str()).await.with_context(|| format!("get LBProducer {name}"))?
+        let got = api.get_opt(name.as_str()).await;
+        got.map_err(|error| explain(&format!("get LBProducer {name}"), error))?
     } else {
         None
     };

@@ -11,6 +11,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use lb_cluster::Cluster;
 use lb_desired::crd::LBProducer;
+use lb_vocab::with_causes;
 
 use super::children::kinds;
 use crate::cli::StatusArgs;
@@ -35,7 +36,7 @@ pub(super) async fn run(arguments: &StatusArgs, cluster: &Cluster, screen: &mut 
         screen.clear()?;
         match super::show(arguments, cluster, screen).await {
             Ok(shown) => exit = shown,
-            Err(error) => screen.note(format!("{error:#}; trying again"))?,
+            Err(error) => screen.note(format!("{}; trying again", with_causes(error.as_ref())))?,
         }
         screen.flush()?;
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use lb_cluster::Cluster;
 use lb_desired::crd::{Condition, RevisionStatus};
 use lb_http::contract::git_api::CommitInfo;
-use lb_vocab::{Producer, Timestamp};
+use lb_vocab::{Producer, Timestamp, with_causes};
 use serde_json::{Value, json};
 
 use super::status::{Child, all_children, short};
@@ -46,7 +46,7 @@ pub(crate) async fn run(arguments: &WhyArgs, connect: &Connect<'_>, screen: &mut
     let mut answer = Answer { child, others, entity: None, commit: None, gap: None };
     if let Err(error) = trace(&mut answer, &cluster, connect).await {
         // What the cluster knows is worth showing where git cannot be asked.
-        answer.gap = Some(format!("{error:#}"));
+        answer.gap = Some(with_causes(error.as_ref()));
     }
     if screen.json() {
         screen.document(&document(&arguments.subject, &answer))?;
