@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lb_cluster::{Cluster, Events, Records, State, Uid};
-use lb_desired::build::LeafKind;
+use lb_cluster::{Applied, ApplyError, Cluster, Events, Owner, Records, State, Uid};
+use lb_desired::build::{Leaf, LeafKind};
 use lb_desired::crd::EnvironmentStatus;
 use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::GitApi;
@@ -16,6 +16,7 @@ use crate::heads::Heads;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::producer::{Children, Noted, Outcome};
+use crate::requests::Requests;
 use crate::roster::Suspects;
 use crate::settings::Settings;
 use crate::stores::{Dispatch, Stores};
@@ -64,6 +65,7 @@ pub(crate) struct Context {
     pub(crate) dispatch: Arc<Dispatch>,
     pub(crate) heads: Heads,
     pub(crate) suspects: Suspects,
+    pub(crate) requests: Requests,
     pub(crate) upstream: Upstream,
     pub(crate) jobs: Jobs,
     pub(crate) events: Events,
@@ -102,6 +104,20 @@ impl Context {
     /// The newest revision that git-api told of, once it has told everything.
     pub(crate) fn heads_of(&self, who: &Producer) -> Option<Revision> {
         self.upstream.git_api.is_caught_up().then(|| self.heads.revision(who.name(), who.environment()))
+    }
+
+    /// Makes an object stand. `requested`: somebody waits for it, who wants to know what stands and not what
+    /// the watch has told.
+    pub(crate) async fn apply(
+        &self,
+        owner: &Owner,
+        leaf: &Leaf,
+        requested: bool,
+    ) -> Result<Applied, ApplyError> {
+        if requested {
+            self.cluster.look(&self.records, owner, leaf).await?;
+        }
+        self.cluster.apply(&self.records, owner, leaf).await
     }
 
     /// The namespaces of producers' own that are open.

@@ -61,8 +61,6 @@ impl Judge for Blueprints {
 impl Blueprints {
     fn children(&self, producer: &ProducerName) -> Vec<ChildKey> {
         let Some(producer) = self.stores.producer(producer) else { return Vec::new() };
-        let children = self.stores.children_of(&producer);
-        let gateways = children.gateways.iter().map(|child| ChildKey::gateway(child));
-        gateways.chain(children.workspaces.iter().map(|child| ChildKey::workspace(child))).collect()
+        self.stores.children_of(&producer).keys().collect()
     }
 }

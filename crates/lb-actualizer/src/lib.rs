@@ -4,7 +4,7 @@
 //! **prune** -> **report**. Two drivers run the stages: [`producer`] turns git into children, [`child`] turns a child
 //! into its objects. The [`queue`] says who is next, [`work`] runs the drivers, [`judge`] compares what the watches
 //! tell with what should be, [`roster`] knows who is a producer, and the [`brake`] stops removals that are too many to
-//! be meant.
+//! be meant. [`preview()`] shows people what a reconcile would plan.
 
 mod announce;
 pub mod brake;
@@ -21,6 +21,7 @@ mod observe;
 mod producer;
 mod queue;
 pub mod removal;
+mod requests;
 mod roster;
 pub mod settings;
 mod standby;
@@ -29,5 +30,5 @@ mod stores;
 mod upstream;
 mod work;
 
-pub use producer::PURGE;
+pub use producer::{Children, PURGE, Unreadable, preview};
 pub use start::{RunError, run};

@@ -9,10 +9,9 @@ use futures::StreamExt;
 use lb_cluster::{ApiError, Scope};
 use lb_desired::build::{self, LeafKind};
 use lb_desired::crd::target_binding;
-use lb_vocab::ProducerName;
+use lb_vocab::{ProducerName, with_causes};
 
 use crate::context::Context;
-use crate::work::describe;
 
 /// The label that says whose a namespace is.
 const LABEL: &str = "producer";
@@ -73,7 +72,7 @@ pub(crate) async fn open_all(context: &Context) {
     producers
         .for_each_concurrent(at_once, |producer| async move {
             if let Err(error) = open(context, &producer).await {
-                tracing::warn!(%producer, error = describe(&error), "its namespace is not open");
+                tracing::warn!(%producer, error = with_causes(&error), "its namespace is not open");
             }
         })
         .await;

@@ -1,15 +1,10 @@
 //! Observe: what git says of one environment, each source on its own.
 
 use lb_http::contract::git_api::{GitApi, TreeRequest};
-use lb_project::{DEV_GLOBS, FUNCTIONS_GLOBS, Observed, openapi_ref};
+use lb_project::{DEV_GLOBS, FUNCTION_FILE_BYTES, FUNCTIONS_GLOBS, OPENAPI_BYTES, Observed, openapi_ref};
 use lb_vocab::{CommitId, GitUser, Limits, Producer, RepoName, Revision, Source, Tree, UnknownReason};
 
 use crate::heads::BRANCH;
-
-/// A file of the `functions` repository is read up to here, bytes: a function's source is text.
-const FUNCTION_FILE_BYTES: u64 = 1 << 20;
-/// The OpenAPI document is read up to here, bytes.
-const OPENAPI_BYTES: u64 = 1 << 20;
 
 /// Reads all sources of one environment, at the same time. Never fails: what could not be read is `Unknown`.
 ///

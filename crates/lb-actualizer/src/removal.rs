@@ -19,7 +19,8 @@ pub const HELD: &str = "held";
 /// The key of the held set's digest; empty where nothing is held.
 pub const DIGEST: &str = "digest";
 
-const STATE: &str = "state.json";
+/// The key of the brake's own state, as JSON.
+pub const STATE: &str = "state.json";
 
 /// Lets a plan's removals pass the brake. Where it stops them, every `Withdraw` of the plan becomes a `Hold`, which
 /// says why, and the answer is `true`.
@@ -66,14 +67,9 @@ pub(crate) async fn pass(
 }
 
 fn removes(plan: &Plan) -> Option<Why> {
-    fn first<T>(children: &BTreeMap<String, Decision<T>>) -> Option<Why> {
-        children.values().find_map(|decision| match decision {
-            Decision::Withdraw(why) => Some(*why),
-            Decision::Deploy(_) | Decision::Hold(_) => None,
-        })
-    }
     let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
-    first(&workspace.children).or_else(|| first(&gateways.children)).or_else(|| first(&functions.children))
+    let mut all = workspace.withdrawn().chain(gateways.withdrawn()).chain(functions.withdrawn());
+    all.next().map(|(_, why)| why)
 }
 
 fn hold(plan: &mut Plan, why: &str) {

@@ -21,6 +21,7 @@ use crate::judge::Blueprints;
 use crate::metrics::Metrics;
 use crate::producer::Noted;
 use crate::queue::Queue;
+use crate::requests::Requests;
 use crate::roster::Suspects;
 use crate::settings::Settings;
 use crate::stores::{Dispatch, Stores};
@@ -185,6 +186,7 @@ fn context(settings: Settings, cluster: Cluster, clock: Clock, holder: &str) -> 
         dispatch,
         heads: Heads::default(),
         suspects: Suspects::default(),
+        requests: Requests::default(),
         upstream: Upstream::new(&clock),
         jobs: Jobs::new(std::thread::available_parallelism().map_or(2, std::num::NonZero::get)),
         events: Events::start(&cluster, holder),

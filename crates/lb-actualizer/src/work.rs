@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lb_cluster::{ApiError, Retry};
+use lb_vocab::with_causes;
 use rand::Rng;
 
 use crate::context::{Context, Key, Next};
@@ -59,31 +60,31 @@ struct Failure {
     error: Box<dyn Error + Send + Sync>,
 }
 
+impl Failure {
+    fn new(name: &'static str, retry: Retry, error: impl Error + Send + Sync + 'static) -> Self {
+        Self { name, retry, error: Box::new(error) }
+    }
+}
+
 async fn run(context: &Context, key: &Key) -> (&'static str, Result<Next, Failure>) {
     match key {
         Key::Producer(name) => {
             let done = producer::reconcile(context, name).await;
-            let failure = |error: producer::ProducerError| Failure {
-                name: error.name(),
-                retry: error.retry(),
-                error: error.into(),
-            };
-            ("producer", done.map_err(failure))
+            ("producer", done.map_err(|error| Failure::new(error.name(), error.retry(), error)))
         }
         Key::Child(child) => {
+            context.requests.begun(child);
             let done = child::reconcile(context, child).await;
-            let failure = |error: child::ChildError| Failure {
-                name: error.name(),
-                retry: error.retry(),
-                error: error.into(),
-            };
-            ("child", done.map_err(failure))
+            // What moved under a run is looked at once more, at once, before it counts.
+            let moved = done.as_ref().is_err_and(|error| error.retry() == Retry::Soon);
+            if !moved && let Some(producer) = context.requests.ended(child) {
+                context.dispatch.queue.nudge(Key::Producer(producer), Class::Interactive);
+            }
+            ("child", done.map_err(|error| Failure::new(error.name(), error.retry(), error)))
         }
         Key::Orphans(uid) => {
             let done = orphans(context, *uid).await;
-            let failure =
-                |error: ApiError| Failure { name: error.name(), retry: error.retry(), error: error.into() };
-            ("orphans", done.map_err(failure))
+            ("orphans", done.map_err(|error| Failure::new(error.name(), error.retry(), error)))
         }
     }
 }
@@ -117,9 +118,9 @@ fn again(context: &Context, failures: &Failures, key: &Key, result: Result<Next,
                 Retry::Never => None,
             };
             match retry {
-                Retry::Soon => tracing::debug!(?key, error = describe(error.as_ref()), "again"),
+                Retry::Soon => tracing::debug!(?key, error = with_causes(error.as_ref()), "again"),
                 Retry::Backoff | Retry::After(_) | Retry::Never => {
-                    tracing::warn!(?key, error = describe(error.as_ref()), again_in = ?wait, "not done");
+                    tracing::warn!(?key, error = with_causes(error.as_ref()), again_in = ?wait, "not done");
                 }
             }
             if let Some(wait) = wait {
@@ -127,15 +128,4 @@ fn again(context: &Context, failures: &Failures, key: &Key, result: Result<Next,
             }
         }
     }
-}
-
-/// An error with its causes.
-pub(crate) fn describe(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

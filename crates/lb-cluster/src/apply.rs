@@ -11,14 +11,12 @@ use lb_desired::build::{Leaf, projection};
 use lb_desired::crd::FIELD_MANAGER;
 use serde_json::Value;
 
-use crate::collection::{Collection, Manner, Scope, only_at, patch_of};
+use crate::collection::{Collection, Manner, NO_OBJECTS, Scope, only_at, patch_of};
 use crate::connect::Cluster;
 use crate::error::{ApiError, Retry};
 use crate::identity::{Owner, Uid, Version};
 use crate::records::{Live, Record, Records, State, controller, managers};
 
-/// The version that no object has: etcd's first revision is empty.
-const NO_OBJECTS: &str = "1";
 /// Writes what belongs to an object's workings; not foreign (settled.md, "Objects").
 const CONTROLLER_MANAGER: &str = "kube-controller-manager";
 
@@ -194,6 +192,22 @@ impl Cluster {
             return Ok(Applied::Unchanged);
         }
         self.put_back(records, &target, record.uid, record.autoscaled).await
+    }
+
+    /// Reads an object, so that its record says what stands now: [`apply`](Self::apply) then does not depend on how far
+    /// the watch is.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub async fn look(&self, records: &Records, owner: &Owner, leaf: &Leaf) -> Result<(), ApiError> {
+        let target = Target::new(owner, leaf);
+        let known = records.get(leaf.kind, target.namespace, &leaf.name);
+        match (self.get(&target.collection, &leaf.name).await?, known) {
+            (Some(live), _) => records.enter(leaf.kind, &live, target.state(&live)),
+            (None, Some(known)) => records.missed(leaf.kind, target.namespace, &leaf.name, known.version),
+            (None, None) => {}
+        }
+        Ok(())
     }
 
     /// What [`apply`](Self::apply) would do, by a server-side dry run: admission and defaults included.

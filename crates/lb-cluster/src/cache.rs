@@ -169,6 +169,13 @@ impl<V: Entry> Cache<V> {
         fresh
     }
 
+    /// A read of ours did not find it: what was known is gone, where it is this version.
+    pub(crate) fn missed(&mut self, key: &Key, version: Version) {
+        if self.entries.get(key).is_some_and(|entry| entry.version() == version) {
+            self.take(key);
+        }
+    }
+
     /// Changes an entry in place, where it is this version.
     pub(crate) fn amend(&mut self, key: &Key, version: Version, change: impl FnOnce(&mut V)) {
         if let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.version() == version) {
@@ -271,6 +278,16 @@ mod tests {
         cache.passed(Version(20));
         assert!(!cache.enter(&key("b"), Thing(19, Some(1))));
         assert!(cache.enter(&key("b"), Thing(21, Some(1))));
+    }
+
+    #[test]
+    fn what_a_read_missed_is_gone_unless_something_newer_is_known() {
+        let mut cache = watched(&[("a", 5)], 10);
+        cache.enter(&key("a"), Thing(12, Some(1)));
+        cache.missed(&key("a"), Version(5));
+        assert_eq!(cache.get(&key("a")), Some(&Thing(12, Some(1))));
+        cache.missed(&key("a"), Version(12));
+        assert_eq!((cache.get(&key("a")), cache.count(Uid::parse("1"))), (None, 0));
     }
 
     #[test]

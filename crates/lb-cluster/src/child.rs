@@ -12,15 +12,12 @@ use lb_vocab::Environment;
 use serde_json::{Value, json};
 
 use crate::apply::{Applied, ApplyError};
-use crate::collection::{Collection, Manner, Scope};
+use crate::collection::{Collection, Manner, NO_OBJECTS, Scope};
 use crate::connect::Cluster;
 use crate::custom::{Child, Held, Store};
 use crate::error::ApiError;
-use crate::identity::{Owner, Uid};
+use crate::identity::{Owner, Uid, Version};
 use crate::prune::Pruned;
-
-/// The version that no object has, where one is to be created.
-const NO_OBJECTS: &str = "1";
 
 /// A child as it should stand.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,33 +50,70 @@ impl Cluster {
                 return Ok(Applied::Unchanged);
             }
         }
-        let kind = K::kind(&());
-        let attempt = format!("apply {kind} {}", intent.name);
-        let spec = serde_json::to_value(&intent.spec).map_err(|error| ApiError::Malformed {
-            attempt: attempt.clone(),
+        let only = held.as_ref().map(|held| (held.uid, Some(held.version)));
+        let object = self.send_child::<K>(owner, intent, only, false).await?;
+        store.enter(&format!("apply {} {}", K::kind(&()), intent.name), object)?;
+        Ok(if held.is_some() { Applied::Changed } else { Applied::Created })
+    }
+
+    /// What [`apply_child`](Self::apply_child) would make of a child, by a server-side dry run: admission and defaults
+    /// included. `live` is what stands; its status may move on meanwhile.
+    ///
+    /// # Errors
+    /// Where it is refused, or another one stands there now.
+    pub async fn dry_run_child<K: Child>(
+        &self,
+        owner: &Owner,
+        intent: &Intent<<K as HasSpec>::Spec>,
+        live: Option<&K>,
+    ) -> Result<K, ApiError> {
+        let only = live.and_then(Uid::of).map(|uid| (uid, None));
+        let would_be = self.send_child::<K>(owner, intent, only, true).await?;
+        serde_json::from_value(would_be).map_err(|_| ApiError::Malformed {
+            attempt: format!("dry run of {} {}", K::kind(&()), intent.name),
+            what: "it does not fit its schema".to_owned(),
+        })
+    }
+
+    /// Applies a child to exactly the object, and where one is given the version, that was looked at; `None`: it must
+    /// not exist.
+    async fn send_child<K: Child>(
+        &self,
+        owner: &Owner,
+        intent: &Intent<<K as HasSpec>::Spec>,
+        only: Option<(Uid, Option<Version>)>,
+        dry_run: bool,
+    ) -> Result<Value, ApiError> {
+        let Intent { namespace, name, labels, spec } = intent;
+        let spec = serde_json::to_value(spec).map_err(|error| ApiError::Malformed {
+            attempt: format!("apply {} {name}", K::kind(&())),
             what: format!("the spec is not JSON ({:?})", error.classify()),
         })?;
-        let version = held.as_ref().map_or(NO_OBJECTS.to_owned(), |held| held.version.to_string());
-        let mut manifest = json!({
+        let mut metadata = json!({
+            "name": name,
+            "namespace": namespace,
+            "labels": labels,
+            "ownerReferences": [owner.reference()],
+        });
+        let version = match only {
+            Some((uid, version)) => {
+                metadata["uid"] = Value::String(uid.to_string());
+                version.map(|version| version.to_string())
+            }
+            None => Some(NO_OBJECTS.to_owned()),
+        };
+        if let Some(version) = version {
+            metadata["resourceVersion"] = Value::String(version);
+        }
+        let manifest = json!({
             "apiVersion": K::api_version(&()),
-            "kind": kind,
-            "metadata": {
-                "name": intent.name,
-                "namespace": intent.namespace,
-                "labels": intent.labels,
-                "ownerReferences": [owner.reference()],
-                "resourceVersion": version,
-            },
+            "kind": K::kind(&()),
+            "metadata": metadata,
             "spec": spec,
         });
-        if let Some(held) = &held {
-            manifest["metadata"]["uid"] = Value::String(held.uid.to_string());
-        }
-        let manner = Manner { force: held.is_some(), dry_run: false };
-        let to = Collection::of::<K>(&Scope::Namespace(intent.namespace.clone()));
-        let object = self.server_side_apply(&to, &intent.name, &manifest, manner).await?;
-        store.enter(&attempt, object)?;
-        Ok(if held.is_some() { Applied::Changed } else { Applied::Created })
+        let manner = Manner { force: only.is_some(), dry_run };
+        let to = Collection::of::<K>(&Scope::Namespace(namespace.clone()));
+        self.server_side_apply(&to, name, &manifest, manner).await
     }
 
     /// Deletes the children of one environment that `owner` controls and `desired` does not name. Only a plan gives

@@ -131,6 +131,9 @@ impl Cluster {
     }
 }
 
+/// The version that no object has, where one is to be created: etcd's first revision is empty.
+pub(crate) const NO_OBJECTS: &str = "1";
+
 /// The first operation of a JSON patch that is refused with a conflict where the object moved. `test` would be
 /// refused as invalid, which cannot be told from a patch that is wrong.
 pub(crate) fn only_at(version: Version) -> Value {

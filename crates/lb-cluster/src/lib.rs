@@ -9,7 +9,8 @@
 //! apply     Leaf -> Applied              server-side apply, only what differs; dry_run: what it would do
 //! prune     owner -> Pruned              by controller owner, one by one
 //! custom    watch -> Store<K>            producers and children, held whole
-//! child     Intent -> Applied            children, at the version that the store holds; pruned with plan's Complete
+//! child     Intent -> Applied            children, at the version that the store holds; pruned with plan's Complete;
+//!                                        dry_run_child: what it would do
 //! producer  roster, operators, purge
 //! status    at most one write, at the version that was looked at
 //! event     Kubernetes Events, in the background
@@ -64,5 +65,5 @@ pub use producer::{CONFIRM_DELETE, OPERATOR};
 pub use prune::Pruned;
 pub use records::{Change, Entry, Judge, Labels, Live, Record, Records, Rollout, SELECTOR, State, Verdict};
 pub use requests::{Requests, Verb};
-pub use secret::SecretData;
+pub use secret::{SecretData, secret_data};
 pub use token::ServiceAccount;

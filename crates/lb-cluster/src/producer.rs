@@ -7,7 +7,7 @@ use lb_desired::crd::LBProducer;
 use lb_vocab::ProducerName;
 use serde_json::{Value, json};
 
-use crate::collection::{Collection, Manner, Scope};
+use crate::collection::{Collection, Manner, NO_OBJECTS, Scope};
 use crate::connect::Cluster;
 use crate::custom::{Custom, Store};
 use crate::error::ApiError;
@@ -32,8 +32,8 @@ impl Cluster {
         let manifest = json!({
             "apiVersion": LBProducer::api_version(&()),
             "kind": LBProducer::kind(&()),
-            // The version that no object has: one that is there answers with a conflict.
-            "metadata": {"name": name, "resourceVersion": "1"},
+            // One that is there answers with a conflict.
+            "metadata": {"name": name, "resourceVersion": NO_OBJECTS},
             "spec": {},
         });
         let to = Collection::of::<LBProducer>(&Scope::Everywhere);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Secret as SecretObject;
 use lb_desired::build::{Leaf, LeafKind};
 use lb_vocab::Secret;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::apply::Applied;
@@ -30,7 +31,7 @@ impl Cluster {
     ) -> Result<(Applied, SecretData), ApiError> {
         let (applied, object) = self.create_if_absent(leaf).await?;
         records.enter(leaf.kind, &object, State::Kept);
-        Ok((applied, contents(&leaf.name, object)?))
+        Ok((applied, contents(&leaf.name, &object)?))
     }
 
     /// What a Secret holds; `None` where there is none.
@@ -39,7 +40,7 @@ impl Cluster {
     /// Where it cannot be read. That it is not there is not an error, and only the API server's explicit answer.
     pub async fn read_secret(&self, namespace: &str, name: &str) -> Result<Option<SecretData>, ApiError> {
         let object = self.get(&secrets(namespace), name).await?;
-        object.map(|object| contents(name, object)).transpose()
+        object.map(|object| contents(name, &object)).transpose()
     }
 
     /// Deletes a Secret for good: purge, by an operator's command. `false`: there is none.
@@ -57,14 +58,17 @@ fn secrets(namespace: &str) -> Collection {
     Collection::of_leaf(LeafKind::Secret, &Scope::Namespace(namespace.to_owned()))
 }
 
-fn contents(name: &str, object: Value) -> Result<SecretData, ApiError> {
-    let malformed =
-        |what: &str| ApiError::Malformed { attempt: format!("read Secret {name}"), what: what.to_owned() };
-    let secret: SecretObject = serde_json::from_value(object).map_err(|_| malformed("it is no Secret"))?;
-    let mut data = SecretData::new();
-    for (key, value) in secret.data.unwrap_or_default() {
-        let text = String::from_utf8(value.0).map_err(|_| malformed("a value is not UTF-8"))?;
-        data.insert(key, Secret::new(text));
-    }
-    Ok(data)
+fn contents(name: &str, object: &Value) -> Result<SecretData, ApiError> {
+    secret_data(object).ok_or_else(|| ApiError::Malformed {
+        attempt: format!("read Secret {name}"),
+        what: "it is no Secret of text".to_owned(),
+    })
+}
+
+/// What an object holds; `None` where it is no Secret, or a value is not UTF-8.
+#[must_use]
+pub fn secret_data(object: &Value) -> Option<SecretData> {
+    let secret = SecretObject::deserialize(object).ok()?;
+    let data = secret.data.unwrap_or_default().into_iter();
+    data.map(|(key, value)| Some((key, Secret::new(String::from_utf8(value.0).ok()?)))).collect()
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use kube::api::{WatchEvent, WatchParams};
+use lb_vocab::with_causes;
 use rand::Rng;
 use serde_json::Value;
 
@@ -97,23 +98,13 @@ pub(crate) async fn run(cluster: &Cluster, watched: &Watched, mut tell: impl FnM
             }
             End::Broken(error) => {
                 tracing::debug!(kind = watched.collection.kind, %error, "watch broke");
-                watched.health.set(Some(describe(&error)));
+                watched.health.set(Some(with_causes(&error)));
             }
         }
         wait = if progress.moved { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
         let jitter = rand::rng().random_range(0.5..1.0);
         tokio::time::sleep(wait.mul_f64(jitter)).await;
     }
-}
-
-fn describe(error: &ApiError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 async fn once(

@@ -80,6 +80,12 @@ pub const DEV_GLOBS: &[&str] = &[
 /// What is read of the `functions` repository.
 pub const FUNCTIONS_GLOBS: &[&str] = &["*/**"];
 
+/// A file of the `functions` repository is read up to here, bytes: a function's source is text.
+pub const FUNCTION_FILE_BYTES: u64 = 1 << 20;
+
+/// The OpenAPI document is read up to here, bytes.
+pub const OPENAPI_BYTES: u64 = 1 << 20;
+
 /// The reference in `dev` that holds the workspace's OpenAPI document, as `openapi.json`.
 #[must_use]
 pub fn openapi_ref(environment: &Environment) -> String {

@@ -3,13 +3,12 @@
 use indexmap::IndexMap;
 use lb_vocab::{EntityKind, Source, Tree};
 
+use crate::OPENAPI_BYTES;
 use crate::cursor::{Cursor, Findings, Read};
 use crate::entities::{OpenApi, OpenApiPath};
 use crate::node::{Data, Node};
 use crate::source::{document, read_source};
 
-/// The largest document that is read, bytes.
-const MAX_BYTES: u64 = 1 << 20;
 /// Paths of one document: each becomes a route of the auto gateway.
 const MAX_PATHS: usize = 500;
 /// How places call the document.
@@ -24,7 +23,7 @@ const SCHEMAS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 /// Reads the document of a workspace.
 pub(crate) fn read(openapi: &Source<Tree>, findings: &Findings) -> Source<OpenApi> {
     read_source(openapi, findings, |tree| {
-        let Some(file) = document(tree.get("openapi.json"), FILE, MAX_BYTES, findings)? else {
+        let Some(file) = document(tree.get("openapi.json"), FILE, OPENAPI_BYTES, findings)? else {
             return Ok(None);
         };
         let node = file.json(EntityKind::OpenApi, FILE)?;

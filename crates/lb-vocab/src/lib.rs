@@ -4,6 +4,7 @@
 //! names and labels of Kubernetes objects are made from these types alone.
 
 mod clock;
+mod error;
 mod finding;
 mod limits;
 mod names;
@@ -16,6 +17,7 @@ mod text;
 mod tree;
 
 pub use clock::{Clock, Timestamp};
+pub use error::with_causes;
 pub use finding::{EntityKind, Finding, MAX_FINDING_BYTES, MAX_REPORTED_FINDINGS, Place, Severity};
 pub use limits::Limits;
 pub use names::{

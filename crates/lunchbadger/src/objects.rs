@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use kube::{Resource, ResourceExt};
 use lb_desired::build;
 use lb_desired::crd::{LBFunction, LBGateway, LBWorkspace};
-use lb_desired::plan::{Component, Decision, Plan};
+use lb_desired::plan::Plan;
 use lb_desired::settings::Settings;
 use lb_vocab::{Digest, Producer};
 use serde::Serialize;
@@ -47,29 +47,22 @@ pub(crate) fn of_plan(plan: &Plan, producer: &Producer, settings: &Settings) -> 
     let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
     let namespace = settings.namespace(producer.name());
     let mut objects = Objects { producer, namespace, list: Vec::new() };
-    for (name, spec) in deployed(workspace) {
+    for (name, spec) in workspace.deployed() {
         let input = build::Workspace::try_from(spec).with_context(|| format!("build workspace {name}"))?;
         objects.child(LBWorkspace::new(name, spec.clone()))?;
         objects.leaves(build::workspace(&input, settings));
     }
-    for (name, gateway) in deployed(gateways) {
+    for (name, gateway) in gateways.deployed() {
         let input =
             build::Gateway::try_from(&gateway.spec).with_context(|| format!("build gateway {name}"))?;
         objects.leaves(vec![build::gateway_config(&input, &gateway.config, settings)]);
         objects.child(LBGateway::new(name, gateway.spec.clone()))?;
         objects.leaves(build::gateway(&input, settings));
     }
-    for (name, spec) in deployed(functions) {
+    for (name, spec) in functions.deployed() {
         objects.child(LBFunction::new(name, spec.clone()))?;
     }
     Ok(objects.list)
-}
-
-fn deployed<T>(component: &Component<T>) -> impl Iterator<Item = (&str, &T)> {
-    component.children.iter().filter_map(|(name, decision)| match decision {
-        Decision::Deploy(child) => Some((name.as_str(), child)),
-        Decision::Withdraw(_) | Decision::Hold(_) => None,
-    })
 }
 
 struct Objects<'a> {
@@ -81,9 +74,7 @@ struct Objects<'a> {
 impl Objects<'_> {
     fn child<K: Resource<DynamicType = ()> + Serialize>(&mut self, mut child: K) -> Result<()> {
         child.meta_mut().namespace = Some(self.namespace.clone());
-        let labels = child.labels_mut();
-        labels.insert("producer".to_owned(), self.producer.name().to_string());
-        labels.insert("environment".to_owned(), self.producer.environment().to_string());
+        child.labels_mut().extend(build::child_labels(self.producer));
         let mut manifest =
             serde_json::to_value(&child).with_context(|| format!("write {} as JSON", K::kind(&())))?;
         if let Some(fields) = manifest.as_object_mut() {

@@ -1,6 +1,5 @@
 //! Where commands write: tables for people, JSON for scripts.
 
-use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, Result};
@@ -69,20 +68,6 @@ pub(crate) fn nobody_reads(error: &anyhow::Error) -> bool {
         .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
 }
 
-/// An error with its causes. A library that repeats a cause in its own words is not quoted twice.
-pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
 /// A table: a heading and rows, columns as wide as their widest cell.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
@@ -128,21 +113,7 @@ pub(crate) fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
-    use super::{Table, with_causes};
-
-    #[test]
-    fn a_cause_is_said_once() {
-        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
-        let repeating = io::Error::other(format!("reach it: {}", refused()));
-        assert_eq!(
-            with_causes(anyhow::Error::new(refused()).context("ask").as_ref()),
-            "ask: connection refused"
-        );
-        let error = anyhow::Error::new(refused()).context(repeating).context("ask");
-        assert_eq!(with_causes(error.as_ref()), "ask: reach it: connection refused");
-    }
+    use super::Table;
 
     #[test]
     fn columns_line_up_and_cells_cannot_move_the_cursor() {

@@ -1,13 +1,10 @@
 //! Build: what a child's spec becomes, with the hosts that somebody else has taken out.
 
-use std::collections::BTreeMap;
-
-use lb_cluster::{Live, Owner, Verdict};
+use lb_cluster::{Live, Owner, Verdict, secret_data};
 use lb_desired::build::{self, Function, Gateway, Leaf, LeafKind, SpecError, Workspace, projection};
 use lb_desired::crd::{LBFunction, LBGateway, LBWorkspace};
 use lb_desired::settings::Settings;
-use lb_vocab::{ProducerName, Secret};
-use serde_json::Value;
+use lb_vocab::ProducerName;
 
 use super::{Child, ChildKey};
 use crate::hosts;
@@ -55,7 +52,9 @@ impl Child {
         live: &Live<'_>,
         keep: impl Fn(&str) -> bool,
     ) -> Verdict {
-        if let (Self::Gateway(child), LeafKind::Secret) = (self, live.kind) {
+        if let (Self::Gateway(child), LeafKind::Secret) = (self, live.kind)
+            && live.name == child.spec.config.name
+        {
             return compare_config(child, settings, live);
         }
         let Ok(mut blueprint) = self.blueprint(settings) else { return Verdict::Unknown };
@@ -119,19 +118,10 @@ fn compare(leaf: &Leaf, live: &Live<'_>) -> Verdict {
 /// The content of a configuration is not in the child, but its digest is: the Secret is what it should be where its
 /// own content has that digest.
 fn compare_config(child: &LBGateway, settings: &Settings, live: &Live<'_>) -> Verdict {
-    if live.name != child.spec.config.name {
-        return Verdict::Unwanted;
-    }
     let Ok(gateway) = Gateway::try_from(&child.spec) else { return Verdict::Unknown };
-    let Some(files) = files(live.object) else { return Verdict::Drifted };
+    let Some(files) = secret_data(live.object) else { return Verdict::Drifted };
     if build::config_reference(&gateway.producer, &gateway.instance, &files) != child.spec.config {
         return Verdict::Drifted;
     }
     compare(&build::gateway_config(&gateway, &files, settings), live)
-}
-
-fn files(secret: &Value) -> Option<BTreeMap<String, Secret>> {
-    let secret: k8s_openapi::api::core::v1::Secret = serde_json::from_value(secret.clone()).ok()?;
-    let data = secret.data.unwrap_or_default().into_iter();
-    data.map(|(name, content)| Some((name, Secret::new(String::from_utf8(content.0).ok()?)))).collect()
 }

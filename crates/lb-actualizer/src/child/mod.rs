@@ -172,6 +172,7 @@ async fn apply(
     outcome: &mut Outcome,
 ) -> Result<(), (String, ApplyError)> {
     let config_stands = config_stands(context, child, blueprint);
+    let requested = context.requests.waits_for(&child.key());
     let mut failures = Vec::new();
     outcome.standing.1 = blueprint.leaves.len() + usize::from(blueprint.config.is_some());
     outcome.standing.0 = usize::from(blueprint.config.is_some() && config_stands);
@@ -180,7 +181,7 @@ async fn apply(
             outcome.waiting = blueprint.config.as_ref().map(|name| format!("Secret {name}"));
             continue;
         }
-        match context.cluster.apply(&context.records, owner, leaf).await {
+        match context.apply(owner, leaf, requested).await {
             Ok(applied) => {
                 outcome.standing.0 += 1;
                 context.metrics.applied(leaf.kind, applied);

@@ -4,12 +4,11 @@ use kube::core::object::HasStatus;
 use lb_cluster::{ApiError, ApplyError, Child as ChildResource, Retry, Rollout, Store};
 use lb_desired::build::SpecError;
 use lb_desired::crd::{ChildStatus, Condition, ConditionStatus, ConditionType, condition, set_condition};
-use lb_vocab::{MAX_REPORTED_FINDINGS, Timestamp};
+use lb_vocab::{MAX_REPORTED_FINDINGS, Timestamp, with_causes};
 
 use super::{Child, Outcome};
 use crate::announce::announce;
 use crate::context::Context;
-use crate::work::describe;
 
 /// Writes what came of a run. An object that moved meanwhile is tried again at once: that is no failure to tell.
 pub(super) async fn report(
@@ -26,7 +25,7 @@ pub(super) async fn report(
 
 /// Writes that nothing can be built from the spec.
 pub(super) async fn broken(context: &Context, child: &Child, error: &SpecError) -> Result<(), ApiError> {
-    let failure = ("SpecRefused", describe(error));
+    let failure = ("SpecRefused", with_causes(error));
     let outcome = Outcome { findings: vec![failure.1.clone()], ..Outcome::default() };
     write(context, child, |old, generation, now| status(old, generation, &outcome, Some(&failure), now)).await
 }
@@ -127,7 +126,7 @@ mod tests {
     use super::*;
 
     fn says(status: &ChildStatus, kind: ConditionType) -> (&str, &str) {
-        let condition = status.conditions.iter().find(|c| c.type_ == kind.name()).unwrap();
+        let condition = kind.of(&status.conditions).unwrap();
         (&condition.status, &condition.reason)
     }
 

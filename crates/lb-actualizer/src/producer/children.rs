@@ -1,6 +1,6 @@
 //! Applying and pruning children, and the configuration of gateways.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use lb_cluster::{Applied, ApplyError, Child as ChildResource, Intent, Owner, Store, Uid};
 use lb_desired::build::{self, Gateway};
@@ -19,50 +19,37 @@ pub(super) async fn apply(
     resource: &LBProducer,
     who: &Producer,
     plan: &Plan,
+    requested: bool,
 ) -> Vec<ProducerError> {
     let Some(owner) = Owner::of(resource) else { return Vec::new() };
     let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
     let mut failures = Vec::new();
-    let mut note = |what: String, done: Result<(), ApplyError>| {
-        failures.extend(done.err().map(|error| ProducerError::Apply(who.clone(), what, error)));
+    let mut note = |kind: &str, name: &str, done: Result<(), ApplyError>| {
+        let failed = |error| ProducerError::Apply(who.clone(), format!("{kind} {name}"), error);
+        failures.extend(done.err().map(failed));
     };
-    for (name, spec) in deploys(workspace) {
-        let done = context
-            .cluster
-            .apply_child(&context.stores.workspaces, &owner, &intent(context, who, name, spec))
-            .await;
-        note(format!("LBWorkspace {name}"), done.map(drop));
+    for (name, spec) in workspace.deployed() {
+        let intent = intent(context, who, name, spec);
+        let done = context.cluster.apply_child(&context.stores.workspaces, &owner, &intent).await;
+        note("LBWorkspace", name, done.map(drop));
     }
-    for (name, planned) in deploys(gateways) {
-        let done = gateway(context, &owner, who, name, planned).await;
-        note(format!("LBGateway {name}"), done);
+    for (name, planned) in gateways.deployed() {
+        let done = gateway(context, &owner, who, name, planned, requested).await;
+        note("LBGateway", name, done);
     }
-    for (name, spec) in deploys(functions) {
-        let done = context
-            .cluster
-            .apply_child(&context.stores.functions, &owner, &intent(context, who, name, spec))
-            .await;
-        note(format!("LBFunction {name}"), done.map(drop));
+    for (name, spec) in functions.deployed() {
+        let intent = intent(context, who, name, spec);
+        let done = context.cluster.apply_child(&context.stores.functions, &owner, &intent).await;
+        note("LBFunction", name, done.map(drop));
     }
     failures
 }
 
-fn deploys<T>(component: &Component<T>) -> impl Iterator<Item = (&String, &T)> {
-    component.children.iter().filter_map(|(name, decision)| match decision {
-        Decision::Deploy(spec) => Some((name, spec)),
-        Decision::Withdraw(_) | Decision::Hold(_) => None,
-    })
-}
-
 fn intent<S: Clone>(context: &Context, who: &Producer, name: &str, spec: &S) -> Intent<S> {
-    let labels = [("producer", who.name().as_str()), ("environment", who.environment().as_str())];
     Intent {
         namespace: context.settings.desired.namespace(who.name()),
         name: name.to_owned(),
-        labels: labels
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect::<BTreeMap<_, _>>(),
+        labels: build::child_labels(who),
         spec: spec.clone(),
     }
 }
@@ -75,16 +62,17 @@ async fn gateway(
     who: &Producer,
     name: &str,
     planned: &GatewayPlan,
+    requested: bool,
 ) -> Result<(), ApplyError> {
     let intent = intent(context, who, name, &planned.spec);
     let standing = context.stores.gateways.get(&intent.namespace, name);
     if let Some(child) = standing.filter(|child| child.metadata.deletion_timestamp.is_none()) {
-        config(context, Some(&child), planned).await?;
+        config(context, Some(&child), planned, requested).await?;
         context.cluster.apply_child(&context.stores.gateways, owner, &intent).await.map(drop)
     } else {
         context.cluster.apply_child(&context.stores.gateways, owner, &intent).await?;
         let made = context.stores.gateways.get(&intent.namespace, name);
-        config(context, made.as_deref(), planned).await
+        config(context, made.as_deref(), planned, requested).await
     }
 }
 
@@ -93,13 +81,14 @@ async fn config(
     context: &Context,
     child: Option<&LBGateway>,
     planned: &GatewayPlan,
+    requested: bool,
 ) -> Result<(), ApplyError> {
     let Some(child) = child else { return Ok(()) };
     let (Some(owner), Ok(gateway)) = (Owner::of(child), Gateway::try_from(&planned.spec)) else {
         return Ok(());
     };
     let leaf = build::gateway_config(&gateway, &planned.config, &context.settings.desired);
-    match context.cluster.apply(&context.records, &owner, &leaf).await? {
+    match context.apply(&owner, &leaf, requested).await? {
         Applied::Unchanged => {}
         // Records do not tell of our own writes, and the child may wait for this one.
         Applied::Created | Applied::Changed => {

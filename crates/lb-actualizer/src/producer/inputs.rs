@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kube::ResourceExt;
+use lb_cluster::Child;
 use lb_desired::crd::{Access, LBFunction, LBGateway, LBWorkspace};
-use lb_desired::plan::{Decision, Existing, ExistingFunction, ExistingGateway, Plan, Presence};
+use lb_desired::plan::{Component, Decision, Existing, ExistingFunction, ExistingGateway, Plan, Presence};
 use lb_vocab::{Digest, Limits, Producer, Revision, Timestamp};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
+
+use crate::child::ChildKey;
 
 /// The digest of everything that a plan is made from, beside the producer's children that stand.
 pub(crate) fn digest(
@@ -28,7 +31,7 @@ pub(crate) fn digest(
 
 /// The children of one environment that stand.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Children {
+pub struct Children {
     /// The workspace, at most one.
     pub workspaces: Vec<Arc<LBWorkspace>>,
     /// Gateways.
@@ -54,6 +57,14 @@ impl Children {
         let gateways = gateways.iter().map(|child| child.spec.environment.clone());
         let functions = functions.iter().map(|child| child.spec.environment.clone());
         workspaces.chain(gateways).chain(functions).collect()
+    }
+
+    /// Their keys.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = ChildKey> {
+        let Self { workspaces, gateways, functions } = self;
+        let workspaces = workspaces.iter().map(|child| ChildKey::workspace(child));
+        let gateways = gateways.iter().map(|child| ChildKey::gateway(child));
+        workspaces.chain(gateways).chain(functions.iter().map(|child| ChildKey::function(child)))
     }
 
     /// Whether there are none.
@@ -99,68 +110,26 @@ pub(crate) fn created(time: Option<&k8s_openapi::apimachinery::pkg::apis::meta::
 /// The digest that the children will have once a plan is carried out: what is held stays as it stands.
 pub(crate) fn planned(plan: &Plan, standing: &Children) -> Digest {
     let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
-    let mut entries = Vec::new();
-    for (name, decision) in &workspace.children {
-        entries.extend(will_be(
-            "w",
-            name,
-            decision,
-            |spec| json!(spec),
-            || {
-                standing
-                    .workspaces
-                    .iter()
-                    .find(|child| child.name_any() == *name)
-                    .map(|child| json!(child.spec))
-            },
-        ));
-    }
-    for (name, decision) in &gateways.children {
-        entries.extend(will_be(
-            "g",
-            name,
-            decision,
-            |gateway| json!(gateway.spec),
-            || {
-                standing
-                    .gateways
-                    .iter()
-                    .find(|child| child.name_any() == *name)
-                    .map(|child| json!(child.spec))
-            },
-        ));
-    }
-    for (name, decision) in &functions.children {
-        entries.extend(will_be(
-            "f",
-            name,
-            decision,
-            |spec| json!(spec),
-            || {
-                standing
-                    .functions
-                    .iter()
-                    .find(|child| child.name_any() == *name)
-                    .map(|child| json!(child.spec))
-            },
-        ));
-    }
-    combine(entries)
+    let workspaces = will_be("w", workspace, |spec| spec, &standing.workspaces);
+    let gateways = will_be("g", gateways, |planned| &planned.spec, &standing.gateways);
+    let functions = will_be("f", functions, |spec| spec, &standing.functions);
+    combine(workspaces.chain(gateways).chain(functions).collect())
 }
 
-fn will_be<T>(
-    kind: &str,
-    name: &str,
-    decision: &Decision<T>,
-    spec: impl FnOnce(&T) -> Value,
-    standing: impl FnOnce() -> Option<Value>,
-) -> Option<String> {
-    let spec = match decision {
-        Decision::Deploy(planned) => Some(spec(planned)),
+fn will_be<'a, K: Child, T>(
+    kind: &'a str,
+    component: &'a Component<T>,
+    spec: impl Fn(&T) -> &K::Spec + 'a,
+    standing: &'a [Arc<K>],
+) -> impl Iterator<Item = String> + 'a {
+    component.children.iter().filter_map(move |(name, decision)| match decision {
+        Decision::Deploy(planned) => Some(entry(kind, name, spec(planned))),
         Decision::Withdraw(_) => None,
-        Decision::Hold(_) => standing(),
-    };
-    spec.map(|spec| entry(kind, name, &spec))
+        Decision::Hold(_) => {
+            let child = standing.iter().find(|child| child.meta().name.as_ref() == Some(name))?;
+            Some(entry(kind, name, child.spec()))
+        }
+    })
 }
 
 fn entry<T: Serialize>(kind: &str, name: &str, spec: &T) -> String {

@@ -4,7 +4,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lb_cluster::{ApiError, Applied, Retry};
 use lb_desired::build::{self, Credentials, LeafKind};
-use lb_desired::settings::RedisAcl;
 use lb_vocab::{Producer, Secret};
 
 use crate::context::Context;
@@ -60,11 +59,7 @@ pub(crate) async fn credentials(context: &Context, who: &Producer, noted: bool) 
         };
     }
     let random = || random().map_err(|error| MintError::Random(name.clone(), error));
-    let redis_password = match settings.redis.acl {
-        RedisAcl::On => random()?,
-        RedisAcl::Off => settings.redis.password.clone().unwrap_or_else(|| Secret::new(String::new())),
-    };
-    let made = Credentials { cipher_key: random()?, session_secret: random()?, redis_password };
+    let made = Credentials { cipher_key: random()?, session_secret: random()?, redis_password: random()? };
     let leaf = build::credentials(who, &made, settings);
     let (applied, _) = context
         .cluster

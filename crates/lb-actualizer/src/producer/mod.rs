@@ -3,35 +3,37 @@
 //! observe -> decode -> plan -> (brake) -> mint -> apply children -> prune children -> report. To follow a push through
 //! the code, read [`environment`] from top to bottom.
 
+mod case;
 mod children;
 mod inputs;
 mod mint;
 mod outcome;
+mod preview;
 mod purge;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_cluster::{ApiError, ApplyError, Retry};
-use lb_desired::crd::{Access, EnvironmentStatus, LBProducer, in_default_environment};
-use lb_desired::plan::{Input, Plan, Presence, plan};
+use lb_desired::crd::{LBProducer, in_default_environment};
 use lb_http::contract::ClientError;
-use lb_project::Observed;
-use lb_vocab::{
-    Digest, Environment, GitUser, Limits, Producer, ProducerName, Revision, Source, UnknownReason,
-};
+use lb_vocab::{Environment, Producer, ProducerName};
 
-pub(crate) use inputs::{Children, created};
+use case::Case;
+pub use inputs::Children;
+pub(crate) use inputs::created;
 use mint::MintError;
 pub(crate) use outcome::Outcome;
+pub use preview::{Unreadable, preview};
 pub use purge::PURGE;
 pub(crate) use report::Noted;
 
-use crate::context::{Context, Next};
+use crate::context::{Context, Key, Next};
 use crate::jobs::JobError;
 use crate::namespace::NamespaceError;
+use crate::queue::Class;
 use crate::roster::Standing;
-use crate::{namespace, observe, removal, roster};
+use crate::{namespace, requests, roster};
 
 /// Why a producer's environment is not as git says.
 #[derive(Debug, thiserror::Error)]
@@ -121,12 +123,14 @@ pub(crate) async fn reconcile(context: &Context, name: &ProducerName) -> Result<
         return report::suspended(context, name, &resource).await;
     }
     let standing = roster::standing(context, name, &resource).await;
+    let request = requests::of(&resource);
+    let anew = request.filter(|request| !context.requests.is_open(name, request));
     let mut outcomes = BTreeMap::new();
     let mut failures = Vec::new();
     let mut next = Next::Settled;
     for who in producers(context, name, &resource) {
-        let mut outcome = Outcome::before(noted(&resource, &who));
-        match environment(context, &resource, &who, &standing, &mut outcome).await {
+        let mut outcome = Outcome::before(case::noted(&resource, &who));
+        match environment(context, &resource, &who, &standing, anew.is_some(), &mut outcome).await {
             Ok(then) => next = next.sooner(then),
             Err(errors) => {
                 outcome.failed(&errors);
@@ -134,6 +138,10 @@ pub(crate) async fn reconcile(context: &Context, name: &ProducerName) -> Result<
             }
         }
         outcomes.insert(who, outcome);
+    }
+    let moved = failures.iter().any(|error| error.retry() == Retry::Soon);
+    if let Some(request) = anew.filter(|_| !moved) {
+        open(context, name, &resource, request);
     }
     let then = report::report(context, name, &resource, &standing, &outcomes).await?;
     if let Some(error) = failures.into_iter().min_by_key(ProducerError::retry) {
@@ -143,6 +151,15 @@ pub(crate) async fn reconcile(context: &Context, name: &ProducerName) -> Result<
         purge::finish(context, name, &resource).await?;
     }
     Ok(next.sooner(then))
+}
+
+/// Wants each child to be worked on before the request counts as handled.
+fn open(context: &Context, name: &ProducerName, resource: &LBProducer, request: &str) {
+    let children: Vec<_> = context.stores.children_of(resource).keys().collect();
+    context.requests.open(name, request, children.iter().cloned());
+    for child in children {
+        context.dispatch.queue.nudge(Key::Child(child), Class::Interactive);
+    }
 }
 
 /// A name that no `LBProducer` stands for: a new producer, or nobody.
@@ -172,33 +189,26 @@ fn producers(context: &Context, name: &ProducerName, resource: &LBProducer) -> V
     environments.filter_map(|environment| Producer::new(name.clone(), environment).ok()).collect()
 }
 
-/// What the operator says of one environment.
-fn access(resource: &LBProducer, who: &Producer) -> Access {
-    let listed = resource.spec.environments.iter().any(|text| text == who.environment().as_str());
-    if listed && !purge::wanted(resource) { resource.spec.access } else { Access::Disabled }
-}
-
-fn noted<'a>(resource: &'a LBProducer, who: &Producer) -> Option<&'a EnvironmentStatus> {
-    resource.status.as_ref()?.environments.get(who.environment().as_str())
-}
-
-/// One environment, from git to children. `outcome` is what was known before, and becomes what is known now.
+/// One environment, from git to children. `requested`: somebody asked to look, so that nothing is taken as settled.
+/// `outcome` is what was known before, and becomes what is known now.
 async fn environment(
     context: &Context,
     resource: &LBProducer,
     who: &Producer,
     standing: &Standing,
+    requested: bool,
     outcome: &mut Outcome,
 ) -> Result<Next, Vec<ProducerError>> {
     let children = context.stores.children_of(resource).of(who);
-    let case = Case::new(context, resource, who, standing);
-    if let Some(settled) = case.settled(context, &children) {
+    let taken = context.stores.taken(resource, who, &context.settings.desired);
+    let case = Case::new(&context.settings.limits, resource, who, standing, taken);
+    if !requested && let Some(settled) = case.settled(context, &children) {
         *outcome = settled;
         return Ok(Next::Settled);
     }
     // Before it is read: what is told meanwhile is news.
     let heads = context.heads_of(who);
-    let observed = case.observe(context).await;
+    let observed = case.observe(&context.git, &context.settings.desired.prefix).await;
     let (revision, readable) = case.revision(&observed, heads.as_ref());
     let mut plan = case.plan(context, observed, &children).await?;
     let braked = case.brake(context, &mut plan, &children, &revision).await?;
@@ -208,7 +218,7 @@ async fn environment(
         outcome.revision = revision;
         return Ok(Next::Retry);
     }
-    let mut failures = children::apply(context, resource, who, &plan).await;
+    let mut failures = children::apply(context, resource, who, &plan, requested).await;
     let unpruned = children::prune(context, resource, who, &plan).await;
     if unpruned.is_empty() {
         outcome.revision = revision.clone();
@@ -245,116 +255,4 @@ async fn prepare(context: &Context, case: &Case<'_>, outcome: &mut Outcome) -> R
         Err(error) => return Err(ProducerError::Mint(case.who.clone(), error)),
     }
     Ok(true)
-}
-
-/// What one run is about, read once.
-struct Case<'a> {
-    who: &'a Producer,
-    status: Option<&'a EnvironmentStatus>,
-    access: Access,
-    presence: Presence,
-    limits: Limits,
-    noted: Revision,
-    credentials_made: bool,
-    /// Names that functions of other producers have.
-    taken: BTreeSet<String>,
-}
-
-impl<'a> Case<'a> {
-    fn new(context: &Context, resource: &'a LBProducer, who: &'a Producer, standing: &Standing) -> Self {
-        let status = noted(resource, who);
-        let presence = match standing {
-            Standing::Gone { .. } => Presence::Withdrawn,
-            Standing::Unconfirmed(_) if report::is_withdrawn(resource) => Presence::Withdrawn,
-            Standing::Present | Standing::Missing { .. } | Standing::Unconfirmed(_) => Presence::Present,
-        };
-        Self {
-            who,
-            status,
-            access: access(resource, who),
-            presence,
-            limits: resource.spec.limits.over(&context.settings.limits),
-            noted: status
-                .and_then(|status| status.attempted.as_ref())
-                .map(Revision::from)
-                .unwrap_or_default(),
-            credentials_made: status.is_some_and(|status| status.credentials_made),
-            taken: context.stores.taken(resource, who, &context.settings.desired),
-        }
-    }
-
-    fn inputs(&self, context: &Context, revision: &Revision) -> Digest {
-        let settings = &context.settings_digest;
-        inputs::digest(revision, self.access, self.presence, &self.limits, &self.taken, settings)
-    }
-
-    /// Nothing to do: what the plan would be made from is as it was, and so are the children and their
-    /// configuration. Known from memory, or after a start from the status.
-    fn settled(&self, context: &Context, children: &Children) -> Option<Outcome> {
-        let remembered = context.remembered(self.who, self.status)?;
-        let heads = context.heads_of(self.who).filter(|_| self.needs_git());
-        let revision = heads.unwrap_or_else(|| remembered.revision.clone());
-        let same = remembered.is_of(&self.inputs(context, &revision), &children.digest());
-        (same && context.configs_stand(children)).then_some(remembered)
-    }
-
-    /// Whether git has a say: an operator's disable and a withdrawal need none.
-    fn needs_git(&self) -> bool {
-        self.access == Access::Enabled && self.presence == Presence::Present
-    }
-
-    async fn observe(&self, context: &Context) -> Observed {
-        if !self.needs_git() {
-            let unknown =
-                || Source::Unknown(UnknownReason::Unreachable("not read: nothing is to run".into()));
-            return Observed { dev: unknown(), functions: unknown(), openapi: unknown() };
-        }
-        let user = GitUser::of(context.settings.desired.prefix.clone(), self.who.name());
-        observe::observe(&context.git, &user, self.who, &self.noted, &self.limits).await
-    }
-
-    /// What was read, and whether that is all there is to read; where git has no say, what was read last.
-    fn revision(&self, observed: &Observed, heads: Option<&Revision>) -> (Revision, bool) {
-        if self.needs_git() {
-            observe::revision(observed, heads, &self.noted)
-        } else {
-            (self.noted.clone(), true)
-        }
-    }
-
-    async fn plan(
-        &self,
-        context: &Context,
-        observed: Observed,
-        children: &Children,
-    ) -> Result<Plan, ProducerError> {
-        let (who, access, presence, limits) = (self.who.clone(), self.access, self.presence, self.limits);
-        let (existing, settings) = (children.existing(self.taken.clone()), context.settings.clone());
-        let job = move || {
-            let decoded = lb_project::decode(observed, &who, &limits);
-            plan(&Input {
-                producer: &who,
-                decoded: &decoded,
-                access,
-                presence,
-                existing: &existing,
-                settings: &settings.desired,
-            })
-        };
-        context.jobs.run(job).await.map_err(|error| ProducerError::Plan(self.who.clone(), error))
-    }
-
-    /// Lets the plan's removals pass the brake; answers whether it holds them.
-    async fn brake(
-        &self,
-        context: &Context,
-        plan: &mut Plan,
-        children: &Children,
-        revision: &Revision,
-    ) -> Result<bool, ProducerError> {
-        let objects = context.stores.removals(&context.records, children, plan);
-        let own_commit = self.noted != *revision;
-        let passed = removal::pass(context, self.who, plan, objects, own_commit).await;
-        passed.map_err(|error| ProducerError::Brake(self.who.clone(), error))
-    }
 }

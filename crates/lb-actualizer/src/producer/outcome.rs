@@ -4,11 +4,10 @@ use lb_desired::crd::{
     ChildStatus, Condition, ConditionStatus, ConditionType, EnvironmentStatus, LBProducerStatus,
     RevisionStatus, condition, set_condition,
 };
-use lb_desired::plan::{Decision, Plan, Why};
-use lb_vocab::{Digest, Finding, MAX_REPORTED_FINDINGS, Revision, Timestamp};
+use lb_desired::plan::{Plan, Why};
+use lb_vocab::{Digest, Finding, MAX_REPORTED_FINDINGS, Revision, Timestamp, with_causes};
 
 use super::ProducerError;
-use crate::work::describe;
 
 /// What a reconcile of one environment came to. Kept in memory, so that a child's news costs no new plan.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,8 +45,7 @@ pub(crate) struct Standing<'a> {
 impl Standing<'_> {
     fn is(&self, kind: ConditionType) -> bool {
         self.status.is_some_and(|status| {
-            status.observed_generation == self.generation
-                && status.conditions.iter().any(|c| c.type_ == kind.name() && c.status == "True")
+            status.observed_generation == self.generation && kind.holds(&status.conditions)
         })
     }
 }
@@ -76,11 +74,10 @@ impl Outcome {
 
     /// What a status says of the last run, before a restart. `None` where it does not say enough.
     pub(crate) fn noted(status: &EnvironmentStatus) -> Option<Self> {
-        let disabled = status.conditions.iter().find(|c| c.type_ == ConditionType::Disabled.name());
+        let disabled = ConditionType::Disabled.of(&status.conditions);
         let reason = disabled.filter(|c| c.status == ConditionStatus::True.name()).map(|c| c.reason.as_str());
         let reasons = [Why::DisabledByProject, Why::DisabledByOperator, Why::Withdrawn];
-        let held =
-            status.conditions.iter().find(|c| c.type_ == ConditionType::Applied.name() && c.reason == HELD);
+        let held = ConditionType::Applied.of(&status.conditions).filter(|c| c.reason == HELD);
         Some(Self {
             revision: status.attempted.as_ref().map(Revision::from).unwrap_or_default(),
             inputs: Some(status.inputs_digest.clone()?),
@@ -106,7 +103,7 @@ impl Outcome {
 
     /// Notes what failed, before what the plan holds: a status has room for so much.
     pub(crate) fn failed(&mut self, errors: &[ProducerError]) {
-        self.held.splice(0..0, errors.iter().map(|error| describe(error)));
+        self.held.splice(0..0, errors.iter().map(|error| with_causes(error)));
     }
 
     /// Takes findings and holds from a plan.
@@ -128,18 +125,9 @@ fn count(n: usize) -> u32 {
 }
 
 fn held(plan: &Plan) -> Vec<String> {
-    fn of<'a, T>(children: impl IntoIterator<Item = (&'a String, &'a Decision<T>)>) -> Vec<String>
-    where
-        T: 'a,
-    {
-        let holds = children.into_iter().filter_map(|(name, decision)| match decision {
-            Decision::Hold(why) => Some(format!("{name}: {why}")),
-            Decision::Deploy(_) | Decision::Withdraw(_) => None,
-        });
-        holds.collect()
-    }
     let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
-    [of(&workspace.children), of(&gateways.children), of(&functions.children)].concat()
+    let all = workspace.held().chain(gateways.held()).chain(functions.held());
+    all.map(|(name, why)| format!("{name}: {why}")).collect()
 }
 
 fn removed(plan: &Plan) -> Option<Why> {
@@ -240,7 +228,7 @@ mod tests {
     }
 
     fn says(status: &EnvironmentStatus, kind: ConditionType) -> &str {
-        &status.conditions.iter().find(|c| c.type_ == kind.name()).unwrap().status
+        &kind.of(&status.conditions).unwrap().status
     }
 
     #[test]
@@ -272,7 +260,7 @@ mod tests {
         let outcome = Outcome { held: vec!["al-dev-main: git-api is silent".into()], ..Outcome::default() };
         let new = environment(&old, &outcome, &[], true, Timestamp(0));
         assert_eq!(new.applied, old.applied);
-        let applied = new.conditions.iter().find(|c| c.type_ == "Applied").unwrap();
+        let applied = ConditionType::Applied.of(&new.conditions).unwrap();
         assert_eq!((applied.status.as_str(), applied.reason.as_str()), ("False", "Held"));
         assert!(applied.message.contains("silent"));
     }

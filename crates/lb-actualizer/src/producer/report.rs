@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use kube::Resource;
+use kube::core::object::HasStatus;
 use lb_cluster::ApiError;
 use lb_desired::crd::{
-    Condition, ConditionStatus, ConditionType, LBProducer, LBProducerStatus, condition, set_condition,
+    ChildStatus, Condition, ConditionStatus, ConditionType, LBProducer, LBProducerStatus, condition,
+    set_condition,
 };
 use lb_vocab::{Producer, ProducerName, Timestamp};
 
@@ -14,6 +17,7 @@ use super::outcome::{self, Outcome, Standing as Child};
 use super::{Children, ProducerError};
 use crate::announce::announce;
 use crate::context::{Context, Next};
+use crate::requests;
 use crate::roster::Standing;
 
 /// A commit that had no effect is noted at most this often.
@@ -21,12 +25,7 @@ const NOTE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Whether the status says that the producer was withdrawn.
 pub(super) fn is_withdrawn(resource: &LBProducer) -> bool {
-    holds(resource, ConditionType::Withdrawn)
-}
-
-fn holds(resource: &LBProducer, kind: ConditionType) -> bool {
-    let conditions = resource.status.iter().flat_map(|status| &status.conditions);
-    conditions.into_iter().any(|c| c.type_ == kind.name() && c.status == ConditionStatus::True.name())
+    resource.status.as_ref().is_some_and(|status| ConditionType::Withdrawn.holds(&status.conditions))
 }
 
 /// Says that nothing is touched.
@@ -64,7 +63,7 @@ pub(super) async fn report(
         let as_planned = outcome.stands(&children.digest()) && context.dispatch.still_departing(who) == 0;
         let environment = new.environments.entry(who.environment().to_string()).or_default();
         *environment = outcome::environment(environment, outcome, &views(&children), as_planned, now);
-        let applied = environment.conditions.iter().any(|c| c.type_ == "Applied" && c.status == "True");
+        let applied = ConditionType::Applied.holds(&environment.conditions);
         under_way |= !applied && !outcome::notable(outcome);
     }
     for condition in whole(context, &new, standing) {
@@ -75,8 +74,12 @@ pub(super) async fn report(
         Standing::Missing { since } | Standing::Gone { since } => Some(since.0),
         Standing::Unconfirmed(_) => old.missing_since,
     };
+    let request = requests::of(resource).filter(|request| context.requests.is_done(name, request));
+    if let Some(request) = request {
+        new.last_handled_reconcile_at = Some(request.to_owned());
+    }
     let next = recheck(context, standing, now);
-    if under_way && new.missing_since == old.missing_since {
+    if under_way && request.is_none() && new.missing_since == old.missing_since {
         return Ok(next);
     }
     if let Some(wait) = context.noted.postpones(name, &old, &new, now) {
@@ -85,21 +88,19 @@ pub(super) async fn report(
     if write(context, name, resource, &new).await? {
         announce(&context.events, resource, &old.conditions, &new.conditions);
     }
+    if request.is_some() {
+        context.requests.close(name);
+    }
     Ok(next)
 }
 
 fn views(children: &Children) -> Vec<Child<'_>> {
-    let workspaces = children.workspaces.iter().map(|child| Child {
-        gateway: false,
-        generation: child.metadata.generation,
-        status: child.status.as_ref(),
-    });
-    let gateways = children.gateways.iter().map(|child| Child {
-        gateway: true,
-        generation: child.metadata.generation,
-        status: child.status.as_ref(),
-    });
-    workspaces.chain(gateways).collect()
+    let workspaces = children.workspaces.iter().map(|child| view(false, child.as_ref()));
+    workspaces.chain(children.gateways.iter().map(|child| view(true, child.as_ref()))).collect()
+}
+
+fn view<K: Resource + HasStatus<Status = ChildStatus>>(gateway: bool, child: &K) -> Child<'_> {
+    Child { gateway, generation: child.meta().generation, status: child.status() }
 }
 
 /// When to look again whether a missing producer is gone.
@@ -182,11 +183,8 @@ fn whole(context: &Context, status: &LBProducerStatus, standing: &Standing) -> V
 
 /// A condition over all environments: the first of them that is `decisive` says it for all.
 fn summary(status: &LBProducerStatus, kind: ConditionType, decisive: ConditionStatus) -> Option<Condition> {
-    let of = |environment: &lb_desired::crd::EnvironmentStatus| {
-        environment.conditions.iter().find(|c| c.type_ == kind.name()).cloned()
-    };
-    let all = || status.environments.values().filter_map(of);
-    all().find(|c| c.status == decisive.name()).or_else(|| all().next())
+    let all = || status.environments.values().filter_map(|environment| kind.of(&environment.conditions));
+    all().find(|c| c.status == decisive.name()).or_else(|| all().next()).cloned()
 }
 
 async fn write(

@@ -207,12 +207,18 @@ impl Records {
         self.len() == 0
     }
 
-    /// The answer to a write of ours: it enters at once, without a [`Change`].
+    /// The answer to a request of ours: it enters at once, without a [`Change`].
     pub(crate) fn enter(&self, kind: LeafKind, object: &Value, state: State) {
         let Some(live) = Live::read(kind, object) else { return };
         let Some(record) = live.record(state) else { return };
         let key = Key::new(live.namespace, live.name);
         self.shared.with_mut(kind, live.namespace, |watch| watch.cache.enter(&key, record));
+    }
+
+    /// A read of ours found nothing where this version was known.
+    pub(crate) fn missed(&self, kind: LeafKind, namespace: &str, name: &str, version: Version) {
+        let key = Key::new(namespace, name);
+        self.shared.with_mut(kind, namespace, |watch| watch.cache.missed(&key, version));
     }
 
     /// A deletion of ours was accepted: until its event comes the object is on its way out.

@@ -97,6 +97,26 @@ async fn what_others_change_is_put_back() {
     driver.abort();
 }
 
+/// Again and again, because a watch is quick, too.
+#[tokio::test]
+async fn who_looks_does_not_wait_for_the_watch() {
+    let bench = Bench::new().await;
+    let leaf = bench.service_account("main");
+    bench.stand(std::slice::from_ref(&leaf)).await;
+    let look_and_apply = async || {
+        bench.cluster.look(&bench.records, &bench.owner, &leaf).await.unwrap();
+        bench.apply(&leaf).await.unwrap()
+    };
+    for _ in 0..20 {
+        assert_eq!(look_and_apply().await, Applied::Unchanged);
+        bench.meddle(leaf.kind, "main", json!({"automountServiceAccountToken": true})).await;
+        assert_eq!(look_and_apply().await, Applied::Changed);
+        bench.api(leaf.kind).delete("main", &DeleteParams::default()).await.unwrap();
+        assert_eq!(look_and_apply().await, Applied::Created);
+    }
+    bench.caught_up(leaf.kind, "main").await;
+}
+
 #[tokio::test]
 async fn an_environment_variable_that_somebody_adds_goes() {
     let bench = Bench::new().await;
@@ -109,7 +129,10 @@ async fn an_environment_variable_that_somebody_adds_goes() {
     let change = json!({"spec": {"template": {"spec": {"containers": containers}}}});
     bench.meddle(LeafKind::Deployment, "main", change).await;
     bench.caught_up(LeafKind::Deployment, "main").await;
-    assert_eq!(bench.apply(&leaf).await.unwrap(), Applied::Changed);
+    // The Deployment's controller writes its status meanwhile: a conflict is tried again, as the queue does.
+    let applied =
+        eventually("it is applied", || async { bench.apply(&leaf).await.map_err(|error| error.to_string()) });
+    assert_eq!(applied.await, Applied::Changed);
     let live = bench.live(LeafKind::Deployment, "main").await.unwrap();
     let containers = live["spec"]["template"]["spec"]["containers"].as_array().unwrap();
     assert_eq!(containers.len(), 2, "an injected container stays: {containers:?}");

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
-    PodSpec, PodTemplateSpec, Service, ServiceAccount, ServicePort, ServiceSpec,
+    PodSpec, PodTemplateSpec, Secret as SecretObject, Service, ServiceAccount, ServicePort, ServiceSpec,
 };
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend,
@@ -12,10 +13,10 @@ use k8s_openapi::api::networking::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use lb_vocab::{InstanceName, Producer};
+use lb_vocab::{InstanceName, Producer, Secret};
 use serde::Serialize;
 
-use super::names::{GATEWAY, SLS_API, WORKSPACE, gateway_name, sls_api_name, workspace_name};
+use super::names::{GATEWAY, SLS_API, WORKSPACE, child_labels, gateway_name, sls_api_name, workspace_name};
 use super::{LabelValue, Leaf, LeafKind};
 use crate::settings::Settings;
 
@@ -193,11 +194,21 @@ impl Component<'_> {
 
 /// The labels that every object of a producer has.
 pub(super) fn producer_labels(producer: &Producer, app: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        ("app".to_owned(), app.to_owned()),
-        ("environment".to_owned(), producer.environment().to_string()),
-        ("producer".to_owned(), producer.name().to_string()),
-    ])
+    let mut labels = child_labels(producer);
+    labels.insert("app".to_owned(), app.to_owned());
+    labels
+}
+
+/// A Secret of these keys and values.
+pub(super) fn secret<'a>(
+    metadata: ObjectMeta,
+    values: impl IntoIterator<Item = (&'a str, &'a Secret)>,
+    immutable: Option<bool>,
+) -> Leaf {
+    let bytes = |value: &Secret| ByteString(value.reveal().clone().into_bytes());
+    let data = values.into_iter().map(|(key, value)| (key.to_owned(), bytes(value))).collect();
+    let object = SecretObject { metadata, data: Some(data), immutable, ..SecretObject::default() };
+    leaf(LeafKind::Secret, &object)
 }
 
 /// A typed object as a leaf.

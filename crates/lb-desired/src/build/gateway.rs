@@ -3,24 +3,26 @@
 //! Express Gateway writes into its configuration's directory, so an init container copies the files from the
 //! immutable Secret that the child names into an empty directory. The Secret's name has the configuration's digest
 //! in it: a changed configuration changes the pod template, and rolls out.
+//!
+//! Secrets of the environment are read from the credentials, which never change. With `REDIS_ACL=off` the shared
+//! password is a Secret of the gateway's own instead; it may be rotated, and a digest of it in the pod template rolls
+//! it out. The Secret keeps its name, so that an old pod that starts again gets the password that holds.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{
-    Container, EnvVar, KeyToPath, PodSpec, Secret as SecretObject, SecretVolumeSource, Volume,
-};
+use k8s_openapi::api::core::v1::{Container, EnvVar, KeyToPath, PodSpec, SecretVolumeSource, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use lb_vocab::Secret;
+use lb_vocab::{Digest, Secret};
 
-use super::component::{App, Component, Pods, Port, leaf};
-use super::names::{credentials_name, redis_namespace};
+use super::component::{App, Component, Pods, Port, secret};
+use super::names::{credentials_name, redis_namespace, shared_redis_name};
 use super::pod::{
     ContainerParts, User, container_ports, empty_dir, env, mount, pod, read_only, ready_by_tcp, secret_env,
     tmp,
 };
 use super::{
-    CIPHER_KEY_KEY, Gateway, Leaf, LeafKind, REDIS_PASSWORD_KEY, SESSION_SECRET_KEY, network_policy,
+    CIPHER_KEY_KEY, Gateway, Leaf, REDIS_PASSWORD_ANNOTATION, REDIS_PASSWORD_KEY, SESSION_SECRET_KEY,
+    network_policy,
 };
 use crate::settings::Settings;
 
@@ -44,37 +46,58 @@ const FILES: [(&str, &str); 5] = [
 /// that, because no content of it stands in the child.
 pub(super) fn leaves(gateway: &Gateway, settings: &Settings) -> Vec<Leaf> {
     let component = component(gateway, settings);
+    let shared = SharedRedis::of(gateway, settings);
     let pods = Pods {
         replicas: gateway.replicas,
-        annotations: BTreeMap::new(),
-        spec: pod_spec(&component, gateway),
+        annotations: shared.iter().map(SharedRedis::annotation).collect(),
+        spec: pod_spec(&component, gateway, shared.as_ref()),
     };
     let scrape = BTreeMap::from([
         ("prometheus.io/port".to_owned(), ADMIN.service.to_string()),
         ("prometheus.io/scrape".to_owned(), "true".to_owned()),
     ]);
     let hosts = gateway.hosts.iter().map(|host| (host.to_string(), vec![("/", GATEWAY.service)]));
-    vec![
-        component.service_account(),
-        network_policy::gateway(&component, GATEWAY, ADMIN),
+    let mut leaves = vec![component.service_account(), network_policy::gateway(&component, GATEWAY, ADMIN)];
+    leaves.extend(shared.map(|shared| shared.leaf(&component)));
+    leaves.extend([
         component.service(&[GATEWAY, ADMIN], Some(scrape)),
         component.deployment(pods),
         component.ingress(hosts.collect()),
-    ]
+    ]);
+    leaves
+}
+
+/// The Redis password that all gateways share, with `REDIS_ACL=off`.
+struct SharedRedis {
+    /// The Secret's name.
+    name: String,
+    password: Secret,
+}
+
+impl SharedRedis {
+    fn of(gateway: &Gateway, settings: &Settings) -> Option<Self> {
+        let password = settings.redis.shared_password()?;
+        Some(Self { name: shared_redis_name(&gateway.producer, &gateway.instance), password })
+    }
+
+    fn leaf(&self, component: &Component<'_>) -> Leaf {
+        let metadata = ObjectMeta { name: Some(self.name.clone()), ..component.metadata() };
+        secret(metadata, [(REDIS_PASSWORD_KEY, &self.password)], None)
+    }
+
+    /// With the name in the digest no table of digests helps to find the password. A guess can be checked against it by
+    /// whoever reads Deployments; but gateways, which are a producer's, hold the password itself.
+    fn annotation(&self) -> (String, String) {
+        let digest = Digest::of_parts([self.name.as_bytes(), self.password.reveal().as_bytes()]);
+        (REDIS_PASSWORD_ANNOTATION.to_owned(), digest.first(10).to_owned())
+    }
 }
 
 /// The Secret of a rendered configuration.
 pub(super) fn config(gateway: &Gateway, files: &BTreeMap<String, Secret>, settings: &Settings) -> Leaf {
     let component = component(gateway, settings);
-    let data =
-        files.iter().map(|(key, content)| (key.clone(), ByteString(content.reveal().clone().into_bytes())));
-    let object = SecretObject {
-        metadata: ObjectMeta { name: Some(gateway.config.name.clone()), ..component.metadata() },
-        data: Some(data.collect()),
-        immutable: Some(true),
-        ..SecretObject::default()
-    };
-    leaf(LeafKind::Secret, &object)
+    let metadata = ObjectMeta { name: Some(gateway.config.name.clone()), ..component.metadata() };
+    secret(metadata, files.iter().map(|(key, content)| (key.as_str(), content)), Some(true))
 }
 
 fn component<'a>(gateway: &'a Gateway, settings: &'a Settings) -> Component<'a> {
@@ -82,7 +105,7 @@ fn component<'a>(gateway: &'a Gateway, settings: &'a Settings) -> Component<'a> 
     Component { app, producer: &gateway.producer, settings }
 }
 
-fn pod_spec(component: &Component<'_>, gateway: &Gateway) -> PodSpec {
+fn pod_spec(component: &Component<'_>, gateway: &Gateway, shared: Option<&SharedRedis>) -> PodSpec {
     let item = |(key, path): (&str, &str)| KeyToPath {
         key: key.to_owned(),
         path: path.to_owned(),
@@ -98,7 +121,7 @@ fn pod_spec(component: &Component<'_>, gateway: &Gateway) -> PodSpec {
         empty_dir("config", "16Mi"),
         tmp("tmp"),
     ];
-    pod(component, component.name(), vec![copy_container(component)], container(component), volumes)
+    pod(component, component.name(), vec![copy_container(component)], container(component, shared), volumes)
 }
 
 /// Copies what the Secret holds; `-L`, because a Secret's files are symbolic links. It runs Express Gateway's own
@@ -120,14 +143,14 @@ fn copy_container(component: &Component<'_>) -> Container {
     Container { command: Some(command), env: None, ..parts.container() }
 }
 
-fn container(component: &Component<'_>) -> Container {
+fn container(component: &Component<'_>, shared: Option<&SharedRedis>) -> Container {
     let settings = component.settings;
     let parts = ContainerParts {
         name: "gateway",
         image: settings.images.of(&settings.images.gateway, component.producer.name()),
         user: User::Gateway,
         resources: &settings.resources.gateway,
-        env: variables(component),
+        env: variables(component, shared),
         mounts: vec![mount("config", CONFIG_DIR), mount("tmp", "/tmp")],
     };
     Container {
@@ -137,10 +160,11 @@ fn container(component: &Component<'_>) -> Container {
     }
 }
 
-/// Redis' host and port in plain text; what is secret by reference to the producer's credentials.
-fn variables(component: &Component<'_>) -> Vec<EnvVar> {
+/// Redis' host and port in plain text; what is secret by reference.
+fn variables(component: &Component<'_>, shared: Option<&SharedRedis>) -> Vec<EnvVar> {
     let (producer, settings) = (component.producer, component.settings);
     let credentials = credentials_name(producer);
+    let redis = shared.map_or(&credentials, |shared| &shared.name);
     vec![
         secret_env("EG_CIPHER_KEY", &credentials, CIPHER_KEY_KEY),
         env("EG_CONFIG_DIR", CONFIG_DIR),
@@ -149,7 +173,7 @@ fn variables(component: &Component<'_>) -> Vec<EnvVar> {
         env("LB_PRODUCER", producer.name().as_str()),
         env("LOG_LEVEL", settings.gateway_log_level.as_str()),
         env("REDIS_HOST", settings.redis.host.host.as_str()),
-        secret_env("REDIS_PASSWORD", &credentials, REDIS_PASSWORD_KEY),
+        secret_env("REDIS_PASSWORD", redis, REDIS_PASSWORD_KEY),
         env("REDIS_PORT", settings.redis.port.to_string()),
     ]
 }

@@ -19,8 +19,6 @@ mod workspace;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret as SecretObject;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lb_vocab::{CommitId, Producer, ProducerName, Secret};
 use serde_json::{Value, json};
@@ -29,8 +27,8 @@ use crate::settings::Settings;
 
 pub use function::{Function, function};
 pub use names::{
-    Host, LabelValue, ServiceName, config_reference, credentials_name, gateway_name, redis_namespace,
-    sls_api_name, workspace_name,
+    Host, LabelValue, ServiceName, child_labels, config_reference, credentials_name, gateway_name,
+    redis_namespace, shared_redis_name, sls_api_name, workspace_name,
 };
 pub use pod::{CONFIGSTORE_AUDIENCE, GIT_API_AUDIENCE, TOKEN_DIRECTORY};
 pub use spec::{Gateway, SpecError, Workspace};
@@ -40,12 +38,16 @@ pub use spec::{Gateway, SpecError, Workspace};
 pub const CIPHER_KEY_KEY: &str = "cipher-key";
 /// Key of the credentials Secret: Express Gateway's session secret.
 pub const SESSION_SECRET_KEY: &str = "session-secret";
-/// Key of the credentials Secret: the password of the environment's Redis user, or with `REDIS_ACL=off` the shared
-/// one. The key is always there; an empty value is no password.
+/// Key of the credentials Secret: the password of the environment's Redis user. With `REDIS_ACL=off` also the key of
+/// each gateway's Secret with the shared password; an empty value is no password.
 pub const REDIS_PASSWORD_KEY: &str = "redis-password";
 
 /// Annotation of a pod template: the commit that its pods were started for. Only under `ENABLE_ROLLING_UPDATE`.
 pub const REVISION_ANNOTATION: &str = "lunchbadger.io/revision";
+
+/// Annotation of a gateway's pod template, where `REDIS_ACL=off`: a digest of the shared Redis password, so that a new
+/// password rolls out.
+pub const REDIS_PASSWORD_ANNOTATION: &str = "lunchbadger.io/redis-password-digest";
 
 /// The kinds of object that children own, in the order in which they are applied: what a Deployment needs comes
 /// before it. Kinds to prune are these, so that no kind can be applied and forgotten.
@@ -55,7 +57,7 @@ pub enum LeafKind {
     ServiceAccount,
     /// `networking.k8s.io/v1` NetworkPolicy.
     NetworkPolicy,
-    /// `v1` Secret: a rendered gateway configuration.
+    /// `v1` Secret: a rendered gateway configuration, or the Redis password that all gateways share.
     Secret,
     /// `v1` Service.
     Service,
@@ -161,7 +163,7 @@ pub struct Credentials {
     pub cipher_key: Secret,
     /// Express Gateway's session secret.
     pub session_secret: Secret,
-    /// Redis' password.
+    /// The password of the environment's own Redis user.
     pub redis_password: Secret,
 }
 
@@ -174,15 +176,13 @@ pub fn credentials(producer: &Producer, credentials: &Credentials, settings: &Se
         (SESSION_SECRET_KEY, session_secret),
         (REDIS_PASSWORD_KEY, redis_password),
     ];
-    let data = data.map(|(key, value)| (key.to_owned(), ByteString(value.reveal().clone().into_bytes())));
     let metadata = ObjectMeta {
         name: Some(credentials_name(producer)),
         namespace: Some(settings.namespace(producer.name())),
         labels: Some(component::producer_labels(producer, CREDENTIALS_APP)),
         ..ObjectMeta::default()
     };
-    let object = SecretObject { metadata, data: Some(data.into()), ..SecretObject::default() };
-    component::leaf(LeafKind::Secret, &object)
+    component::secret(metadata, data, None)
 }
 
 /// The `app` label of credentials Secrets.

@@ -33,6 +33,15 @@ pub fn function_child(producer: &Producer, service: &ServiceName) -> String {
     format!("{producer}-{service}")
 }
 
+/// The labels that every child has.
+#[must_use]
+pub fn child_labels(producer: &Producer) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("environment".to_owned(), producer.environment().to_string()),
+        ("producer".to_owned(), producer.name().to_string()),
+    ])
+}
+
 /// Everybody whose function child may have this name: a service may have dashes, so that `al-dev-dev-x` is `dev-x` of
 /// `al` and `x` of `al-dev`.
 pub fn function_claimants(child: &str) -> impl Iterator<Item = Producer> {
@@ -83,6 +92,12 @@ pub fn function_name(producer: &Producer, service: &ServiceName) -> String {
 #[must_use]
 pub fn credentials_name(producer: &Producer) -> String {
     format!("credentials-{producer}")
+}
+
+/// Name of a gateway's Secret with the shared Redis password, where `REDIS_ACL=off`: `redis-<producer>-<env>-<instance>`.
+#[must_use]
+pub fn shared_redis_name(producer: &Producer, instance: &InstanceName) -> String {
+    format!("redis-{producer}-{instance}")
 }
 
 /// The Redis namespace of an environment's gateways, `EG-<producer>-<env>-`. Express Gateway adds a dash of its own:

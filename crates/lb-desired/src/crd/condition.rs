@@ -42,6 +42,18 @@ impl ConditionType {
             Self::Suspended => "Suspended",
         }
     }
+
+    /// The condition of this type.
+    #[must_use]
+    pub fn of(self, conditions: &[Condition]) -> Option<&Condition> {
+        conditions.iter().find(|condition| condition.type_ == self.name())
+    }
+
+    /// Whether the condition of this type is true.
+    #[must_use]
+    pub fn holds(self, conditions: &[Condition]) -> bool {
+        self.of(conditions).is_some_and(|condition| condition.status == ConditionStatus::True.name())
+    }
 }
 
 /// `True`, `False` or `Unknown`.
@@ -123,7 +135,9 @@ mod tests {
         };
         let row = |kind: &str, reason: &str, seconds| (kind.to_owned(), reason.to_owned(), seconds);
         assert_eq!(seen(&conditions), [row("Applied", "Applied", 2), row("Ready", "Waiting", 1)]);
+        assert!(!ConditionType::Ready.holds(&conditions));
         assert!(set_condition(&mut conditions, ready(ConditionStatus::True, "Serving"), at(4)));
+        assert!(ConditionType::Ready.holds(&conditions) && !ConditionType::Stalled.holds(&conditions));
         assert_eq!(seen(&conditions), [row("Applied", "Applied", 2), row("Ready", "Serving", 4)]);
     }
 }

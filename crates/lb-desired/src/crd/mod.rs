@@ -22,8 +22,8 @@ pub use condition::{Condition, ConditionStatus, ConditionType, condition, set_co
 pub use function::{FunctionTrigger, LBFunction, LBFunctionSpec};
 pub use gateway::{ConfigReference, LBGateway, LBGatewaySpec};
 pub use producer::{
-    Access, EnvironmentStatus, LBProducer, LBProducerSpec, LBProducerStatus, LimitOverrides, RevisionStatus,
-    in_default_environment,
+    Access, EnvironmentStatus, LBProducer, LBProducerSpec, LBProducerStatus, LimitOverrides,
+    RECONCILE_REQUESTED_AT, RevisionStatus, in_default_environment,
 };
 pub use rbac::{
     CONFIGSTORE_ACCOUNT, GIT_API_ACCOUNT, REVIEWER_ROLE, SERVICE_ACCOUNT, TARGET_ROLE, rbac, target_binding,

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Condition;
 
+/// The annotation that asks for a reconcile: any new value is a request. Handled where the status has the same value as
+/// `lastHandledReconcileAt`.
+pub const RECONCILE_REQUESTED_AT: &str = "lunchbadger.io/reconcile-requested-at";
+
 /// The environment of a producer for which the operator has not chosen others.
 const DEFAULT_ENVIRONMENT: &str = "dev";
 
@@ -147,6 +151,11 @@ pub struct LBProducerStatus {
     /// The generation of the spec that this status is about, a count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The request that was handled last: the value of annotation `lunchbadger.io/reconcile-requested-at`, once git was
+    /// read and every object was looked at after it was set. Any new value of the annotation is a request; it is
+    /// handled when the two are equal. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
     /// Conditions of the producer as a whole, sorted by type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

@@ -24,8 +24,10 @@ pub(super) struct Functions<'a> {
 pub(super) fn plan<'a>(input: &Input<'a>, findings: &mut Vec<Finding>) -> Functions<'a> {
     let (entities, commit) = match &input.decoded.functions {
         Source::Unknown(reason) => {
-            let component =
-                Component::held(standing(input), &format!("the functions repository is unknown: {reason}"));
+            let component = Component::all_held(
+                standing(input),
+                &format!("the functions repository is unknown: {reason}"),
+            );
             return Functions { component, deployed: Vec::new() };
         }
         Source::Absent(_) => (&[][..], None),

@@ -187,20 +187,44 @@ impl Why {
 }
 
 impl<T> Component<T> {
+    /// Children to deploy, by name.
+    pub fn deployed(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.children.iter().filter_map(|(name, decision)| match decision {
+            Decision::Deploy(child) => Some((name.as_str(), child)),
+            Decision::Withdraw(_) | Decision::Hold(_) => None,
+        })
+    }
+
+    /// Children that go, by name, and why.
+    pub fn withdrawn(&self) -> impl Iterator<Item = (&str, Why)> {
+        self.children.iter().filter_map(|(name, decision)| match decision {
+            Decision::Withdraw(why) => Some((name.as_str(), *why)),
+            Decision::Deploy(_) | Decision::Hold(_) => None,
+        })
+    }
+
+    /// Children that stay as they are, by name, and why.
+    pub fn held(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.children.iter().filter_map(|(name, decision)| match decision {
+            Decision::Hold(why) => Some((name.as_str(), why.as_str())),
+            Decision::Deploy(_) | Decision::Withdraw(_) => None,
+        })
+    }
+
     /// Nothing decided yet, nothing may be pruned.
     fn empty() -> Self {
         Self { children: BTreeMap::new(), complete: None }
     }
 
     /// Everything of the kind goes.
-    fn removed(names: impl IntoIterator<Item = String>, why: Why) -> Self {
+    fn all_removed(names: impl IntoIterator<Item = String>, why: Why) -> Self {
         let mut component = Self::empty();
         component.withdraw_rest(names, why);
         component
     }
 
     /// Nothing of the kind is touched.
-    fn held(names: impl IntoIterator<Item = String>, reason: &str) -> Self {
+    fn all_held(names: impl IntoIterator<Item = String>, reason: &str) -> Self {
         let children = names.into_iter().map(|name| (name, Decision::Hold(reason.to_owned()))).collect();
         Self { children, complete: None }
     }
@@ -235,14 +259,14 @@ pub fn plan(input: &Input<'_>) -> Plan {
     let functions = || function::standing(input);
     let (workspace, gateways, functions) = match producer::verdict(input) {
         Verdict::Remove(why) => (
-            Component::removed(workspace(), why),
-            Component::removed(gateways(), why),
-            Component::removed(functions(), why),
+            Component::all_removed(workspace(), why),
+            Component::all_removed(gateways(), why),
+            Component::all_removed(functions(), why),
         ),
         Verdict::Unknown(reason) => (
-            Component::held(workspace(), &reason),
-            Component::held(gateways(), &reason),
-            Component::held(functions(), &reason),
+            Component::all_held(workspace(), &reason),
+            Component::all_held(gateways(), &reason),
+            Component::all_held(functions(), &reason),
         ),
         Verdict::Run => {
             let functions = function::plan(input, &mut findings);

@@ -14,7 +14,7 @@ pub(super) fn plan(input: &Input<'_>) -> Component<LBWorkspaceSpec> {
     let name = workspace_child(input.producer);
     let rolling = input.settings.rolling_update;
     if let (true, Source::Unknown(reason)) = (rolling, &input.decoded.functions) {
-        return Component::held([name], &format!("the functions repository is unknown: {reason}"));
+        return Component::all_held([name], &format!("the functions repository is unknown: {reason}"));
     }
     let spec = LBWorkspaceSpec {
         producer: input.producer.name().to_string(),

@@ -4,8 +4,9 @@
 //! * The tag of our own images defaults to this build's version; the gateway image is Express Gateway's own, whose
 //!   default stays the contract's `latest`: our version says nothing about it.
 //! * `REDIS_PASSWORD` never stands in a pod's template. With `REDIS_ACL=on` it is the actualizer's alone, which
-//!   makes a Redis user per producer with it; with `off` the actualizer puts it into each producer's credentials
-//!   Secret under [`REDIS_PASSWORD_KEY`](crate::build::REDIS_PASSWORD_KEY). Pods read that key in both cases.
+//!   makes a Redis user per producer with it, and pods read that user's password from the producer's credentials. With
+//!   `off` it is in a Secret that each gateway owns: no credential, which is made once, but the platform's, which may
+//!   be rotated. The key is [`REDIS_PASSWORD_KEY`](crate::build::REDIS_PASSWORD_KEY) in both cases.
 //! * `EG_NAMESPACE` is no setting: it is `EG-<producer>-<env>-` on each gateway
 //!   ([`redis_namespace`](crate::build::redis_namespace)), because the Redis users' rights are made of it.
 //! * `SLS_SERVICE_ACCOUNT_NAME` has no default any more: one account for all producers is the contract's defect.
@@ -260,6 +261,15 @@ impl Images {
 }
 
 impl Redis {
+    /// The password that all gateways share, with `REDIS_ACL=off`; an empty one is none.
+    #[must_use]
+    pub fn shared_password(&self) -> Option<Secret> {
+        match self.acl {
+            RedisAcl::On => None,
+            RedisAcl::Off => Some(self.password.clone().unwrap_or_else(|| Secret::new(String::new()))),
+        }
+    }
+
     fn read(reader: &mut Reader<'_>) -> Self {
         let host: Endpoint = reader.parsed(&v::REDIS_HOST);
         if host.port.is_some() {

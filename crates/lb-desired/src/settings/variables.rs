@@ -46,7 +46,7 @@ table! {
     GATEWAY_LOG_LEVEL = "GATEWAY_LOG_LEVEL", Some("info"), "LOG_LEVEL of gateways: debug, verbose, info, warn or error";
     REDIS_HOST = "REDIS_HOST", Some("eg-identity-redis.default"), "the Redis that all gateways share, as pods reach it";
     REDIS_PORT = "REDIS_PORT", Some("6379"), "the port of Redis, 1 to 65535";
-    REDIS_PASSWORD = "REDIS_PASSWORD", None, "Redis' password, a secret: the actualizer's own where REDIS_ACL is on, put into every producer's credentials where it is off";
+    REDIS_PASSWORD = "REDIS_PASSWORD", None, "Redis' password, a secret: the actualizer's own where REDIS_ACL is on, in a Secret of each gateway where it is off; a new one rolls out";
     REDIS_ACL = "REDIS_ACL", Some("on"), "`on`: a Redis user per producer and environment; `off`: all gateways share REDIS_PASSWORD";
     AUTH_MODE = "AUTH_MODE", Some("tokens"), "`tokens`: every request needs one; `none`: closed development set-ups, no `internal-` host is published";
     ROLLING = "ENABLE_ROLLING_UPDATE", None, "on: workspace and sls-api pods restart on a new revision";

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::cases::{cases, directory};
-use lb_desired::build::{APPS, LeafKind};
+use lb_desired::build::{APPS, Leaf, LeafKind, REDIS_PASSWORD_ANNOTATION};
 use serde_json::{Value, json};
 
 #[test]
@@ -59,6 +59,34 @@ fn every_object_is_labelled_and_ordered() {
             assert!(kinds.is_sorted(), "{name}: {kinds:?}");
         }
     }
+}
+
+/// A rotated password is rolled out, and stands in its Secret alone; a password that gateways do not share is nowhere.
+#[test]
+fn a_shared_redis_password_is_in_a_secret_and_rolls_out() {
+    let case = &cases()["gateway-shared-redis"];
+    let leaves = |acl: &str, password: &str| {
+        case.leaves(&case.settings(&[("REDIS_ACL", acl), ("REDIS_PASSWORD", password)]))
+    };
+    let (old, new) = (leaves("off", "hunter1"), leaves("off", "hunter2"));
+    let changed: Vec<LeafKind> =
+        old.iter().zip(&new).filter(|(old, new)| old != new).map(|(old, _)| old.kind).collect();
+    assert_eq!(changed, [LeafKind::Secret, LeafKind::Deployment]);
+    for leaf in &new {
+        let text = leaf.manifest.to_string();
+        assert!(!text.contains("hunter2"), "{}: {text}", leaf.name);
+        assert_eq!(text.contains("aHVudGVyMg=="), leaf.kind == LeafKind::Secret, "{}: {text}", leaf.name);
+    }
+    let template = |leaves: &[Leaf]| {
+        let deployment = leaves.iter().find(|leaf| leaf.kind == LeafKind::Deployment).unwrap();
+        let mut template = deployment.manifest["spec"]["template"].clone();
+        let digest = template["metadata"]["annotations"][REDIS_PASSWORD_ANNOTATION].take();
+        (digest, template)
+    };
+    assert_ne!(template(&old).0, template(&new).0);
+    assert_eq!(template(&old).1, template(&new).1, "nothing but the digest rolls out");
+    assert_eq!(leaves("on", "hunter1"), leaves("on", "hunter2"));
+    assert!(leaves("on", "hunter1").iter().all(|leaf| leaf.kind != LeafKind::Secret));
 }
 
 /// The audiences of a pod's tokens, each bounded and closed to others.

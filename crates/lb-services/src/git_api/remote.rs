@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use lb_desired::crd::{Access, in_default_environment};
-use lb_desired::plan::{Decision, Existing, Input, Plan, Presence, changes, plan};
+use lb_desired::plan::{Existing, Input, Plan, Presence, changes, plan};
 use lb_git::{At, GitHost, Globs, HostError, ReceivedHook, RefName, RefUpdate, TreeAnswer};
 use lb_project::{DEV_GLOBS, FUNCTIONS_GLOBS, Observed, decode, openapi_ref};
 use lb_vocab::{CommitId, GitUser, Limits, Producer, RepoName, Source, Tree, UnknownReason};
@@ -198,7 +198,7 @@ fn lines(old: &Plan, new: &Plan) -> Vec<String> {
 
 /// Nothing could be said about the commit as a whole.
 fn held(plan: &Plan) -> bool {
-    plan.workspace.children.values().any(|decision| matches!(decision, Decision::Hold(_)))
+    plan.workspace.held().next().is_some()
 }
 
 /// Leaves `room` lines at most, the last of which counts what was cut.

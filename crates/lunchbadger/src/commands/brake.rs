@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use lb_actualizer::brake::{Brake, Will};
-use lb_actualizer::removal::{CONFIG_MAP, RELEASE};
+use lb_actualizer::removal::{CONFIG_MAP, RELEASE, STATE};
 use lb_cluster::OPERATOR;
 use serde_json::json;
 
@@ -14,9 +14,6 @@ use crate::cli::BrakeCommand;
 use crate::connect::Connect;
 use crate::exit::Exit;
 use crate::screen::{Screen, Table};
-
-/// The key of its state.
-const STATE: &str = "state.json";
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: &BrakeCommand, connect: &Connect<'_>, screen: &mut Screen) -> Result<Exit> {

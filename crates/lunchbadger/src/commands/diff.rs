@@ -2,17 +2,18 @@
 
 mod children;
 mod compare;
-mod observe;
+
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use kube::core::NamespaceResourceScope;
-use kube::{Resource, ResourceExt};
-use lb_cluster::{Child, Cluster, DryRun, Owner};
+use kube::ResourceExt;
+use lb_actualizer::Children;
+use lb_cluster::{Child, Cluster, DryRun, Intent, Owner};
 use lb_desired::build::{self, Leaf};
-use lb_desired::crd::{LBFunction, LBFunctionSpec, LBGateway, LBProducer, LBWorkspace, LBWorkspaceSpec};
-use lb_desired::plan::{Component, Decision, GatewayPlan, Input, Plan, Presence};
+use lb_desired::crd::{LBFunctionSpec, LBWorkspaceSpec};
+use lb_desired::plan::{Component, Decision, GatewayPlan, Plan};
 use lb_desired::settings::Settings;
-use lb_vocab::{Limits, Producer, Revision};
+use lb_vocab::Producer;
 use serde_json::json;
 
 use crate::cli::DiffArgs;
@@ -20,9 +21,7 @@ use crate::connect::Connect;
 use crate::environment::{self, Variables};
 use crate::exit::Exit;
 use crate::screen::Screen;
-use children::Standing;
 use compare::Difference;
-pub(crate) use observe::BRANCH;
 
 /// Compares by a server-side dry run.
 pub(crate) async fn run(
@@ -35,13 +34,15 @@ pub(crate) async fn run(
     let who = Producer::new(arguments.producer.clone(), arguments.env.clone())?;
     let cluster = connect.cluster().await?;
     let resource = super::producers::resource(&cluster, who.name()).await?;
-    let standing = Standing::read(&cluster, &who, &settings.namespace(who.name())).await?;
-    let plan = plan(connect, &resource, &who, &standing, &settings).await?;
+    let standing = children::read(&cluster, &who).await?;
+    let taken = children::taken(&cluster, &who, &settings.namespace(who.name())).await?;
+    let git = connect.git_api()?;
+    let plan = lb_actualizer::preview(&git, &resource, &who, &standing, taken, &settings).await?;
     for finding in &plan.findings {
         screen.note(finding.to_string())?;
     }
-    let mut run =
-        Run { cluster: &cluster, resource: &resource, who: &who, settings: &settings, found: Vec::new() };
+    let owner = Owner::of(&resource).context("the LBProducer has no uid")?;
+    let mut run = Run { cluster: &cluster, owner, who: &who, settings: &settings, found: Vec::new() };
     run.all(&plan, &standing).await?;
     let differences = run.found;
     if screen.json() {
@@ -57,80 +58,47 @@ pub(crate) async fn run(
     Ok(Exit::report_if(!differences.is_empty()))
 }
 
-/// What git says now.
-async fn plan(
-    connect: &Connect<'_>,
-    resource: &LBProducer,
-    who: &Producer,
-    standing: &Standing,
-    settings: &Settings,
-) -> Result<Plan> {
-    let limits = resource.spec.limits.over(&Limits::default());
-    let status =
-        resource.status.as_ref().and_then(|status| status.environments.get(who.environment().as_str()));
-    let noted = status.and_then(|status| status.attempted.as_ref());
-    let commit = |text: Option<&String>| text.and_then(|text| text.parse().ok());
-    let noted = Revision {
-        dev: commit(noted.and_then(|noted| noted.dev.as_ref())),
-        functions: commit(noted.and_then(|noted| noted.functions.as_ref())),
-        openapi: commit(noted.and_then(|noted| noted.openapi.as_ref())),
-    };
-    let user = connect.git_user(who.name())?;
-    let observed = observe::observe(&connect.git_api()?, &user, who, &noted, &limits).await?;
-    let decoded = lb_project::decode(observed, who, &limits);
-    let existing = standing.existing();
-    Ok(lb_desired::plan::plan(&Input {
-        producer: who,
-        decoded: &decoded,
-        access: resource.spec.access,
-        presence: Presence::Present,
-        existing: &existing,
-        settings,
-    }))
-}
-
 /// Compares one kind of child after the other.
 struct Run<'a> {
     cluster: &'a Cluster,
-    resource: &'a LBProducer,
+    owner: Owner,
     who: &'a Producer,
     settings: &'a Settings,
     found: Vec<Difference>,
 }
 
 impl Run<'_> {
-    async fn all(&mut self, plan: &Plan, standing: &Standing) -> Result<()> {
+    async fn all(&mut self, plan: &Plan, standing: &Children) -> Result<()> {
         let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
         let settings = self.settings;
-        let wanted = |name: &str, spec: &LBWorkspaceSpec| {
-            let leaves = build::workspace(&build::Workspace::try_from(spec)?, settings);
-            Ok((LBWorkspace::new(name, spec.clone()), leaves))
+        let leaves = |spec: &LBWorkspaceSpec| {
+            Ok((spec.clone(), build::workspace(&build::Workspace::try_from(spec)?, settings)))
         };
-        self.kind(workspace, &standing.workspaces, wanted).await?;
-        let wanted = |name: &str, planned: &GatewayPlan| {
+        self.kind(workspace, &standing.workspaces, leaves).await?;
+        let leaves = |planned: &GatewayPlan| {
             let gateway = build::Gateway::try_from(&planned.spec)?;
             let mut leaves = vec![build::gateway_config(&gateway, &planned.config, settings)];
             leaves.extend(build::gateway(&gateway, settings));
-            Ok((LBGateway::new(name, planned.spec.clone()), leaves))
+            Ok((planned.spec.clone(), leaves))
         };
-        self.kind(gateways, &standing.gateways, wanted).await?;
-        let wanted =
-            |name: &str, spec: &LBFunctionSpec| Ok((LBFunction::new(name, spec.clone()), Vec::new()));
-        self.kind(functions, &standing.functions, wanted).await
+        self.kind(gateways, &standing.gateways, leaves).await?;
+        let leaves = |spec: &LBFunctionSpec| Ok((spec.clone(), Vec::new()));
+        self.kind(functions, &standing.functions, leaves).await
     }
 
-    async fn kind<K: Child + Resource<Scope = NamespaceResourceScope>, T>(
+    /// `wanted`: a child's spec, and its objects.
+    async fn kind<K: Child, T>(
         &mut self,
         component: &Component<T>,
-        standing: &[K],
-        wanted: impl Fn(&str, &T) -> Result<(K, Vec<Leaf>)>,
+        standing: &[Arc<K>],
+        wanted: impl Fn(&T) -> Result<(K::Spec, Vec<Leaf>)>,
     ) -> Result<()> {
         for (name, decision) in &component.children {
-            let live = standing.iter().find(|child| child.name_any() == *name);
+            let live = standing.iter().find(|child| child.name_any() == *name).map(Arc::as_ref);
             match (decision, live) {
                 (Decision::Deploy(planned), _) => {
-                    let (child, leaves) = wanted(name, planned).with_context(|| format!("build {name}"))?;
-                    self.child(child, live, &leaves).await?;
+                    let (spec, leaves) = wanted(planned).with_context(|| format!("build {name}"))?;
+                    self.child(name, spec, live, &leaves).await?;
                 }
                 (Decision::Withdraw(why), Some(live)) => {
                     self.found.push(Difference::removed(live, why.words())?);
@@ -143,13 +111,17 @@ impl Run<'_> {
     }
 
     /// A child and its objects. The objects of a child that does not stand yet belong to the one that would be made.
-    async fn child<K>(&mut self, child: K, live: Option<&K>, leaves: &[Leaf]) -> Result<()>
-    where
-        K: Child + Resource<Scope = NamespaceResourceScope>,
-    {
+    async fn child<K: Child>(
+        &mut self,
+        name: &str,
+        spec: K::Spec,
+        live: Option<&K>,
+        leaves: &[Leaf],
+    ) -> Result<()> {
         let namespace = self.settings.namespace(self.who.name());
-        let would_be =
-            children::dry_run(self.cluster, self.resource, self.who, &namespace, child, live).await?;
+        let labels = build::child_labels(self.who);
+        let intent = Intent { namespace, name: name.to_owned(), labels, spec };
+        let would_be = self.cluster.dry_run_child(&self.owner, &intent, live).await?;
         self.found.extend(Difference::between(live, &would_be)?);
         let owner = Owner::of(&would_be).context("the dry run of a child has no uid")?;
         for leaf in leaves {
@@ -157,7 +129,7 @@ impl Run<'_> {
                 Ok(DryRun { live, would_be }) => {
                     self.found.extend(Difference::between(live.as_ref(), &would_be)?);
                 }
-                Err(error) => self.found.push(Difference::refused(leaf, &namespace, &error)),
+                Err(error) => self.found.push(Difference::refused(leaf, &intent.namespace, &error)),
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use anyhow::Result;
 use kube::Api;
 use kube::api::ListParams;
 use lb_cluster::Cluster;
-use lb_desired::crd::{Access, Condition, ConditionStatus, ConditionType, EnvironmentStatus, LBProducer};
+use lb_desired::crd::{Access, Condition, ConditionType, EnvironmentStatus, LBProducer};
 use serde_json::json;
 
 pub(crate) use children::{Child, all_children, children};
@@ -105,7 +105,7 @@ fn environments(producer: &LBProducer) -> Vec<(String, EnvironmentStatus)> {
 /// The one word that matters most.
 fn state(producer: &LBProducer, environment: &EnvironmentStatus) -> &'static str {
     let of_producer = producer.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let holds = |kind| holds(of_producer, kind) || holds(&environment.conditions, kind);
+    let holds = |kind: ConditionType| kind.holds(of_producer) || kind.holds(&environment.conditions);
     let telling = [
         ConditionType::Suspended,
         ConditionType::Withdrawn,
@@ -125,14 +125,9 @@ fn state(producer: &LBProducer, environment: &EnvironmentStatus) -> &'static str
     }
 }
 
-/// Whether a condition is true.
-pub(crate) fn holds(conditions: &[Condition], kind: ConditionType) -> bool {
-    of(conditions, kind) == ConditionStatus::True.name()
-}
-
 /// A condition's status, empty where it is not there.
 fn of(conditions: &[Condition], kind: ConditionType) -> &str {
-    conditions.iter().find(|c| c.type_ == kind.name()).map(|c| c.status.as_str()).unwrap_or_default()
+    kind.of(conditions).map(|c| c.status.as_str()).unwrap_or_default()
 }
 
 /// A commit for people.

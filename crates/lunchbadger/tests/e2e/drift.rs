@@ -6,8 +6,8 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use lb_testkit::eventually_within;
 use serde_json::{Value, json};
 
-use crate::project::{Gateway, file};
-use crate::world::{DRIFT, Producer, World, names};
+use crate::project::standing;
+use crate::world::{DRIFT, World, names};
 
 /// Something that somebody does to an object, as another field manager.
 enum Damage {
@@ -67,19 +67,10 @@ async fn put_back(world: &World, kind: &str, name: &str, what: &Damage, within: 
     .await;
 }
 
-async fn one(world: &World) -> Producer {
-    let producer = world.producer("dr").await;
-    let gateways = [Gateway::new("g1", "main", &["/cars"])];
-    producer.dev.write("lunchbadger.json", file(&producer.name, &gateways, false));
-    producer.dev.commit_and_push("A gateway").await;
-    world.applied(&producer).await;
-    producer
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_somebody_changes_is_put_back() {
     let world = crate::shared().await;
-    let producer = one(&world).await;
+    let producer = standing(&world, "dr").await;
     let gateway = format!("gateway-{}-dev-main", producer.name);
     let child = format!("{}-dev-main", producer.name);
     let config =
@@ -133,7 +124,7 @@ async fn whatever_somebody_changes_is_put_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_child_comes_back_with_all_its_objects() {
     let world = crate::shared().await;
-    let producer = one(&world).await;
+    let producer = standing(&world, "dr").await;
     let before = world.versions(&producer.name).await;
     damage(&world, "LBGateway", &format!("{}-dev-main", producer.name), &Damage::Delete).await;
     // The garbage collector takes what the old one had; every object has to be made again.
@@ -153,7 +144,7 @@ async fn a_deleted_child_comes_back_with_all_its_objects() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_configuration_of_a_gateway_cannot_be_edited() {
     let world = crate::shared().await;
-    let producer = one(&world).await;
+    let producer = standing(&world, "dr").await;
     let child = format!("{}-dev-main", producer.name);
     let config =
         world.object("LBGateway", &child).await.expect("a gateway")["spec"]["config"]["name"].clone();
@@ -167,7 +158,7 @@ async fn the_configuration_of_a_gateway_cannot_be_edited() {
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_annotations_stay() {
     let world = crate::shared().await;
-    let producer = one(&world).await;
+    let producer = standing(&world, "dr").await;
     let name = format!("gateway-{}-dev-main", producer.name);
     let note = Damage::Merge(
         json!({"metadata": {"annotations": {"example.com/note": "kept"}, "labels": {"team": "x"}}}),
@@ -190,7 +181,7 @@ async fn foreign_annotations_stay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_controller_made_with_our_labels_stays() {
     let world = crate::shared().await;
-    let producer = one(&world).await;
+    let producer = standing(&world, "dr").await;
     let gateway = format!("gateway-{}-dev-main", producer.name);
     // Copies with our labels under an owner of their own, as tools for gradual roll-outs make them.
     let canary = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("canary-{}", producer.name)}});
@@ -224,7 +215,7 @@ async fn among_a_hundred_producers_drift_is_put_back_within_five_seconds() {
     let world = World::start(&[]).await;
     let names: Vec<String> = (1..100).map(|n| format!("h{n:03}")).collect();
     world.create_all(&names).await;
-    let producer = one(&world).await;
+    let producer = standing(&world, "dr").await;
     let name = format!("{}-dev", producer.name);
     let (workspace, api) = (format!("workspace-{name}"), format!("sls-api-{name}"));
     let gateway = format!("gateway-{name}-main");

@@ -1,18 +1,8 @@
 //! Unknown is not empty: services that fail, lie or lose things remove nothing.
 
-use crate::project::{Gateway, file};
+use crate::project::{Gateway, push, standing};
 use crate::proxy::Fault;
 use crate::world::{NAMESPACE, Producer, World, changed};
-
-async fn standing(world: &World, prefix: &str) -> Producer {
-    let producer = world.producer(prefix).await;
-    producer
-        .dev
-        .write("lunchbadger.json", file(&producer.name, &[Gateway::new("g1", "main", &["/a"])], false));
-    producer.dev.commit_and_push("A gateway").await;
-    world.applied(&producer).await;
-    producer
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_or_renamed_master_holds_what_stands() {
@@ -88,10 +78,7 @@ async fn a_standby_takes_over_and_changes_nothing() {
     let before = world.versions(&producer.name).await;
     world.kill_last().await;
     world.launch_actualizer().await;
-    producer
-        .dev
-        .write("lunchbadger.json", file(&producer.name, &[Gateway::new("g1", "main", &["/b"])], false));
-    producer.dev.commit_and_push("Another path").await;
+    push(&producer, &[Gateway::new("g1", "main", &["/b"])]).await;
     world.applied(&producer).await;
     let touched = changed(&before, &world.versions(&producer.name).await);
     assert!(touched.iter().all(|key| key.contains("-dev-main")), "{touched:?}");

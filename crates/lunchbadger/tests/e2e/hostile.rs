@@ -3,17 +3,8 @@
 use lb_desired::crd::EnvironmentStatus;
 use serde_json::json;
 
-use crate::project::{Gateway, file, serverless};
-use crate::world::{Producer, World};
-
-async fn standing(world: &World, prefix: &str) -> Producer {
-    let producer = world.producer(prefix).await;
-    let gateways = [Gateway::new("g1", "main", &["/good"])];
-    producer.dev.write("lunchbadger.json", file(&producer.name, &gateways, false));
-    producer.dev.commit_and_push("Something good").await;
-    world.applied(&producer).await;
-    producer
-}
+use crate::project::{Gateway, file, push, serverless, standing};
+use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreadable_project_holds_the_last_good_state() {
@@ -107,8 +98,7 @@ async fn strange_names_become_objects_or_findings() {
         Gateway::new("id5", "same", &["/first"]),
         Gateway::new("id6", "same", &["/second"]),
     ];
-    producer.dev.write("lunchbadger.json", file(&producer.name, &gateways, false));
-    producer.dev.commit_and_push("Strange names").await;
+    push(&producer, &gateways).await;
     world.applied(&producer).await;
     let versions = world.versions(&producer.name).await;
     let count = versions.keys().filter(|key| key.starts_with("Deployment/gateway-")).count();
@@ -119,8 +109,7 @@ async fn strange_names_become_objects_or_findings() {
 async fn a_host_claimed_by_two_is_the_older_ones() {
     let world = crate::shared().await;
     let older = world.producer("ho").await;
-    older.dev.write("lunchbadger.json", file(&older.name, &[Gateway::new("g", "front", &["/a"])], false));
-    older.dev.commit_and_push("A gateway").await;
+    push(&older, &[Gateway::new("g", "front", &["/a"])]).await;
     world.applied(&older).await;
     // The workspace of a producer called front-<older> has the host of <older>'s gateway front.
     let name = format!("front-{}", older.name);

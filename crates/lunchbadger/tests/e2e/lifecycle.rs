@@ -2,13 +2,8 @@
 
 use serde_json::json;
 
-use crate::project::{Gateway, file};
-use crate::world::{Producer, World, changed, example, names};
-
-async fn push(producer: &Producer, gateways: &[Gateway]) -> Vec<String> {
-    producer.dev.write("lunchbadger.json", file(&producer.name, gateways, false));
-    producer.dev.commit_and_push("Change the project").await.1
-}
+use crate::project::{Gateway, file, push, standing};
+use crate::world::{World, changed, example, names};
 
 async fn credentials(world: &World, name: &str) -> serde_json::Value {
     let secret = world.object("Secret", &format!("credentials-{name}-dev")).await.expect("credentials");
@@ -247,10 +242,8 @@ async fn an_environment_that_is_taken_away_leaves_credentials_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn suspended_means_untouched_until_resumed() {
     let world = crate::shared().await;
-    let producer = world.producer("su").await;
+    let producer = standing(&world, "su").await;
     let name = producer.name.clone();
-    push(&producer, &[Gateway::new("g1", "main", &["/a"])]).await;
-    world.applied(&producer).await;
     world.ok(&["producers", "suspend", &name]).await;
     world.condition(&name, "Suspended", "True").await;
     let before = world.versions(&name).await;
@@ -268,10 +261,8 @@ async fn suspended_means_untouched_until_resumed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_takes_credentials_too_and_needs_a_disabled_producer() {
     let world = crate::shared().await;
-    let producer = world.producer("pu").await;
+    let producer = standing(&world, "pu").await;
     let name = producer.name.clone();
-    push(&producer, &[Gateway::new("g1", "main", &["/a"])]).await;
-    world.applied(&producer).await;
     let refused = world.run(&["producers", "purge", &name, "--yes"]).await;
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("disable"), "{refused:?}");
@@ -288,11 +279,58 @@ async fn a_purge_takes_credentials_too_and_needs_a_disabled_producer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_redis_password_reaches_gateways_and_changes_no_credential() {
+    let old = "the-first-password";
+    let world = World::start(&[("REDIS_ACL", "off"), ("REDIS_PASSWORD", old)]).await;
+    let producer = standing(&world, "ro").await;
+    let name = &producer.name;
+    let minted = credentials(&world, name).await;
+    let (redis, gateway) = (format!("redis-{name}-dev-main"), format!("gateway-{name}-dev-main"));
+    let template = async || {
+        let deployment = world.object("Deployment", &gateway).await.ok_or("no Deployment")?;
+        Ok::<_, String>(deployment["spec"]["template"].clone())
+    };
+    assert_eq!(password(&world, &redis).await.as_deref(), Ok(old));
+    let first = template().await.expect("a Deployment");
+
+    world.kill().await;
+    let new = "the-second-password";
+    world.set("REDIS_PASSWORD", new);
+    world.resume().await;
+    let rotated = async || match password(&world, &redis).await? {
+        text if text == new => Ok(()),
+        other => Err(other),
+    };
+    lb_testkit::eventually("the gateway has the new password", rotated).await;
+    lb_testkit::eventually("the gateway rolls out", || async {
+        let now = template().await?;
+        if now == first { Err(now.to_string()) } else { Ok(()) }
+    })
+    .await;
+    assert_eq!(credentials(&world, name).await, minted);
+
+    world.api("Secret").await.delete(&redis, &Default::default()).await.expect("delete the Secret");
+    lb_testkit::eventually("it is put back", rotated).await;
+    let shown =
+        world.cluster.kubectl(&["get", "all,lbp,lbg,lbw,events,configmaps", "-A", "-o", "yaml"]).await;
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned() + &world.whole_log();
+    assert!(shown.contains(name) && !shown.contains(old) && !shown.contains(new));
+}
+
+/// What a Secret says of Redis' password.
+async fn password(world: &World, secret: &str) -> Result<String, String> {
+    let object = world.object("Secret", secret).await.ok_or("no Secret")?;
+    let secret: k8s_openapi::api::core::v1::Secret =
+        serde_json::from_value(object).map_err(|error| error.to_string())?;
+    let value = secret.data.unwrap_or_default().remove("redis-password").ok_or("no password")?;
+    String::from_utf8(value.0).map_err(|error| error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_of_everything_writes_nothing() {
     let world = World::start(&[]).await;
-    let producer = world.producer("re").await;
-    push(&producer, &[Gateway::new("g1", "main", &["/a"])]).await;
-    world.applied(&producer).await;
+    let producer = standing(&world, "re").await;
     let (before, resource) = (world.versions(&producer.name).await, world.resource(&producer.name).await);
     world.kill().await;
     world.resume().await;

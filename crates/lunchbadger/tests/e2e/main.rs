@@ -9,6 +9,7 @@ mod lifecycle;
 mod operation;
 mod project;
 mod proxy;
+mod reconcile;
 mod template;
 mod world;
 

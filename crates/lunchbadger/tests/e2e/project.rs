@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::world::{Producer, World};
+
 /// A gateway with one pipeline that proxies these paths to one service.
 #[derive(Clone, Debug)]
 pub(crate) struct Gateway {
@@ -18,6 +20,20 @@ impl Gateway {
             paths: paths.iter().map(|path| (*path).to_owned()).collect(),
         }
     }
+}
+
+/// Pushes a project with these gateways; answers the `remote:` lines.
+pub(crate) async fn push(producer: &Producer, gateways: &[Gateway]) -> Vec<String> {
+    producer.dev.write("lunchbadger.json", file(&producer.name, gateways, false));
+    producer.dev.commit_and_push("Change the project").await.1
+}
+
+/// A producer with one gateway, `main`, that is applied.
+pub(crate) async fn standing(world: &World, prefix: &str) -> Producer {
+    let producer = world.producer(prefix).await;
+    push(&producer, &[Gateway::new("g1", "main", &["/a"])]).await;
+    world.applied(&producer).await;
+    producer
 }
 
 /// A project file of `producer` in `dev`.

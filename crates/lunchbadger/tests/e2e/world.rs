@@ -34,7 +34,7 @@ pub(crate) struct World {
     pub(crate) git_api: String,
     pub(crate) configstore: String,
     pub(crate) actualizer: String,
-    settings: BTreeMap<String, String>,
+    settings: std::sync::Mutex<BTreeMap<String, String>>,
     /// Where the Actualizer finds git-api and the configstore, where that is through proxies.
     proxies: Option<[Proxy; 2]>,
     processes: tokio::sync::Mutex<Vec<Supervised>>,
@@ -91,7 +91,7 @@ impl World {
             git_api: url(ports[0]),
             configstore: url(ports[1]),
             actualizer: url(ports[2]),
-            settings: all,
+            settings: std::sync::Mutex::new(all),
             proxies: None,
             processes: tokio::sync::Mutex::default(),
             cluster,
@@ -160,11 +160,16 @@ impl World {
     }
 
     fn spawn(&self, arguments: &[String], more: &[(&str, String)]) -> Supervised {
-        let mut environment = self.settings.clone();
+        let mut environment = self.settings.lock().expect("the settings").clone();
         environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let log = self.data.path().join("lunchbadger.log");
         let program = Path::new(env!("CARGO_BIN_EXE_lunchbadger"));
         Supervised::start(program, arguments, &environment, &log).expect("start lunchbadger")
+    }
+
+    /// Changes a setting, for whatever is started from here on.
+    pub(crate) fn set(&self, name: &str, value: &str) {
+        self.settings.lock().expect("the settings").insert(name.to_owned(), value.to_owned());
     }
 
     /// Kills LunchBadger; its data stays.
@@ -179,6 +184,11 @@ impl World {
         if let Some(mut process) = self.processes.lock().await.pop() {
             process.kill();
         }
+    }
+
+    /// All of the log.
+    pub(crate) fn whole_log(&self) -> String {
+        std::fs::read_to_string(self.data.path().join("lunchbadger.log")).expect("read the log")
     }
 
     /// The end of the log.
@@ -328,7 +338,8 @@ impl World {
 
     /// The namespace of a producer's objects.
     pub(crate) fn namespace(&self, producer: &str) -> String {
-        let template = self.settings.get("ACTUALIZER_TARGET_NAMESPACE").map_or(NAMESPACE, String::as_str);
+        let settings = self.settings.lock().expect("the settings");
+        let template = settings.get("ACTUALIZER_TARGET_NAMESPACE").map_or(NAMESPACE, String::as_str);
         template.replace("$PRODUCER", producer)
     }
 

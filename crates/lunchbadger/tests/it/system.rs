@@ -293,6 +293,11 @@ async fn switches(system: &System, commit: &str) {
     })
     .await;
     shows("Disabled").await;
+    assert_eq!(
+        system.expect(0, &["diff", "al"]),
+        "",
+        "what is disabled is to have nothing, whatever git says"
+    );
     watching.kill().unwrap();
     watching.wait().unwrap();
     assert!(system.expect(0, &["producers", "show", "al"]).contains("disabled by an operator"));

@@ -1,16 +1,16 @@
 //! Two states of one object, as a difference for people and scripts.
 
-use std::error::Error;
-
 use anyhow::{Context, Result};
 use kube::Resource;
+use lb_cluster::ApplyError;
 use lb_desired::build::Leaf;
+use lb_vocab::with_causes;
 use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
 
 use crate::objects::redacted;
-use crate::screen::{printable, with_causes};
+use crate::screen::printable;
 use crate::yaml;
 
 /// What the server keeps of an object beside what anybody asked for.
@@ -68,7 +68,7 @@ impl Difference {
     }
 
     /// An object that the API server, or somebody else's ownership, would refuse.
-    pub(super) fn refused(leaf: &Leaf, namespace: &str, error: &(dyn Error + 'static)) -> Self {
+    pub(super) fn refused(leaf: &Leaf, namespace: &str, error: &ApplyError) -> Self {
         let object = format!("{} {namespace}/{}", leaf.kind.kind(), leaf.name);
         Self { action: Action::Refused, object, why: Some(with_causes(error)), diff: String::new() }
     }

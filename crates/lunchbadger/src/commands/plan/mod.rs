@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
 use lb_desired::crd::Access;
-use lb_desired::plan::{Component, Decision, Existing, Input, Plan, Presence};
+use lb_desired::plan::{Existing, Input, Plan, Presence};
 use lb_desired::settings::Settings;
-use lb_project::{DEV_GLOBS, FUNCTIONS_GLOBS, Observed, decode};
+use lb_project::{DEV_GLOBS, FUNCTION_FILE_BYTES, FUNCTIONS_GLOBS, OPENAPI_BYTES, Observed, decode};
 use lb_vocab::{Limits, Producer, Source};
 use serde_json::{Value, json};
 
@@ -18,9 +18,6 @@ use crate::exit::Exit;
 use crate::objects::{self, redacted};
 use crate::screen::Screen;
 use crate::yaml;
-
-/// A function's file, or the OpenAPI document, is read up to here, bytes: as the Actualizer reads them.
-pub(crate) const OTHER_FILE_BYTES: u64 = 1 << 20;
 
 /// Prints the objects of a directory, and its findings.
 pub(crate) fn run(arguments: &PlanArgs, variables: &Variables, screen: &mut Screen) -> Result<Exit> {
@@ -40,14 +37,8 @@ pub(crate) fn run(arguments: &PlanArgs, variables: &Variables, screen: &mut Scre
 
 /// Why components are held: what cannot be understood removes nothing, and makes nothing either.
 fn held(plan: &Plan) -> BTreeSet<&str> {
-    fn reasons<T>(component: &Component<T>) -> impl Iterator<Item = &str> {
-        component.children.values().filter_map(|decision| match decision {
-            Decision::Hold(reason) => Some(reason.as_str()),
-            Decision::Deploy(_) | Decision::Withdraw(_) => None,
-        })
-    }
     let Plan { workspace, gateways, functions, findings: _, digest: _ } = plan;
-    reasons(workspace).chain(reasons(gateways)).chain(reasons(functions)).collect()
+    workspace.held().chain(gateways.held()).chain(functions.held()).map(|(_, why)| why).collect()
 }
 
 fn print(objects: &[Value], arguments: &PlanArgs, screen: &mut Screen) -> Result<()> {
@@ -73,7 +64,7 @@ fn plan(arguments: &PlanArgs, producer: &Producer, settings: &Settings) -> Resul
     std::fs::read_dir(directory).with_context(|| format!("read the directory {}", directory.display()))?;
     let dev = directory::read(&directory.join("dev"), "dev", DEV_GLOBS, limits.project_file_bytes)?;
     let functions =
-        directory::read(&directory.join("functions"), "functions", FUNCTIONS_GLOBS, OTHER_FILE_BYTES)?;
+        directory::read(&directory.join("functions"), "functions", FUNCTIONS_GLOBS, FUNCTION_FILE_BYTES)?;
     if let (Source::Absent(_), Source::Absent(_)) = (&dev.source, &functions.source) {
         bail!(
             "{} holds neither `dev` nor `functions`: name the directory in which the producer's repositories \
@@ -82,7 +73,7 @@ fn plan(arguments: &PlanArgs, producer: &Producer, settings: &Settings) -> Resul
         );
     }
     let openapi = match &arguments.openapi {
-        Some(file) => directory::read_file(file, "openapi.json", OTHER_FILE_BYTES)?,
+        Some(file) => directory::read_file(file, "openapi.json", OPENAPI_BYTES)?,
         None => Source::Absent(None),
     };
     let observed = Observed { dev: dev.source, functions: functions.source, openapi };

@@ -1,7 +1,6 @@
 //! `producers purge`: everything of a producer goes, credentials included.
 
 use std::io::{BufRead, IsTerminal, stdin};
-use std::iter;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -13,7 +12,6 @@ use lb_desired::crd::{Access, ConditionType, LBProducer};
 use lb_vocab::ProducerName;
 use serde_json::json;
 
-use crate::commands::status::holds;
 use crate::connect::Connect;
 use crate::exit::Exit;
 use crate::screen::Screen;
@@ -79,13 +77,15 @@ pub(super) async fn run(
 
 /// Whether nothing of the producer runs by anybody's will.
 fn is_off(resource: &LBProducer) -> bool {
-    let conditions = resource.status.iter().flat_map(|status| {
-        iter::once(&status.conditions).chain(status.environments.values().map(|state| &state.conditions))
-    });
-    let told = |kind| conditions.clone().any(|conditions| holds(conditions, kind));
+    let holds = |kind: ConditionType| {
+        resource.status.as_ref().is_some_and(|status| {
+            let environments = status.environments.values().map(|environment| &environment.conditions);
+            environments.chain([&status.conditions]).any(|conditions| kind.holds(conditions))
+        })
+    };
     match resource.spec.access {
         Access::Disabled => true,
-        Access::Enabled => told(ConditionType::Withdrawn) || told(ConditionType::Disabled),
+        Access::Enabled => holds(ConditionType::Withdrawn) || holds(ConditionType::Disabled),
     }
 }
 

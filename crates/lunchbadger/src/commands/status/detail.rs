@@ -76,7 +76,7 @@ fn table_of_children(children: &[&Child]) -> String {
             .into_iter()
             .find_map(|kind| {
                 let good = kind != ConditionType::Stalled;
-                let condition = conditions.iter().find(|c| c.type_ == kind.name())?;
+                let condition = kind.of(conditions)?;
                 ((condition.status == "True") != good).then_some(condition.message.as_str())
             });
         let message = trouble.or(child.status.findings.first().map(String::as_str)).unwrap_or_default();

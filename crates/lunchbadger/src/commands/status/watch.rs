@@ -13,9 +13,11 @@ use lb_cluster::Cluster;
 use lb_desired::crd::LBProducer;
 
 use super::children::kinds;
+use lb_vocab::with_causes;
+
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
-use crate::screen::{Screen, with_causes};
+use crate::screen::Screen;
 
 /// Changes that come within this time are shown at once.
 const BUNDLE: Duration = Duration::from_millis(200);

@@ -12,10 +12,12 @@ use lb_vocab::{Producer, Timestamp};
 use serde_json::{Value, json};
 
 use super::status::{Child, all_children, short};
+use lb_vocab::with_causes;
+
 use crate::cli::WhyArgs;
 use crate::connect::Connect;
 use crate::exit::Exit;
-use crate::screen::{Screen, printable, with_causes};
+use crate::screen::{Screen, printable};
 use entity::Entity;
 use subject::Subject;
 
