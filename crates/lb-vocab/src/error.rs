@@ -3,13 +3,13 @@
 use std::error::Error;
 
 /// An error with its causes, from the outermost in, behind colons. For logs, statuses and people; each text of ours says
-/// what was attempted and leaves its cause to the next.
+/// what was attempted and leaves its cause to the next. A library that repeats a cause in its own words is not quoted
+/// twice.
 #[must_use]
 pub fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    for said in causes.map(ToString::to_string) {
-        // A library that repeats a cause in its own words is not quoted twice.
+    for cause in std::iter::successors(error.source(), |&cause| cause.source()) {
+        let said = cause.to_string();
         if !text.ends_with(&said) {
             text = format!("{text}: {said}");
         }
@@ -25,13 +25,16 @@ mod tests {
     #[error("{0}")]
     struct Step(&'static str, #[source] Option<Box<Step>>);
 
+    /// What is told of errors with these texts, the outermost first.
+    fn told(texts: &[&'static str]) -> String {
+        let chain = texts.iter().rev().fold(None, |cause, text| Some(Box::new(Step(text, cause))));
+        with_causes(&*chain.unwrap())
+    }
+
     #[test]
     fn every_cause_is_told_once_and_in_order() {
-        let inner = Step("no route", None);
-        let middle = Step("connect", Some(Box::new(inner)));
-        assert_eq!(with_causes(&Step("read", Some(Box::new(middle)))), "read: connect: no route");
-        assert_eq!(with_causes(&Step("read", None)), "read");
-        let quoting = Step("connect: no route", Some(Box::new(Step("no route", None))));
-        assert_eq!(with_causes(&Step("read", Some(Box::new(quoting)))), "read: connect: no route");
+        assert_eq!(told(&["read"]), "read");
+        assert_eq!(told(&["read", "connect", "no route"]), "read: connect: no route");
+        assert_eq!(told(&["read", "connect: no route", "no route"]), "read: connect: no route");
     }
 }

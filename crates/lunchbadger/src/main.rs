@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use lb_vocab::with_causes;
 
 use crate::cli::{Cli, Command};
 use crate::connect::Connect;
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
         Err(error) if screen::nobody_reads(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Where standard error is gone, too, the exit status has to do.
-            let _ = screen.note(format!("error: {}", lb_vocab::with_causes(error.as_ref())));
+            let _ = screen.note(format!("error: {}", with_causes(error.as_ref())));
             ExitCode::from(NOT_DONE)
         }
     }

@@ -1,6 +1,7 @@
 //! `producers purge`: everything of a producer goes, credentials included.
 
 use std::io::{BufRead, IsTerminal, stdin};
+use std::iter;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -77,15 +78,13 @@ pub(super) async fn run(
 
 /// Whether nothing of the producer runs by anybody's will.
 fn is_off(resource: &LBProducer) -> bool {
-    let holds = |kind: ConditionType| {
-        resource.status.as_ref().is_some_and(|status| {
-            let environments = status.environments.values().map(|environment| &environment.conditions);
-            environments.chain([&status.conditions]).any(|conditions| kind.holds(conditions))
-        })
-    };
+    let conditions = resource.status.iter().flat_map(|status| {
+        iter::once(&status.conditions).chain(status.environments.values().map(|state| &state.conditions))
+    });
+    let told = |kind: ConditionType| conditions.clone().any(|conditions| kind.holds(conditions));
     match resource.spec.access {
         Access::Disabled => true,
-        Access::Enabled => holds(ConditionType::Withdrawn) || holds(ConditionType::Disabled),
+        Access::Enabled => told(ConditionType::Withdrawn) || told(ConditionType::Disabled),
     }
 }
 

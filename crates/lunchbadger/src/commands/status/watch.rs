@@ -11,6 +11,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use lb_cluster::Cluster;
 use lb_desired::crd::LBProducer;
+use lb_vocab::with_causes;
 
 use super::children::kinds;
 use lb_vocab::with_causes;

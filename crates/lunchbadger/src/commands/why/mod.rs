@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use lb_cluster::Cluster;
 use lb_desired::crd::{Condition, RevisionStatus};
 use lb_http::contract::git_api::CommitInfo;
-use lb_vocab::{Producer, Timestamp};
+use lb_vocab::{Producer, Timestamp, with_causes};
 use serde_json::{Value, json};
 
 use super::status::{Child, all_children, short};
