@@ -14,7 +14,6 @@ use lb_desired::crd::LBProducer;
 use lb_vocab::with_causes;
 
 use super::children::kinds;
-use lb_vocab::with_causes;
 
 use crate::cli::StatusArgs;
 use crate::exit::Exit;

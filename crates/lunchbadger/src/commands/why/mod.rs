@@ -12,7 +12,6 @@ use lb_vocab::{Producer, Timestamp, with_causes};
 use serde_json::{Value, json};
 
 use super::status::{Child, all_children, short};
-use lb_vocab::with_causes;
 
 use crate::cli::WhyArgs;
 use crate::connect::Connect;
