@@ -14,6 +14,7 @@ use lb_desired::crd::LBProducer;
 use lb_vocab::with_causes;
 
 use super::children::kinds;
+
 use crate::cli::StatusArgs;
 use crate::exit::Exit;
 use crate::screen::Screen;

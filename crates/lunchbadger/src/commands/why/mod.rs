@@ -12,6 +12,7 @@ use lb_vocab::{Producer, Timestamp, with_causes};
 use serde_json::{Value, json};
 
 use super::status::{Child, all_children, short};
+
 use crate::cli::WhyArgs;
 use crate::connect::Connect;
 use crate::exit::Exit;
