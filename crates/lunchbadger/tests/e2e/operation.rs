@@ -2,18 +2,13 @@
 
 use serde_json::Value;
 
-use crate::project::{Gateway, file};
+use crate::project::standing;
 use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_actualizer_answers_for_its_health_and_its_metrics() {
     let world = crate::shared().await;
-    let producer = world.producer("he").await;
-    producer
-        .dev
-        .write("lunchbadger.json", file(&producer.name, &[Gateway::new("g", "main", &["/a"])], false));
-    producer.dev.commit_and_push("A gateway").await;
-    world.applied(&producer).await;
+    standing(&world, "he").await;
     let client = reqwest::Client::new();
     let get = async |path: &str, token: Option<&str>| {
         let mut request = client.get(format!("{}{path}", world.actualizer));
@@ -60,11 +55,7 @@ fn requests(world: &World) -> Vec<String> {
 async fn where_nothing_changes_nothing_is_sent() {
     let (world, [git_api, configstore]) = World::start_apart(&[]).await;
     for prefix in ["ia", "ib"] {
-        let producer = world.producer(prefix).await;
-        let gateways = [Gateway::new("g", "main", &["/a"])];
-        producer.dev.write("lunchbadger.json", file(&producer.name, &gateways, false));
-        producer.dev.commit_and_push("A gateway").await;
-        world.applied(&producer).await;
+        standing(&world, prefix).await;
     }
     assert!(!requests(&world).is_empty(), "two producers were applied");
     let sweeps = || git_api.seen().iter().filter(|request| *request == "GET /changes").count();

@@ -8,20 +8,11 @@ use lb_desired::crd::TARGET_ROLE;
 use lb_testkit::{eventually, eventually_within, unique};
 use serde_json::Value;
 
-use crate::project::{Gateway, file};
-use crate::world::{DRIFT, NAMESPACE, Producer, World, changed};
+use crate::project::{Gateway, push, standing};
+use crate::world::{DRIFT, NAMESPACE, World, changed};
 
 async fn start() -> Arc<World> {
     World::start(&[("ACTUALIZER_TARGET_NAMESPACE", "customer-$PRODUCER")]).await
-}
-
-async fn standing(world: &World, prefix: &str) -> Producer {
-    let producer = world.producer(prefix).await;
-    let gateways = [Gateway::new("g1", "main", &["/a"])];
-    producer.dev.write("lunchbadger.json", file(&producer.name, &gateways, false));
-    producer.dev.commit_and_push("A gateway").await;
-    world.applied(&producer).await;
-    producer
 }
 
 async fn kubectl(world: &World, arguments: &[&str]) {
@@ -56,8 +47,7 @@ async fn each_producer_has_a_namespace_of_its_own() {
     world.kill().await;
     world.resume().await;
     // Somebody else's push that is applied after the restart: by then everything was looked at.
-    two.dev.write("lunchbadger.json", file(&two.name, &[Gateway::new("g1", "main", &["/b"])], false));
-    two.dev.commit_and_push("Another path").await;
+    push(&two, &[Gateway::new("g1", "main", &["/b"])]).await;
     world.applied(&two).await;
     assert_eq!(world.versions(&name).await, before, "a restart writes nothing");
 
