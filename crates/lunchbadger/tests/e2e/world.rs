@@ -273,7 +273,8 @@ impl World {
                 let conditions = producer.status.iter().flat_map(|status| &status.conditions);
                 conditions.into_iter().any(|c| c.type_ == "Applied" && c.status == "True")
             };
-            let applied = all.iter().filter(is_applied).count();
+            let ours = all.iter().filter(|producer| names.contains(&producer.name_any()));
+            let applied = ours.filter(is_applied).count();
             if applied == names.len() { Ok(()) } else { Err(format!("{applied}\n{}", self.log().await)) }
         })
         .await;
