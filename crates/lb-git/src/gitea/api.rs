@@ -123,12 +123,12 @@ impl Ask {
     }
 
     /// As this user, with its own password or token.
-    pub(super) fn as_user(self, login: &str, password: &Secret) -> Self {
+    pub(super) fn signed_in(self, login: &str, password: &Secret) -> Self {
         Self { who: Who::User(login.to_owned(), password.clone()), ..self }
     }
 
     /// As the admin, in the form that some questions need.
-    pub(super) fn as_admin(self) -> Self {
+    pub(super) fn with_password(self) -> Self {
         Self { who: Who::AdminByPassword, ..self }
     }
 
@@ -230,9 +230,17 @@ impl Api {
             .retry(backoff)
             .sleep(tokio::time::sleep)
             .when(|failure| match failure {
-                Failure::Host(HostError::Unreachable { .. } | HostError::Malformed { .. }) => idempotent,
+                // Once the breaker is open a repeat would only hide why.
+                Failure::Host(HostError::Unreachable { .. } | HostError::Malformed { .. }) => {
+                    idempotent && self.breaker.is_closed()
+                }
                 Failure::Host(HostError::RateLimited { retry_after }) => *retry_after <= PATIENCE,
-                _ => false,
+                Failure::Absent
+                | Failure::Exists
+                | Failure::Refused(_)
+                | Failure::Denied(_)
+                | Failure::Moved(_)
+                | Failure::Host(_) => false,
             })
             .await
     }
@@ -355,7 +363,7 @@ fn meaning(doing: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) ->
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let said = serde_json::from_slice::<Value>(body).ok().filter(|value| value.get("url").is_some());
     let message = said.as_ref().and_then(|value| value["message"].as_str()).map(printable);
-    let words = message.clone().unwrap_or_else(|| {
+    let words = message.unwrap_or_else(|| {
         format!("{status}: {}", printable(&String::from_utf8_lossy(&body[..body.len().min(200)])))
     });
     match status {
@@ -422,7 +430,11 @@ mod tests {
         }
         match meaning("ask", StatusCode::from_u16(status).unwrap(), &map, body.as_bytes()) {
             Failure::Host(error) => error.name().to_owned(),
-            other => format!("{other:?}"),
+            failure @ (Failure::Absent
+            | Failure::Exists
+            | Failure::Refused(_)
+            | Failure::Denied(_)
+            | Failure::Moved(_)) => format!("{failure:?}"),
         }
     }
 

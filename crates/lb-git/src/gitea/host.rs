@@ -363,7 +363,7 @@ impl GitHost for Gitea {
     }
 
     async fn authenticate(&self, login: &Login, password: &Secret) -> Result<bool, HostError> {
-        let ask = Ask::get(&["user"]).as_user(login.as_str(), password);
+        let ask = Ask::get(&["user"]).signed_in(login.as_str(), password);
         match self.0.api.ask(ask).await {
             // A token opens the door whatever name stands beside it: it must be this user's.
             Ok(answer) => Ok(answer.object::<UserBody>()?.user().is_some_and(|user| user.login == *login)),
@@ -570,7 +570,9 @@ fn known(user: &GitUser) -> Result<Login, HostError> {
 fn absent_is_fine(failure: Failure) -> Result<(), Failure> {
     match failure {
         Failure::Absent => Ok(()),
-        other => Err(other),
+        Failure::Exists | Failure::Refused(_) | Failure::Denied(_) | Failure::Moved(_) | Failure::Host(_) => {
+            Err(failure)
+        }
     }
 }
 

@@ -34,9 +34,7 @@ impl World {
 
     /// `None`, and a note, where there is no Gitea on this machine.
     pub(crate) async fn gitea() -> Option<Self> {
-        if lb_testkit::skip::needs_gitea().is_none() {
-            return None;
-        }
+        lb_testkit::skip::needs_gitea()?;
         let real = RealGitea::shared().await;
         let directory = tempfile::tempdir().unwrap();
         let prefix: Prefix = lb_testkit::unique("p").parse().unwrap();
