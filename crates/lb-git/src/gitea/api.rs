@@ -123,12 +123,12 @@ impl Ask {
     }
 
     /// As this user, with its own password or token.
-    pub(super) fn by_user(self, login: &str, password: &Secret) -> Self {
+    pub(super) fn signed_in(self, login: &str, password: &Secret) -> Self {
         Self { who: Who::User(login.to_owned(), password.clone()), ..self }
     }
 
     /// As the admin, in the form that some questions need.
-    pub(super) fn by_password(self) -> Self {
+    pub(super) fn with_password(self) -> Self {
         Self { who: Who::AdminByPassword, ..self }
     }
 
@@ -230,7 +230,10 @@ impl Api {
             .retry(backoff)
             .sleep(tokio::time::sleep)
             .when(|failure| match failure {
-                Failure::Host(HostError::Unreachable { .. } | HostError::Malformed { .. }) => idempotent,
+                // Once the breaker is open a repeat would only hide why.
+                Failure::Host(HostError::Unreachable { .. } | HostError::Malformed { .. }) => {
+                    idempotent && self.breaker.is_closed()
+                }
                 Failure::Host(HostError::RateLimited { retry_after }) => *retry_after <= PATIENCE,
                 Failure::Absent
                 | Failure::Exists
@@ -425,8 +428,14 @@ mod tests {
         for (name, value) in headers {
             map.insert(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
-        let failure = meaning("ask", StatusCode::from_u16(status).unwrap(), &map, body.as_bytes());
-        if let Failure::Host(error) = failure { error.name().to_owned() } else { format!("{failure:?}") }
+        match meaning("ask", StatusCode::from_u16(status).unwrap(), &map, body.as_bytes()) {
+            Failure::Host(error) => error.name().to_owned(),
+            failure @ (Failure::Absent
+            | Failure::Exists
+            | Failure::Refused(_)
+            | Failure::Denied(_)
+            | Failure::Moved(_)) => format!("{failure:?}"),
+        }
     }
 
     #[test]

@@ -48,6 +48,11 @@ impl Breaker {
         }
     }
 
+    /// Whether everything is let through.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().until.is_none()
+    }
+
     /// Gitea answered something of its own.
     pub(super) fn answered(&self) {
         let mut state = self.lock();
@@ -95,7 +100,7 @@ mod tests {
             assert_eq!(breaker.admit(), Ok(()));
             breaker.failed();
         }
-        assert_eq!(breaker.admit(), Err(SHORTEST));
+        assert_eq!((breaker.admit(), breaker.is_closed()), (Err(SHORTEST), false));
         clock.advance(SHORTEST);
         assert_eq!(breaker.admit(), Ok(()), "the probe");
         assert!(breaker.admit().is_err(), "nobody beside it");
@@ -104,6 +109,7 @@ mod tests {
         clock.advance(SHORTEST * 2);
         assert_eq!(breaker.admit(), Ok(()));
         breaker.answered();
+        assert!(breaker.is_closed());
         assert_eq!((breaker.admit(), breaker.admit()), (Ok(()), Ok(())));
     }
 

@@ -363,7 +363,7 @@ impl GitHost for Gitea {
     }
 
     async fn authenticate(&self, login: &Login, password: &Secret) -> Result<bool, HostError> {
-        let ask = Ask::get(&["user"]).by_user(login.as_str(), password);
+        let ask = Ask::get(&["user"]).signed_in(login.as_str(), password);
         match self.0.api.ask(ask).await {
             // A token opens the door whatever name stands beside it: it must be this user's.
             Ok(answer) => Ok(answer.object::<UserBody>()?.user().is_some_and(|user| user.login == *login)),
@@ -568,7 +568,12 @@ fn known(user: &GitUser) -> Result<Login, HostError> {
 }
 
 fn absent_is_fine(failure: Failure) -> Result<(), Failure> {
-    if matches!(failure, Failure::Absent) { Ok(()) } else { Err(failure) }
+    match failure {
+        Failure::Absent => Ok(()),
+        Failure::Exists | Failure::Refused(_) | Failure::Denied(_) | Failure::Moved(_) | Failure::Host(_) => {
+            Err(failure)
+        }
+    }
 }
 
 /// What the last part of this path may do with the repository before it; `None`: no such user or repository.

@@ -6,7 +6,8 @@
 //! intervals: it alone notices what is gone.
 //!
 //! Gitea stamps updates in whole seconds of its own clock, and after the references have moved. So a repository is read
-//! again until the second of its stamp is over, and a sweep goes back two minutes further than it has to.
+//! again until the second of its stamp is over, and a sweep goes back two minutes further than it has to. What time it is
+//! there, nobody says reliably: a proxy may write its own into `Date`. It only makes sweeps go back further, never less.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
@@ -20,7 +21,6 @@ use tokio::sync::Mutex;
 
 use super::Inner;
 use super::api::{Answer, Ask};
-use super::pages::PAGE;
 use super::wire::{FoundBody, RepositoryBody};
 use crate::error::{HostError, Kind};
 use crate::files::blocking;
@@ -55,7 +55,7 @@ pub(super) struct Observer {
 struct State {
     /// The number of the last sweep that went well.
     good: u64,
-    /// Up to when updates are known, on Gitea's clock; `None` before the first walk.
+    /// Up to when updates are known, on Gitea's clock or before; `None` before the first walk.
     reached: Option<Timestamp>,
     /// When the last walk went well.
     walked: Option<Timestamp>,
@@ -66,20 +66,30 @@ struct State {
 }
 
 /// How a repository was found when its references were read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Seen {
+    stamp: Stamp,
+    /// When it was listed with this stamp first, on our clock.
+    since: Timestamp,
+    /// When its references were read, or a moment before, on our clock.
+    read: Timestamp,
+}
+
+/// What a listing says of a repository, from which it is seen that something happened there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stamp {
     /// Gitea's number for it: another one is another repository.
     id: u64,
-    /// Its stamp.
+    /// When it was updated.
     updated: Timestamp,
-    /// When its references were read, or a moment before.
-    read: Timestamp,
+    /// Renaming this branch is no update for Gitea.
+    default_branch: String,
 }
 
 impl Seen {
     /// Whether nothing can have happened since.
-    fn covers(&self, id: u64, updated: Timestamp) -> bool {
-        self.id == id && self.updated == updated && self.read > updated.plus(STAMP)
+    fn covers(&self, stamp: &Stamp) -> bool {
+        self.stamp == *stamp && self.read >= self.since.plus(STAMP)
     }
 }
 
@@ -153,7 +163,8 @@ impl Inner {
         let doing = "look for updated repositories at Gitea";
         let ask = Ask::get(&["repos", "search"]).query("sort", "updated").query("order", "desc");
         let back_to = state.reached.map_or(0, |reached| reached.0.saturating_sub(SLACK.as_millis() as u64));
-        let (mut newest, mut stale, mut created) = (None, Vec::new(), Vec::new());
+        let (mut reached, mut stale, mut created) = (None, Vec::new(), Vec::new());
+        let (mut total, mut listed) = (None, 0);
         for page in 1.. {
             let answer = self.api.page(&ask, page).await.map_err(|failure| failure.host(doing))?;
             let (now, found) = (answer.time()?, found(&answer)?);
@@ -161,10 +172,18 @@ impl Inner {
                 tracing::warn!("Gitea's clock was set back: everything is compared");
                 return self.walk(state).await;
             }
-            let last = found.len() < PAGE || found.last().is_some_and(|oldest| oldest.updated().0 < back_to);
-            newest = newest.max(found.first().map(RepositoryBody::updated));
+            let counted = answer.total()?;
+            if *total.get_or_insert(counted) != counted {
+                // What is removed from a page moves the next ones, and one repository slips through between them.
+                return self.walk(state).await;
+            }
+            // Not by the page's size: Gitea may be set to answer smaller ones than are asked for.
+            listed += found.len();
+            let last = listed >= counted || found.last().is_none_or(|oldest| oldest.updated().0 < back_to);
+            // Of the first page: it has the newest.
+            reached = reached.or_else(|| Some(found.first()?.updated().min(now)));
             for repository in found {
-                self.weigh(state, &repository, now, &mut stale, &mut created);
+                self.weigh(state, &repository, &mut stale, &mut created);
             }
             if last {
                 break;
@@ -172,7 +191,7 @@ impl Inner {
         }
         self.note(created).await?;
         self.read_all(state, stale).await;
-        state.reached = state.reached.max(newest);
+        state.reached = Some(reached.unwrap_or(Timestamp(0)));
         Ok(())
     }
 
@@ -190,8 +209,9 @@ impl Inner {
         for repository in &all {
             let Some((user, repo)) = self.name(repository) else { continue };
             exist.entry(user).or_default().insert(repo);
-            self.weigh(state, repository, now, &mut stale, &mut events);
+            self.weigh(state, repository, &mut stale, &mut events);
         }
+        let mut missing = Vec::new();
         self.journal.known(|known| {
             for user in exist.keys().filter(|user| known.user(user).is_none()) {
                 events.push((user.clone(), None, What::Created));
@@ -199,17 +219,47 @@ impl Inner {
             for known in known.users() {
                 let owned = exist.get(&known.user);
                 let gone = known.repos.keys().filter(|repo| owned.is_none_or(|owned| !owned.contains(*repo)));
-                events.extend(gone.map(|repo| (known.user.clone(), Some(repo.clone()), What::Deleted)));
-                events.extend(owned.is_none().then(|| (known.user.clone(), None, What::Deleted)));
+                missing.extend(gone.map(|repo| (known.user.clone(), Some(repo.clone()))));
+                missing.extend(owned.is_none().then(|| (known.user.clone(), None)));
             }
         });
-        state.seen.retain(|(user, repo), _| exist.get(user).is_some_and(|owned| owned.contains(repo)));
+        events.extend(self.gone(missing).await);
+        let stands = |(user, repo): &Name| exist.get(user).is_some_and(|owned| owned.contains(repo));
+        state.seen.retain(|name, _| stands(name));
+        state.lagging.retain(|name, _| stands(name));
         let newest = all.iter().map(RepositoryBody::updated).max();
         self.note(events).await?;
         self.read_all(state, stale).await;
-        state.reached = state.reached.max(newest).or(Some(now));
+        state.reached = Some(newest.unwrap_or(Timestamp(0)).min(now));
         state.walked = Some(begun);
         Ok(())
+    }
+
+    /// What of this does not exist: a listing also lacks what was made meanwhile, and what our token may not see.
+    async fn gone(
+        &self,
+        missing: Vec<(GitUser, Option<RepoName>)>,
+    ) -> Vec<(GitUser, Option<RepoName>, What)> {
+        let ask = |(user, repo): (GitUser, Option<RepoName>)| async move {
+            let stands = match &repo {
+                Some(repo) => self.repository_body(&user, repo).await.map(|body| body.is_some()),
+                None => self.user_body(&user).await.map(|body| body.is_some()),
+            };
+            match stands {
+                Ok(true) => None,
+                Ok(false) | Err(HostError::Moved { .. }) => Some((user, repo, What::Deleted)),
+                Err(error) => {
+                    tracing::warn!(%user, %error, "what Gitea does not list may exist: the next walk asks again");
+                    None
+                }
+            }
+        };
+        futures::stream::iter(missing)
+            .map(ask)
+            .buffered(AT_ONCE)
+            .filter_map(std::future::ready)
+            .collect()
+            .await
     }
 
     /// Decides whether a listed repository has to be read, and whether it is new.
@@ -217,32 +267,25 @@ impl Inner {
         &self,
         state: &State,
         repository: &RepositoryBody,
-        now: Timestamp,
-        stale: &mut Vec<(Name, Seen)>,
+        stale: &mut Vec<(Name, Option<Seen>)>,
         created: &mut Vec<(GitUser, Option<RepoName>, What)>,
     ) {
         let Some(name) = self.name(repository) else { return };
-        let (id, updated) = (repository.id, repository.updated());
-        // The journal's times are on Gitea's clock: what was noted before a restart still says what is covered.
-        let (known, noted) = self.journal.known(|known| {
-            let repository = known.repository(&name.0, &name.1);
-            (repository.is_some(), repository.map(|known| known.updated))
-        });
-        if !known {
+        let RepositoryBody { id, default_branch, .. } = repository;
+        let stamp = Stamp { id: *id, updated: repository.updated(), default_branch: default_branch.clone() };
+        if self.journal.known(|known| known.repository(&name.0, &name.1).is_none()) {
             created.push((name.0.clone(), Some(name.1.clone()), What::Created));
         }
-        let covered = match state.seen.get(&name) {
-            Some(seen) => seen.covers(id, updated),
-            None => noted.is_some_and(|noted| noted > updated.plus(STAMP + SLACK)),
-        };
-        if !covered {
-            stale.push((name, Seen { id, updated, read: now }));
+        let (seen, read) = (state.seen.get(&name), self.clock.now());
+        if !seen.is_some_and(|seen| seen.covers(&stamp)) {
+            let since = seen.filter(|seen| seen.stamp == stamp).map_or(read, |seen| seen.since);
+            stale.push((name, Some(Seen { stamp, since, read })));
         }
     }
 
     /// Reads these repositories' references. One that cannot be read does not stop the others.
-    async fn read_all(&self, state: &mut State, stale: Vec<(Name, Seen)>) {
-        let look = |(name, seen): (Name, Seen)| async move {
+    async fn read_all(&self, state: &mut State, stale: Vec<(Name, Option<Seen>)>) {
+        let look = |(name, seen): (Name, Option<Seen>)| async move {
             let looked = self.look(&name.0, &name.1, None).await;
             (name, seen, looked)
         };
@@ -251,7 +294,10 @@ impl Inner {
             match looked {
                 Ok(_) | Err(HostError::NotFound { .. }) => {
                     state.lagging.remove(&name);
-                    state.seen.insert(name, seen);
+                    match seen {
+                        Some(seen) => drop(state.seen.insert(name, seen)),
+                        None => drop(state.seen.remove(&name)),
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(repository = %format!("{}/{}", name.0, name.1), %error, "a repository cannot be read");
@@ -267,8 +313,7 @@ impl Inner {
             state.lagging.iter().filter(|(_, when)| **when <= now).map(|(name, _)| name.clone()).collect();
         for name in due {
             // Without a stamp: the next listing that has it reads it once more.
-            let seen = Seen { id: 0, updated: Timestamp(0), read: Timestamp(0) };
-            self.read_all(state, vec![(name, seen)]).await;
+            self.read_all(state, vec![(name, None)]).await;
         }
     }
 
@@ -330,17 +375,20 @@ mod tests {
 
     #[test]
     fn a_repository_is_read_until_the_second_of_its_stamp_is_over() {
-        let seen = |updated: u64, read: u64| Seen {
-            id: 7,
-            updated: Timestamp(updated * 1000),
-            read: Timestamp(read * 1000),
+        let stamp = |id, updated, branch: &str| Stamp {
+            id,
+            updated: Timestamp(updated),
+            default_branch: branch.to_owned(),
         };
-        let at = Timestamp(100_000);
-        assert!(!seen(100, 100).covers(7, at), "another push in the same second has the same stamp");
-        assert!(!seen(100, 101).covers(7, at), "both clocks show whole seconds");
-        assert!(seen(100, 102).covers(7, at));
-        assert!(!seen(100, 102).covers(7, Timestamp(103_000)), "a newer stamp");
-        assert!(!seen(100, 102).covers(7, Timestamp(99_000)), "a clock that was set back");
-        assert!(!seen(100, 102).covers(8, at), "made anew under the same name");
+        let at = stamp(7, 100_000, "master");
+        let seen =
+            |after: u64| Seen { stamp: at.clone(), since: Timestamp(500), read: Timestamp(500 + after) };
+        assert!(!seen(0).covers(&at), "another push in the same second has the same stamp");
+        assert!(!seen(999).covers(&at), "the stamp may have been new when it was listed");
+        assert!(seen(1000).covers(&at));
+        assert!(!seen(1000).covers(&stamp(7, 103_000, "master")), "a newer stamp");
+        assert!(!seen(1000).covers(&stamp(7, 99_000, "master")), "a clock that was set back");
+        assert!(!seen(1000).covers(&stamp(8, 100_000, "master")), "made anew under the same name");
+        assert!(!seen(1000).covers(&stamp(7, 100_000, "main")), "a branch was renamed");
     }
 }

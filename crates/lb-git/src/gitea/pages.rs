@@ -10,7 +10,7 @@ use super::api::{Answer, Api, Ask, Failure};
 use crate::error::HostError;
 
 /// Entries of a page: Gitea's default upper limit (`[api] MAX_RESPONSE_ITEMS`).
-pub(super) const PAGE: usize = 50;
+const PAGE: usize = 50;
 /// Pages that are asked for at once.
 const AT_ONCE: usize = 4;
 /// Times that a listing is begun.

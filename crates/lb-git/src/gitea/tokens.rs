@@ -26,7 +26,7 @@ impl Inner {
         // A user's tokens have different names at Gitea; here the name is a remark.
         let name = format!("{name} {}", secrets::random_hex::<4>()?);
         let body = json!({"name": name, "scopes": SCOPES});
-        let ask = Ask::new(Method::POST, &["users", login.as_str(), "tokens"]).by_password().json(body);
+        let ask = Ask::new(Method::POST, &["users", login.as_str(), "tokens"]).with_password().json(body);
         match self.api.ask(ask).await {
             Ok(answer) => {
                 let TokenBody { id, name, sha1, created_at: _ } = answer.object()?;
@@ -38,7 +38,7 @@ impl Inner {
     }
 
     pub(super) async fn list_tokens(&self, login: &Login) -> Result<Vec<TokenInfo>, HostError> {
-        let ask = Ask::get(&["users", login.as_str(), "tokens"]).by_password();
+        let ask = Ask::get(&["users", login.as_str(), "tokens"]).with_password();
         match self.api.list::<TokenBody>(&ask).await {
             Ok(bodies) => {
                 let mut tokens: Vec<_> = bodies.into_iter().map(TokenBody::info).collect();
@@ -56,7 +56,7 @@ impl Inner {
             return Err(HostError::not_found(Kind::Token, id));
         }
         let path = ["users", login.as_str(), "tokens", &id.to_string()];
-        match self.api.ask(Ask::new(Method::DELETE, &path).by_password()).await {
+        match self.api.ask(Ask::new(Method::DELETE, &path).with_password()).await {
             Ok(_) => Ok(()),
             Err(Failure::Absent) => Err(HostError::not_found(Kind::Token, id)),
             Err(failure) => Err(failure.host(&format!("revoke a token of `{login}`"))),

@@ -4,6 +4,7 @@
 mod changes;
 mod contract;
 mod crash;
+mod gitea;
 mod people;
 mod pushes;
 mod server;

@@ -14,7 +14,7 @@ over_every_host!(
 );
 
 /// Changes as lines; the prefix is left out.
-pub(super) fn lines(changes: &[Change]) -> Vec<String> {
+pub(crate) fn lines(changes: &[Change]) -> Vec<String> {
     let line = |change: &Change| {
         let repo = change.repo.as_ref().map_or("-", |repo| repo.as_str());
         match &change.kind {

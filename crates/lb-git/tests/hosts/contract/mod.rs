@@ -1,6 +1,6 @@
 //! What every host does alike: each of these runs over the embedded host and over a real Gitea.
 
-mod changes;
+pub(crate) mod changes;
 mod people;
 mod pushes;
 mod trees;

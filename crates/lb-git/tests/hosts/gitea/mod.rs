@@ -1,0 +1,8 @@
+//! Faults of Gitea, and what happens there without us: a real one behind a proxy that misbehaves.
+
+mod faults;
+mod moved;
+mod observing;
+mod proxy;
+mod slow;
+mod world;
