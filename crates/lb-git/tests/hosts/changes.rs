@@ -1,21 +1,10 @@
 //! The stream of changes, as the rest of the system reads it.
 
-use lb_git::{Change, ChangeKind, GitHost};
+use lb_git::{ChangeKind, GitHost};
 use lb_vocab::{CommitId, Timestamp};
 
+use crate::contract::changes::lines;
 use crate::server::{Server, login, repo, user};
-
-fn kinds(changes: &[Change]) -> Vec<String> {
-    let kind = |change: &Change| {
-        let repo = change.repo.as_ref().map_or("-", |repo| repo.as_str());
-        match &change.kind {
-            ChangeKind::Push { ref_name, .. } => format!("{} {repo} {ref_name}", change.user.name),
-            ChangeKind::Created => format!("{} {repo} created", change.user.name),
-            ChangeKind::Deleted => format!("{} {repo} deleted", change.user.name),
-        }
-    };
-    changes.iter().map(kind).collect()
-}
 
 #[tokio::test]
 async fn everything_that_happens_appears_once_and_in_order_also_after_a_restart() {
@@ -42,7 +31,7 @@ async fn everything_that_happens_appears_once_and_in_order_also_after_a_restart(
         "bob - deleted",
     ];
     let changes = server.host.changes(Some(&start)).await.unwrap();
-    assert_eq!(kinds(&changes.changes), expected);
+    assert_eq!(lines(&changes.changes), expected);
     let first = &changes.changes[0];
     let commit: CommitId = commit.parse().unwrap();
     let push = ChangeKind::Push {
@@ -57,9 +46,9 @@ async fn everything_that_happens_appears_once_and_in_order_also_after_a_restart(
     let after_first = first.cursor.clone();
 
     let (host, _directory) = server.reopen().await;
-    assert_eq!(kinds(&host.changes(Some(&after_first)).await.unwrap().changes), expected[1..]);
+    assert_eq!(lines(&host.changes(Some(&after_first)).await.unwrap().changes), expected[1..]);
     let reset = host.changes(None).await.unwrap();
     assert!(reset.reset);
-    assert_eq!(kinds(&reset.changes), ["al - created", "al dev refs/heads/master"]);
-    assert_eq!(kinds(&host.changes(Some(&reset.cursor)).await.unwrap().changes), [""; 0]);
+    assert_eq!(lines(&reset.changes), ["al - created", "al dev refs/heads/master"]);
+    assert_eq!(lines(&host.changes(Some(&reset.cursor)).await.unwrap().changes), [""; 0]);
 }

@@ -446,40 +446,6 @@ async fn pack(clone: &lb_testkit::git::Clone, commit: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn an_empty_repository_can_be_cloned_and_a_shallow_clone_pushed_from() {
-    let server = Server::start().await;
-    let first = server.git("al").await.clone_of(&server.url("al", "dev")).await;
-    for number in 0..3 {
-        first.write("a", number.to_string());
-        first.commit_and_push("more").await;
-    }
-    for (protocol, commits) in [("protocol.version=0", "4"), ("protocol.version=2", "5")] {
-        let git = server.git("al").await;
-        let directory = tempfile::tempdir().unwrap();
-        let clone = directory.path().join("c");
-        let url = server.url("al", "dev");
-        git.run(directory.path(), &["-c", protocol, "clone", "--quiet", "--depth=1", &url, "c"]).await;
-        assert_eq!(git.run(&clone, &["rev-list", "--count", "HEAD"]).await, "1");
-        git.run(&clone, &["commit", "--quiet", "--allow-empty", "--message", "shallow"]).await;
-        git.run(&clone, &["-c", protocol, "push", "--quiet"]).await;
-        git.run(&clone, &["-c", protocol, "fetch", "--quiet", "--unshallow"]).await;
-        assert_eq!(git.run(&clone, &["rev-list", "--count", "origin/master"]).await, commits);
-    }
-}
-
-/// Over `http.postBuffer` git asks first whether it may push, and then sends in chunks of unknown number.
-#[tokio::test]
-async fn a_large_push_comes_in_chunks() {
-    let server = Server::start().await;
-    let al = server.al().await;
-    al.write("large", noise(5 << 20));
-    let (commit, _) = al.commit_and_push("large").await;
-    let clone = server.git("al").await.clone_of(&server.url("al", "dev")).await;
-    assert_eq!(clone.run(&["rev-parse", "HEAD"]).await, commit);
-    assert_eq!(std::fs::read(clone.path().join("large")).unwrap(), noise(5 << 20));
-}
-
-#[tokio::test]
 async fn a_repository_with_many_loose_objects_is_packed_after_a_push() {
     let server = Server::with(|settings| settings.loose_objects = 20, |_| Vec::new()).await;
     let al = server.al().await;

@@ -75,19 +75,23 @@ async fn forced_pushes_tags_and_deletions_are_told(world: World) {
 }
 
 async fn an_empty_repository_can_be_cloned_and_a_shallow_clone_pushed_from(world: World) {
-    let git = world.git("al").await;
-    let empty = git.clone_of(&world.url("al", "dev")).await;
-    empty.write("a", "1");
-    empty.commit("one").await;
-    empty.write("a", "2");
-    empty.commit("two").await;
-    assert!(empty.push_to("HEAD:refs/heads/master").await.accepted);
-    let directory = tempfile::tempdir().unwrap();
-    git.run(directory.path(), &["clone", "--quiet", "--depth=1", &world.url("al", "dev"), "c"]).await;
-    let clone = directory.path().join("c");
-    assert_eq!(git.run(&clone, &["rev-list", "--count", "HEAD"]).await, "1");
-    git.run(&clone, &["commit", "--quiet", "--allow-empty", "--message", "three"]).await;
-    git.run(&clone, &["push", "--quiet", "origin", "HEAD:refs/heads/master"]).await;
+    let first = world.git("al").await.clone_of(&world.url("al", "dev")).await;
+    for number in 0..3 {
+        first.write("a", number.to_string());
+        first.commit_and_push("more").await;
+    }
+    for (protocol, commits) in [("protocol.version=0", "4"), ("protocol.version=2", "5")] {
+        let git = world.git("al").await;
+        let directory = tempfile::tempdir().unwrap();
+        let clone = directory.path().join("c");
+        let url = world.url("al", "dev");
+        git.run(directory.path(), &["-c", protocol, "clone", "--quiet", "--depth=1", &url, "c"]).await;
+        assert_eq!(git.run(&clone, &["rev-list", "--count", "HEAD"]).await, "1");
+        git.run(&clone, &["commit", "--quiet", "--allow-empty", "--message", "shallow"]).await;
+        git.run(&clone, &["-c", protocol, "push", "--quiet"]).await;
+        git.run(&clone, &["-c", protocol, "fetch", "--quiet", "--unshallow"]).await;
+        assert_eq!(git.run(&clone, &["rev-list", "--count", "origin/master"]).await, commits);
+    }
 }
 
 /// Over `http.postBuffer` git asks first whether it may push, and then sends in chunks of unknown number.
