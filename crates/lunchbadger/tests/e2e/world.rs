@@ -318,6 +318,25 @@ impl World {
             Err(format!("{status:#?}\n{}", self.log().await))
         })
         .await;
+        self.rolled_out(name).await;
+    }
+
+    /// Waits until the controllers have nothing more to note in a producer's Deployments, so that their versions rest.
+    /// Pods of the previous roll-out stay, because no new one serves.
+    async fn rolled_out(&self, name: &str) {
+        let api = Api::<Deployment>::namespaced(self.client().await, &self.namespace(name));
+        let of = ListParams::default().labels(&format!("producer={name}"));
+        eventually(&format!("Deployments of {name} are rolled out, but for their pods"), || async {
+            for deployment in api.list(&of).await.map_err(|error| error.to_string())? {
+                let status = deployment.status.clone().unwrap_or_default();
+                let seen = status.observed_generation == deployment.metadata.generation;
+                if !seen || status.updated_replicas != deployment.spec.replicas {
+                    return Err(format!("{}: {status:?}", deployment.name_any()));
+                }
+            }
+            Ok(())
+        })
+        .await;
     }
 
     /// Waits until a condition of the producer's environment (or of the producer) has this status, and returns its
