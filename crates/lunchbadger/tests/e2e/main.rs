@@ -3,6 +3,7 @@
 
 mod drift;
 mod faults;
+mod gitea;
 mod hostile;
 mod identity;
 mod lifecycle;

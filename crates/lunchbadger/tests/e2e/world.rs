@@ -280,6 +280,14 @@ impl World {
         .await;
     }
 
+    /// What a service answers to a GET as the operator.
+    pub(crate) async fn get_as_operator(&self, url: &str) -> Value {
+        let token = std::fs::read_to_string(self.data.path().join("operator.token")).expect("a token");
+        let answer = reqwest::Client::new().get(url).bearer_auth(token.trim()).send().await;
+        let text = answer.expect("reach the service").text().await.expect("a whole answer");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{url}: {error}: {text}"))
+    }
+
     /// A producer's bare repository in the embedded host's data directory.
     pub(crate) fn repository(&self, name: &str, repo: &str) -> PathBuf {
         let user = self.data.path().join("git/users").join(format!("customer-{name}"));
