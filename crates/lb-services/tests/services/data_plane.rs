@@ -1,6 +1,5 @@
 //! The real `git` client against smart HTTP.
 
-use lb_git::GitHost;
 use lb_http::contract::git_api::Permission;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;

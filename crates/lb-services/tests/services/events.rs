@@ -9,11 +9,11 @@ use crate::world::{World, repo, user};
 
 const SOON: Duration = Duration::from_secs(20);
 
-async fn next<T>(stream: &mut (impl Stream<Item = Result<T, ClientError>> + Unpin)) -> T {
+pub(crate) async fn next<T>(stream: &mut (impl Stream<Item = Result<T, ClientError>> + Unpin)) -> T {
     timeout(SOON, stream.next()).await.expect("an event in time").expect("the stream goes on").unwrap()
 }
 
-fn pushed(change: &Change) -> Option<String> {
+pub(crate) fn pushed(change: &Change) -> Option<String> {
     match &change.kind {
         ChangeKind::Push { after, .. } => after.as_ref().map(ToString::to_string),
         ChangeKind::Created | ChangeKind::Deleted => None,
@@ -155,7 +155,7 @@ async fn what_happens_while_git_api_is_away_is_told_when_it_is_back() {
         let stop = tokio_util::sync::CancellationToken::new();
         crate::world::start_git_api(
             &environment,
-            std::sync::Arc::new(world.host.clone()),
+            std::sync::Arc::clone(&world.host),
             None,
             &world.clock,
             &stop,

@@ -1,4 +1,4 @@
-//! git-api and configstore over a real embedded host, by real requests and the real `git` client.
+//! git-api and configstore over a real git host, by real requests and the real `git` client.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test reports by failing")]
 
 mod configstore;
@@ -6,6 +6,7 @@ mod data_plane;
 mod docs;
 mod events;
 mod facade;
+mod gitea;
 mod http_rules;
 mod large_push;
 mod pods;

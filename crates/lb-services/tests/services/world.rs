@@ -1,4 +1,4 @@
-//! A world of its own for each test: an embedded host, git-api and configstore on free ports.
+//! A world of its own for each test: a git host, git-api and configstore on free ports.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,11 +7,13 @@ use std::sync::Arc;
 use lb_cluster::Cluster;
 use lb_git::GitHost;
 use lb_git::embedded::{Embedded, Settings as HostSettings};
+use lb_git::gitea::{self, Gitea};
 use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::{GitApi, Permission};
 use lb_http::contract::hook::HookKey;
 use lb_http::contract::{Timeouts, TokenSource};
 use lb_services::{configstore, git_api};
+use lb_testkit::gitea::Gitea as RealGitea;
 use lb_vocab::settings::Reader;
 use lb_vocab::{Clock, GitUser, RepoName, Secret};
 use tempfile::TempDir;
@@ -58,7 +60,7 @@ pub(crate) fn repo(name: &str) -> RepoName {
 
 /// Services that run until they are dropped.
 pub(crate) struct World {
-    pub(crate) host: Embedded,
+    pub(crate) host: Arc<dyn GitHost>,
     pub(crate) git_api: SocketAddr,
     pub(crate) configstore: SocketAddr,
     pub(crate) http: reqwest::Client,
@@ -88,8 +90,32 @@ impl World {
     pub(crate) async fn over(cluster: Option<Cluster>, clock: Clock, variables: &[(&str, &str)]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
-        let host =
-            Embedded::open(HostSettings::new(directory.path().join("git")), clock.clone()).await.unwrap();
+        let settings = HostSettings::new(directory.path().join("git"));
+        let host = Arc::new(Embedded::open(settings, clock.clone()).await.unwrap());
+        Self::over_host(host, directory, cluster, clock, variables).await
+    }
+
+    /// Services over a Gitea, whose webhooks reach the configstore.
+    pub(crate) async fn over_gitea(real: &RealGitea) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (directory, clock) = (tempfile::tempdir().unwrap(), lb_testkit::clock::system());
+        let token = Secret::new(real.admin_token().to_owned());
+        let (url, prefix) = (real.url().parse().unwrap(), "customer".parse().unwrap());
+        let settings = gitea::Settings::new(url, token, prefix, directory.path().join("git"));
+        let host = Arc::new(Gitea::open(settings, clock.clone()).await.unwrap());
+        let address = format!("127.0.0.1:{}", lb_testkit::free_port());
+        let hook = format!("http://{address}/hook");
+        let variables = [("CONFIGSTORE_LISTEN", &*address), ("CONFIGSTORE_HOOK_URL", &hook)];
+        Self::over_host(host, directory, None, clock, &variables).await
+    }
+
+    async fn over_host(
+        host: Arc<dyn GitHost>,
+        directory: TempDir,
+        cluster: Option<Cluster>,
+        clock: Clock,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let tokens = directory.path().join("tokens");
         std::fs::write(&tokens, TOKENS).unwrap();
         let key = directory.path().join("key.pem");
@@ -104,7 +130,7 @@ impl World {
         environment.extend(variables.iter().map(|(k, v)| ((*k).into(), (*v).into())));
         let shutdown = CancellationToken::new();
         let git_api =
-            start_git_api(&environment, Arc::new(host.clone()), cluster.clone(), &clock, &shutdown).await;
+            start_git_api(&environment, Arc::clone(&host), cluster.clone(), &clock, &shutdown).await;
         environment.entry("GIT_API_URL".into()).or_insert_with(|| format!("http://{git_api}"));
         let configstore = start_configstore(&environment, cluster, &clock, &shutdown).await;
         let http = reqwest::Client::builder()
