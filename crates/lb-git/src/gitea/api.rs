@@ -15,8 +15,8 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
-use super::Settings;
 use super::breaker::Breaker;
+use super::{Settings, Token};
 use crate::error::HostError;
 use crate::process::printable;
 
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Api {
     http: reqwest::Client,
     base: Url,
-    token: Secret,
+    token: Token,
     timeout: Duration,
     turns: Arc<Semaphore>,
     breaker: Breaker,
@@ -252,9 +252,11 @@ impl Api {
         let mut request = self.http.request(ask.method.clone(), self.url("api/v1", &ask.path)?);
         request = request.query(&ask.query).timeout(self.timeout).header(header::ACCEPT, "application/json");
         request = match &ask.who {
-            Who::Admin => self.authorised(request),
-            Who::AdminByPassword => request.basic_auth("admin", Some(self.token.reveal())),
-            Who::AdminFor(login) => self.authorised(request).header("sudo", login),
+            Who::Admin => self.authorised(request).map_err(Failure::Host)?,
+            Who::AdminByPassword => {
+                request.basic_auth("admin", Some(self.token.read().map_err(Failure::Host)?.reveal()))
+            }
+            Who::AdminFor(login) => self.authorised(request).map_err(Failure::Host)?.header("sudo", login),
             Who::User(login, password) => request.basic_auth(login, Some(password.reveal())),
         };
         if let Some(body) = &ask.body {
@@ -298,7 +300,7 @@ impl Api {
     ) -> Result<reqwest::Response, Failure> {
         let _turn = self.turn().await.map_err(Failure::Host)?;
         self.admit(doing).map_err(Failure::Host)?;
-        let request = self.authorised(request(&self.http, self.url("", path)?));
+        let request = self.authorised(request(&self.http, self.url("", path)?)).map_err(Failure::Host)?;
         let sent = tokio::time::timeout(self.timeout * 3, request.send()).await;
         let unreachable = |why: String| {
             self.breaker.failed();
@@ -327,8 +329,8 @@ impl Api {
         })
     }
 
-    fn authorised(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        request.header(header::AUTHORIZATION, format!("token {}", self.token.reveal()))
+    fn authorised(&self, request: reqwest::RequestBuilder) -> Result<reqwest::RequestBuilder, HostError> {
+        Ok(request.header(header::AUTHORIZATION, format!("token {}", self.token.read()?.reveal())))
     }
 
     fn url(&self, below: &str, path: &[String]) -> Result<Url, Failure> {

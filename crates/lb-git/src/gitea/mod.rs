@@ -37,13 +37,41 @@ use crate::journal::Journal;
 use crate::names::Login;
 use crate::process::Git;
 
+/// A token, and where it is had from.
+#[derive(Clone, Debug)]
+pub enum Token {
+    /// Always this one.
+    Fixed(Secret),
+    /// A file's text, read anew for every request: mounted secrets are replaced while we run.
+    File(PathBuf),
+}
+
+impl From<Secret> for Token {
+    fn from(token: Secret) -> Self {
+        Self::Fixed(token)
+    }
+}
+
+impl Token {
+    fn read(&self) -> Result<Secret, HostError> {
+        match self {
+            Self::Fixed(token) => Ok(token.clone()),
+            Self::File(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(HostError::io(format!("read Gitea's token from {}", path.display())))?;
+                Ok(Secret::new(text.trim().to_owned()))
+            }
+        }
+    }
+}
+
 /// How a Gitea is reached and used.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Its base URL; its REST interface is below `api/v1`.
     pub url: Url,
     /// An administrator's token with all scopes.
-    pub token: Secret,
+    pub token: Token,
     /// Prefix of the git users whose changes are told.
     pub prefix: Prefix,
     /// Where the journal, scratch repositories and large requests are kept. Made if it does not exist; losing it costs
@@ -68,10 +96,10 @@ pub struct Settings {
 impl Settings {
     /// The defaults, for this Gitea and this data directory.
     #[must_use]
-    pub fn new(url: Url, token: Secret, prefix: Prefix, directory: impl Into<PathBuf>) -> Self {
+    pub fn new(url: Url, token: impl Into<Token>, prefix: Prefix, directory: impl Into<PathBuf>) -> Self {
         Self {
             url,
-            token,
+            token: token.into(),
             prefix,
             directory: directory.into(),
             git: PathBuf::from("git"),
@@ -201,4 +229,21 @@ impl Inner {
 fn git_path(user: &GitUser, repo: &RepoName) -> Result<Vec<String>, HostError> {
     let login = Login::try_from(user).map_err(|_| HostError::not_found(Kind::User, user))?;
     Ok(vec![login.to_string(), format!("{repo}.git")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_of_a_file_is_the_newest_and_a_missing_one_names_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        let token = Token::File(path.clone());
+        assert!(token.read().unwrap_err().to_string().contains("token"));
+        for text in ["first", "second"] {
+            std::fs::write(&path, format!("{text}\n")).unwrap();
+            assert_eq!(token.read().unwrap().reveal(), text);
+        }
+    }
 }

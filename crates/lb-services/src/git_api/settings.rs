@@ -52,7 +52,7 @@ const GITEA_TOKEN: Variable = Variable {
 const GITEA_TOKEN_FILE: Variable = Variable {
     name: "GITEA_TOKEN_FILE",
     default: None,
-    meaning: "path of a file with that token, read at start",
+    meaning: "path of a file with that token, read again for every request",
 };
 const GITEA_REQUESTS: Variable = Variable {
     name: "GITEA_REQUESTS",

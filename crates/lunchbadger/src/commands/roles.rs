@@ -8,7 +8,6 @@ use lb_git::embedded::{self, Embedded};
 use lb_git::gitea::{self, Gitea};
 use lb_http::auth::AuthSettings;
 use lb_services::{configstore, git_api};
-use lb_vocab::Secret;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -71,15 +70,11 @@ pub(super) async fn host(settings: &git_api::Settings) -> Result<Arc<dyn GitHost
     Ok(Arc::new(host.with_context(|| format!("prepare to use Gitea at {}", wanted.url))?))
 }
 
-/// Gitea's token: of the file, where there is one.
-fn token(wanted: &git_api::Gitea) -> Result<Secret> {
+/// Gitea's token: of the file, where one is named.
+fn token(wanted: &git_api::Gitea) -> Result<gitea::Token> {
     match (&wanted.token_file, &wanted.token) {
-        (Some(path), _) => {
-            let text = std::fs::read_to_string(path);
-            let text = text.with_context(|| format!("read GITEA_TOKEN_FILE {}", path.display()))?;
-            Ok(Secret::new(text.trim().to_owned()))
-        }
-        (None, Some(token)) => Ok(token.clone()),
+        (Some(path), _) => Ok(gitea::Token::File(path.clone())),
+        (None, Some(token)) => Ok(token.clone().into()),
         (None, None) => bail!("GITEA_HOST is set, and neither GITEA_TOKEN nor GITEA_TOKEN_FILE is"),
     }
 }
