@@ -66,7 +66,7 @@ struct State {
 }
 
 /// How a repository was found when its references were read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Seen {
     stamp: Stamp,
     /// When it was listed with this stamp first, on our clock.
@@ -76,20 +76,18 @@ struct Seen {
 }
 
 /// What a listing says of a repository, from which it is seen that something happened there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     /// Gitea's number for it: another one is another repository.
     id: u64,
     /// When it was updated.
     updated: Timestamp,
-    /// Renaming this branch is no update for Gitea.
-    default_branch: String,
 }
 
 impl Seen {
     /// Whether nothing can have happened since.
-    fn covers(&self, stamp: &Stamp) -> bool {
-        self.stamp == *stamp && self.read >= self.since.plus(STAMP)
+    fn covers(&self, stamp: Stamp) -> bool {
+        self.stamp == stamp && self.read >= self.since.plus(STAMP)
     }
 }
 
@@ -271,13 +269,12 @@ impl Inner {
         created: &mut Vec<(GitUser, Option<RepoName>, What)>,
     ) {
         let Some(name) = self.name(repository) else { return };
-        let RepositoryBody { id, default_branch, .. } = repository;
-        let stamp = Stamp { id: *id, updated: repository.updated(), default_branch: default_branch.clone() };
+        let stamp = Stamp { id: repository.id, updated: repository.updated() };
         if self.journal.known(|known| known.repository(&name.0, &name.1).is_none()) {
             created.push((name.0.clone(), Some(name.1.clone()), What::Created));
         }
         let (seen, read) = (state.seen.get(&name), self.clock.now());
-        if !seen.is_some_and(|seen| seen.covers(&stamp)) {
+        if !seen.is_some_and(|seen| seen.covers(stamp)) {
             let since = seen.filter(|seen| seen.stamp == stamp).map_or(read, |seen| seen.since);
             stale.push((name, Some(Seen { stamp, since, read })));
         }
@@ -375,20 +372,14 @@ mod tests {
 
     #[test]
     fn a_repository_is_read_until_the_second_of_its_stamp_is_over() {
-        let stamp = |id, updated, branch: &str| Stamp {
-            id,
-            updated: Timestamp(updated),
-            default_branch: branch.to_owned(),
-        };
-        let at = stamp(7, 100_000, "master");
-        let seen =
-            |after: u64| Seen { stamp: at.clone(), since: Timestamp(500), read: Timestamp(500 + after) };
-        assert!(!seen(0).covers(&at), "another push in the same second has the same stamp");
-        assert!(!seen(999).covers(&at), "the stamp may have been new when it was listed");
-        assert!(seen(1000).covers(&at));
-        assert!(!seen(1000).covers(&stamp(7, 103_000, "master")), "a newer stamp");
-        assert!(!seen(1000).covers(&stamp(7, 99_000, "master")), "a clock that was set back");
-        assert!(!seen(1000).covers(&stamp(8, 100_000, "master")), "made anew under the same name");
-        assert!(!seen(1000).covers(&stamp(7, 100_000, "main")), "a branch was renamed");
+        let stamp = |id, updated| Stamp { id, updated: Timestamp(updated) };
+        let at = stamp(7, 100_000);
+        let seen = |after: u64| Seen { stamp: at, since: Timestamp(500), read: Timestamp(500 + after) };
+        assert!(!seen(0).covers(at), "another push in the same second has the same stamp");
+        assert!(!seen(999).covers(at), "the stamp may have been new when it was listed");
+        assert!(seen(1000).covers(at));
+        assert!(!seen(1000).covers(stamp(7, 103_000)), "a newer stamp");
+        assert!(!seen(1000).covers(stamp(7, 99_000)), "a clock that was set back");
+        assert!(!seen(1000).covers(stamp(8, 100_000)), "made anew under the same name");
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct RepositoryBody {
     owner: OwnerBody,
     pub(super) name: String,
     #[serde(default)]
-    pub(super) default_branch: String,
+    default_branch: String,
     #[serde(default)]
     empty: bool,
     created_at: Time,

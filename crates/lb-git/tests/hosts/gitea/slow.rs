@@ -20,6 +20,8 @@ async fn silence_is_an_error_in_time_and_soon_at_once() {
     let behind = Behind::new(real, Proxy::before(real.url()).await, |settings| {
         settings.timeout = Duration::from_millis(200);
     })
+    .await
+    .still()
     .await;
     let al = behind.user("al");
     let silent = async || match behind.host.user(&al).await {

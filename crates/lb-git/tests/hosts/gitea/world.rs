@@ -8,7 +8,7 @@ use lb_testkit::clock::ManualClock;
 use lb_testkit::eventually;
 use lb_testkit::git::{Clone, Git};
 use lb_testkit::gitea::{ADMIN, Gitea as RealGitea};
-use lb_vocab::{CommitId, GitUser, Prefix, Secret};
+use lb_vocab::{Clock, CommitId, GitUser, Prefix, Secret, Timestamp};
 use reqwest::Method;
 use tempfile::TempDir;
 
@@ -23,7 +23,9 @@ pub(crate) const PAUSE: Duration = Duration::from_secs(20);
 pub(crate) struct Behind {
     pub(crate) host: Gitea,
     pub(crate) proxy: Proxy,
+    /// Moves the adapter's time.
     pub(crate) clock: ManualClock,
+    time: Clock,
     pub(crate) prefix: Prefix,
     pub(crate) directory: TempDir,
     pub(crate) token: Secret,
@@ -36,14 +38,18 @@ impl Behind {
         let directory = tempfile::tempdir().unwrap();
         let prefix: Prefix = lb_testkit::unique("p").parse().unwrap();
         let (clock, token) = (ManualClock::default(), Secret::new(real.admin_token().to_owned()));
+        // Time goes on, because Gitea's does, and can be moved on.
+        let (real_time, moved) = (lb_testkit::clock::system(), clock.clock());
+        clock.set(Timestamp(0));
+        let time = Clock::new(move || Timestamp(real_time.now().0 + moved.now().0));
         let mut settings = Settings::new(proxy.url(), token.clone(), prefix.clone(), directory.path());
-        let host = Gitea::open(settings.clone(), clock.clock()).await.unwrap();
+        let host = Gitea::open(settings.clone(), time.clone()).await.unwrap();
         let al = GitUser { prefix: prefix.clone(), name: "al".to_owned() };
         host.create_user(&al).await.unwrap();
         host.ensure_repository(&al, &repo("dev")).await.unwrap();
         change(&mut settings);
         let real = real.url().to_owned();
-        Self { host, proxy, clock, prefix, directory, token, real, settings }.reopen(None).await
+        Self { host, proxy, clock, time, prefix, directory, token, real, settings }.reopen(None).await
     }
 
     pub(crate) fn user(&self, name: &str) -> GitUser {
@@ -60,6 +66,12 @@ impl Behind {
         git.init(&format!("{}/{}/{repo}.git", self.real, self.login(user))).await
     }
 
+    /// The same where time only goes on when it is moved.
+    pub(crate) async fn still(self) -> Self {
+        let time = self.clock.clock();
+        Self { time, ..self }.reopen(None).await
+    }
+
     /// The same in a process of tomorrow, in its directory or a new one.
     pub(crate) async fn reopen(self, directory: Option<TempDir>) -> Self {
         let Self { host, directory: before, .. } = self;
@@ -67,7 +79,7 @@ impl Behind {
         drop(host);
         let directory = directory.unwrap_or(before);
         let settings = Settings { directory: directory.path().to_owned(), ..self.settings };
-        let host = Gitea::open(settings.clone(), self.clock.clock()).await.unwrap();
+        let host = Gitea::open(settings.clone(), self.time.clone()).await.unwrap();
         Self { host, directory, settings, ..self }
     }
 
@@ -96,7 +108,6 @@ impl Behind {
     /// Waits until nothing is read again that was read already: the seconds of all stamps are over.
     pub(crate) async fn settle(&self, cursor: &Cursor) {
         eventually("nothing is read again", async || {
-            self.clock.set(lb_testkit::clock::system().now());
             self.proxy.asked();
             self.told(cursor, &[]).await;
             let mut asked = self.proxy.asked();
