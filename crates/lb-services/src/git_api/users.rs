@@ -135,6 +135,7 @@ pub(super) async fn add_key(
     at: AtUser,
     JsonBody(body): JsonBody<NewKey>,
 ) -> Result<Response, ApiError> {
+    ours(&app, &at.user)?;
     let title = title(&at.who, body.kind.as_deref(), body.title)?;
     match app.host.add_key(&at.user, &title, &body.public_key).await {
         Ok(key) => Ok(Json(json!({"result": wire::key(key)})).into_response()),
@@ -144,6 +145,11 @@ pub(super) async fn add_key(
         }
         Err(error) => Err(errors::api(error)),
     }
+}
+
+/// Refuses to make credentials of users outside the producers' prefix: among them are the git host's administrators.
+fn ours(app: &Shared, user: &GitUser) -> Result<(), ApiError> {
+    if user.prefix == app.prefix { Ok(()) } else { Err(ApiError::forbidden()) }
 }
 
 fn title(who: &Identity, kind: Option<&str>, title: Option<String>) -> Result<String, ApiError> {
@@ -195,6 +201,7 @@ pub(super) async fn create_token(
     at: AtUser,
     JsonBody(body): JsonBody<NewToken>,
 ) -> Answer {
+    ours(&app, &at.user)?;
     let (_, token) = app.host.create_token(&at.login, &body.name).await.map_err(errors::api)?;
     Ok(Json(json!({"token": token.reveal()})))
 }

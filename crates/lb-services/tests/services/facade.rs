@@ -226,3 +226,19 @@ async fn hostile_names_reach_nothing() {
     assert_eq!(answer(world.request("owner", "GET", "/users/other/al")).await.0, 403);
     assert_eq!(answer(world.request("pod-al", "GET", "/users/other/al")).await.0, 403);
 }
+
+/// Among users of other prefixes are the git host's administrators.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_are_made_for_producers_users_alone() {
+    let world = World::new().await;
+    let admin = json!({"name": "admin", "prefix": "site"});
+    assert_eq!(answer(world.request("operator", "POST", "/users").json(&admin)).await.0, 200);
+    for (path, body) in [
+        ("/users/site/admin/tokens", json!({"name": "t"})),
+        ("/users/site/admin/ssh", json!({"publicKey": "x"})),
+    ] {
+        for role in ["system", "operator"] {
+            assert_eq!(answer(world.request(role, "POST", path).json(&body)).await.0, 403, "{role} {path}");
+        }
+    }
+}
