@@ -334,16 +334,22 @@ impl World {
     async fn rolled_out(&self, name: &str) {
         let api = Api::<Deployment>::namespaced(self.client().await, &self.namespace(name));
         let of = ListParams::default().labels(&format!("producer={name}"));
-        eventually(&format!("Deployments of {name} are rolled out, but for their pods"), || async {
-            for deployment in api.list(&of).await.map_err(|error| error.to_string())? {
-                let status = deployment.status.clone().unwrap_or_default();
-                let seen = status.observed_generation == deployment.metadata.generation;
-                if !seen || status.updated_replicas != deployment.spec.replicas {
-                    return Err(format!("{}: {status:?}", deployment.name_any()));
+        // Among a hundred producers the controllers, which limit themselves, take over half a minute.
+        let patience = Duration::from_secs(180);
+        eventually_within(
+            &format!("Deployments of {name} are rolled out, but for pods"),
+            patience,
+            || async {
+                for deployment in api.list(&of).await.map_err(|error| error.to_string())? {
+                    let status = deployment.status.clone().unwrap_or_default();
+                    let seen = status.observed_generation == deployment.metadata.generation;
+                    if !seen || status.updated_replicas != deployment.spec.replicas {
+                        return Err(format!("{}: {status:?}", deployment.name_any()));
+                    }
                 }
-            }
-            Ok(())
-        })
+                Ok(())
+            },
+        )
         .await;
     }
 
