@@ -386,7 +386,7 @@ impl GitHost for Gitea {
     }
 
     async fn look(&self, user: &GitUser, repo: &RepoName) -> Result<(), HostError> {
-        self.0.look(user, repo, None).await.map(drop)
+        self.0.look(user, repo, None).await
     }
 
     async fn advertise(

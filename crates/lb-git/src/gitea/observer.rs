@@ -26,7 +26,7 @@ use crate::error::{HostError, Kind};
 use crate::files::blocking;
 use crate::journal::What;
 use crate::names::Login;
-use crate::types::{RefUpdate, User};
+use crate::types::User;
 
 /// How much further a sweep goes back than the last one reached.
 const SLACK: Duration = Duration::from_secs(120);
@@ -109,7 +109,7 @@ impl Inner {
         user: &GitUser,
         repo: &RepoName,
         actor: Option<&Login>,
-    ) -> Result<Vec<RefUpdate>, HostError> {
+    ) -> Result<(), HostError> {
         // What an older look found must not be noted after what a newer one found.
         let lock = self.observer.hasher.hash_one((user, repo)) as usize % LOCKS;
         let _looking = self.observer.locks[lock].lock().await;
@@ -122,7 +122,7 @@ impl Inner {
                     if !known {
                         journal.note(vec![(user.clone(), Some(repo.clone()), What::Created)], now)?;
                     }
-                    journal.observe(&user, &repo, &refs, actor.as_ref(), now)
+                    journal.observe(&user, &repo, &refs, actor.as_ref(), now).map(drop)
                 })
                 .await
             }
@@ -197,7 +197,7 @@ impl Inner {
     async fn walk(&self, state: &mut State) -> Result<(), HostError> {
         let begun = self.clock.now();
         let users = self.users().await?;
-        let ask = Ask::get(&["repos", "search"]).query("sort", "id").query("order", "asc");
+        let ask = every_repository();
         let first = self.api.page(&ask, 1).await.map_err(|failure| failure.host("list repositories"))?;
         let now = first.time()?;
         let all = self.api.pages(&ask, found).await.map_err(|failure| failure.host("list repositories"))?;
@@ -342,7 +342,7 @@ impl Inner {
 
     /// Every user with our prefix, and what it owns.
     pub(super) async fn roster(&self) -> Result<Vec<(User, Vec<crate::types::Repository>)>, HostError> {
-        let ask = Ask::get(&["repos", "search"]).query("sort", "id").query("order", "asc");
+        let ask = every_repository();
         let (users, repositories) = tokio::try_join!(self.users(), async {
             self.api.pages(&ask, found).await.map_err(|failure| failure.host("list repositories"))
         })?;
@@ -359,6 +359,11 @@ impl Inner {
         roster.sort_by(|(a, _), (b, _)| a.login.cmp(&b.login));
         Ok(roster)
     }
+}
+
+/// All repositories, in the order in which they were made: what is new comes last and moves no page.
+fn every_repository() -> Ask {
+    Ask::get(&["repos", "search"]).query("sort", "id").query("order", "asc")
 }
 
 fn found(answer: &Answer) -> Result<Vec<RepositoryBody>, HostError> {
