@@ -99,9 +99,12 @@ impl System {
             .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", stderr(&output)))
     }
 
-    /// The producer's environment in `status`.
+    /// The producer's environment in `status`; null while there is no such producer.
     fn environment(&self, producer: &str) -> Value {
-        self.json(&["status", producer])["producers"][0]["status"]["environments"]["dev"].clone()
+        let all = self.json(&["status"]);
+        let producers = all["producers"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let found = producers.iter().find(|known| known["metadata"]["name"] == producer);
+        found.map_or(Value::Null, |known| known["status"]["environments"]["dev"].clone())
     }
 
     async fn until_applied(&self, producer: &str, commit: &str) {
