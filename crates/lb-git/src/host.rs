@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use lb_vocab::{CommitId, GitUser, Prefix, RepoName, SafePath, Secret};
 use tokio::sync::watch;
+use url::Url;
 
 use crate::error::HostError;
 use crate::globs::Globs;
@@ -30,8 +31,9 @@ pub trait GitHost: Send + Sync {
     /// One user.
     async fn user(&self, user: &GitUser) -> Result<Option<User>, HostError>;
 
-    /// Makes sure that a user exists. Its mail address is `<name>@<prefix>.com`; nobody knows its password.
-    async fn create_user(&self, user: &GitUser) -> Result<User, HostError>;
+    /// Makes sure that a user exists, and says whether it was made now: of several callers at once one is told so. Its
+    /// mail address is `<name>@<prefix>.com`; nobody knows its password.
+    async fn create_user(&self, user: &GitUser) -> Result<(User, bool), HostError>;
 
     /// Removes a user with everything it owns. `NotFound` where there is none.
     async fn delete_user(&self, user: &GitUser) -> Result<(), HostError>;
@@ -118,8 +120,15 @@ pub trait GitHost: Send + Sync {
         repo: &RepoName,
     ) -> Result<Option<Permission>, HostError>;
 
-    /// Whether this is that user's password or token, as in HTTP Basic. Compared in constant time.
-    async fn authenticate(&self, login: &Login, password: &Secret) -> Result<bool, HostError>;
+    /// The most that this password or token, as in HTTP Basic, lets that user do with any repository; `None`: it is not
+    /// this user's, or lets it do nothing. Compared in constant time.
+    async fn authenticate(&self, login: &Login, password: &Secret) -> Result<Option<Permission>, HostError>;
+
+    /// Whoever has this login, of whatever prefix; `None` where nobody has, or who has may not sign in.
+    async fn person(&self, login: &Login) -> Result<Option<User>, HostError>;
+
+    /// Where people sign in with a browser; `None`: nowhere, they have passwords and tokens alone.
+    fn sign_in(&self) -> Option<&dyn SignIn>;
 
     /// Where every reference of one repository points.
     async fn refs(&self, user: &GitUser, repo: &RepoName) -> Result<BTreeMap<RefName, CommitId>, HostError>;
@@ -157,4 +166,15 @@ pub trait GitHost: Send + Sync {
 
     /// Makes a token invalid; `NotFound` where the id is unknown or somebody else's.
     async fn revoke_token(&self, login: &Login, id: u64) -> Result<(), HostError>;
+}
+
+/// Signing in with a browser: OAuth 2 with an authorization code and PKCE (RFC 7636).
+#[async_trait]
+pub trait SignIn: Send + Sync {
+    /// Where a browser is sent. It comes back to `callback` with a code and `state`; `challenge` is the S256 challenge of
+    /// the verifier that [`SignIn::signed_in`] gets.
+    fn address(&self, callback: &Url, state: &str, challenge: &str) -> Result<Url, HostError>;
+
+    /// Who came back with this code. `Refused` where it was never given, was used already, or belongs to another verifier.
+    async fn signed_in(&self, callback: &Url, code: &Secret, verifier: &Secret) -> Result<Login, HostError>;
 }

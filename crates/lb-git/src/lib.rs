@@ -24,7 +24,7 @@ mod types;
 
 pub use error::{HostError, Kind};
 pub use globs::Globs;
-pub use host::GitHost;
+pub use host::{GitHost, SignIn};
 pub use names::{Cursor, Login, RefName};
 pub use types::{
     Advertisement, At, ByteStream, Change, ChangeKind, Changes, Collaborator, CommitInfo, Hook, HookTarget,

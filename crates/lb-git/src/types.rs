@@ -22,6 +22,8 @@ pub struct User {
     pub id: u64,
     /// Its login.
     pub login: Login,
+    /// What people call it: its login where it has no other name.
+    pub full_name: String,
     /// Its mail address.
     pub email: String,
     /// Since when it exists.

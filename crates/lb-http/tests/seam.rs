@@ -30,7 +30,7 @@ impl Guard for Named {
             assert!(rule != Rule::System && *who != Identity::Anonymous, "decided before anybody is asked");
             match parameters.iter().find(|(key, _)| key == "name").map(|(_, name)| name.as_str()) {
                 Some("broken") => Err(ApiError::new(StatusCode::BAD_GATEWAY, "BROKEN", "no answer")),
-                Some(name) => Ok(*who == Identity::User { login: name.to_owned() }),
+                Some(name) => Ok(*who == Identity::user(name)),
                 None => Ok(false),
             }
         })

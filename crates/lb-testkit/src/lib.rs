@@ -4,6 +4,7 @@
 //! A development crate: it panics where a test could not go on anyway, with a message that says what to do.
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper of tests reports by failing the test")]
 
+pub mod browser;
 pub mod clock;
 pub mod cluster;
 pub mod control_plane;

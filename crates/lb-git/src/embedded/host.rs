@@ -15,7 +15,7 @@ use crate::bare::{history, refs, tree};
 use crate::error::{HostError, Kind};
 use crate::files::blocking;
 use crate::globs::Globs;
-use crate::host::GitHost;
+use crate::host::{GitHost, SignIn};
 use crate::names::{Cursor, Login, RefName};
 use crate::process::run;
 use crate::types::{
@@ -45,8 +45,9 @@ impl GitHost for Embedded {
         Ok(self.0.store.owner(&login, |owner| describe_user(&login, owner)).ok())
     }
 
-    async fn create_user(&self, user: &GitUser) -> Result<User, HostError> {
+    async fn create_user(&self, user: &GitUser) -> Result<(User, bool), HostError> {
         let login = Login::try_from(user).map_err(|error| HostError::refused(error.to_string()))?;
+        let mut made = false;
         if self.0.store.owner(&login, |_| ()).is_err() {
             let record = UserRecord {
                 id: self.0.store.number().await?,
@@ -56,11 +57,11 @@ impl GitHost for Embedded {
                 tokens: Vec::new(),
                 keys: Vec::new(),
             };
-            self.0.store.add_user(&login, record).await?;
+            made = self.0.store.add_user(&login, record).await?;
         }
         self.0.settle(user).await?;
         let found = self.user(user).await?;
-        found.ok_or_else(|| {
+        found.map(|found| (found, made)).ok_or_else(|| {
             HostError::refused(format!("the login `{login}` belongs to a user of another prefix"))
         })
     }
@@ -294,15 +295,22 @@ impl GitHost for Embedded {
         Ok(granted.ok().flatten())
     }
 
-    async fn authenticate(&self, login: &Login, password: &Secret) -> Result<bool, HostError> {
+    /// Tokens here are good for everything.
+    async fn authenticate(&self, login: &Login, password: &Secret) -> Result<Option<Permission>, HostError> {
         let matches =
             |owner: &Owner| secrets::matches(password, owner.record.tokens.iter().map(|token| &*token.hash));
         // A login that does not exist takes as long as one that does.
-        Ok(self
-            .0
-            .store
-            .owner(login, matches)
-            .unwrap_or_else(|_| secrets::matches(password, std::iter::once(""))))
+        let known = self.0.store.owner(login, matches);
+        let right = known.unwrap_or_else(|_| secrets::matches(password, std::iter::once("")));
+        Ok(right.then_some(Permission::Admin))
+    }
+
+    async fn person(&self, login: &Login) -> Result<Option<User>, HostError> {
+        Ok(self.0.store.owner(login, |owner| describe_user(login, owner)).ok())
+    }
+
+    fn sign_in(&self) -> Option<&dyn SignIn> {
+        None
     }
 
     async fn refs(&self, user: &GitUser, repo: &RepoName) -> Result<BTreeMap<RefName, CommitId>, HostError> {
@@ -498,7 +506,13 @@ fn remove<T>(
 
 fn describe_user(login: &Login, owner: &Owner) -> User {
     let UserRecord { id, email, created, .. } = &owner.record;
-    User { id: *id, login: login.clone(), email: email.clone(), created: *created }
+    User {
+        id: *id,
+        full_name: login.to_string(),
+        login: login.clone(),
+        email: email.clone(),
+        created: *created,
+    }
 }
 
 fn public_key(key: &KeyRecord) -> PublicKey {

@@ -186,10 +186,10 @@ impl Store {
     }
 
     /// Adds a user, where there is none of that login.
-    pub(super) async fn add_user(&self, login: &Login, record: UserRecord) -> Result<(), HostError> {
+    pub(super) async fn add_user(&self, login: &Login, record: UserRecord) -> Result<bool, HostError> {
         let _one = self.writing.lock().await;
         if self.read(|owners| owners.contains_key(login)) {
-            return Ok(());
+            return Ok(false);
         }
         let (scratch, place, written) = (self.scratch()?, self.user_directory(login), record.clone());
         blocking(move || {
@@ -200,7 +200,7 @@ impl Store {
         })
         .await?;
         self.change(|owners| owners.insert(login.clone(), Owner { record, repositories: BTreeMap::new() }));
-        Ok(())
+        Ok(true)
     }
 
     /// Adds a repository whose `git` directory lies in `scratch`, where there is none of that name.

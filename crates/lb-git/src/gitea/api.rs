@@ -50,6 +50,7 @@ pub(super) struct Api {
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
     method: Method,
+    below: &'static str,
     path: Vec<String>,
     query: Vec<(&'static str, String)>,
     body: Option<Value>,
@@ -67,6 +68,10 @@ enum Who {
     AdminFor(String),
     /// Somebody with a password or token of their own.
     User(String, Secret),
+    /// Whoever has this access token.
+    Bearer(Secret),
+    /// Nobody: what is sent says enough.
+    Nobody,
 }
 
 /// What Gitea did not do, and why.
@@ -98,7 +103,7 @@ impl Ask {
     /// A question about what this path names; each part is percent-encoded as one.
     pub(super) fn new(method: Method, path: &[&str]) -> Self {
         let path = path.iter().map(|part| (*part).to_owned()).collect();
-        Self { method, path, query: Vec::new(), body: None, who: Who::Admin }
+        Self { method, below: "api/v1", path, query: Vec::new(), body: None, who: Who::Admin }
     }
 
     /// `GET`.
@@ -125,6 +130,16 @@ impl Ask {
     /// As this user, with its own password or token.
     pub(super) fn signed_in(self, login: &str, password: &Secret) -> Self {
         Self { who: Who::User(login.to_owned(), password.clone()), ..self }
+    }
+
+    /// With an access token.
+    pub(super) fn with_bearer(self, token: Secret) -> Self {
+        Self { who: Who::Bearer(token), ..self }
+    }
+
+    /// Of nobody, and not below the REST interface.
+    pub(super) fn outside_the_api(self) -> Self {
+        Self { below: "", who: Who::Nobody, ..self }
     }
 
     /// As the admin, in the form that some questions need.
@@ -249,7 +264,7 @@ impl Api {
         let doing = ask.doing();
         let _turn = self.turn().await.map_err(Failure::Host)?;
         self.admit(&doing).map_err(Failure::Host)?;
-        let mut request = self.http.request(ask.method.clone(), self.url("api/v1", &ask.path)?);
+        let mut request = self.http.request(ask.method.clone(), self.url(ask.below, &ask.path)?);
         request = request.query(&ask.query).timeout(self.timeout).header(header::ACCEPT, "application/json");
         request = match &ask.who {
             Who::Admin => self.authorised(request).map_err(Failure::Host)?,
@@ -258,6 +273,8 @@ impl Api {
             }
             Who::AdminFor(login) => self.authorised(request).map_err(Failure::Host)?.header("sudo", login),
             Who::User(login, password) => request.basic_auth(login, Some(password.reveal())),
+            Who::Bearer(token) => request.bearer_auth(token.reveal()),
+            Who::Nobody => request,
         };
         if let Some(body) = &ask.body {
             request = request.json(body);
@@ -363,8 +380,12 @@ impl Api {
 /// What a status that is no success means.
 fn meaning(doing: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let said = serde_json::from_slice::<Value>(body).ok().filter(|value| value.get("url").is_some());
-    let message = said.as_ref().and_then(|value| value["message"].as_str()).map(printable);
+    // Its REST interface says `message` and `url`, its OAuth 2 provider `error` and `error_description`.
+    let own = |value: &Value| value.get("url").is_some() || value.get("error_description").is_some();
+    let said = serde_json::from_slice::<Value>(body).ok().filter(own);
+    let message = said.as_ref().and_then(|value| {
+        value["message"].as_str().or_else(|| value["error_description"].as_str()).map(printable)
+    });
     let words = message.unwrap_or_else(|| {
         format!("{status}: {}", printable(&String::from_utf8_lossy(&body[..body.len().min(200)])))
     });

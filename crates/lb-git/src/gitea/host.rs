@@ -18,7 +18,7 @@ use crate::bare::objects::Objects;
 use crate::bare::{history, tree};
 use crate::error::{HostError, Kind};
 use crate::globs::Globs;
-use crate::host::GitHost;
+use crate::host::{GitHost, SignIn};
 use crate::journal::What;
 use crate::names::{Cursor, Login, RefName};
 use crate::types::{
@@ -62,10 +62,10 @@ impl GitHost for Gitea {
         Ok(self.0.user_body(user).await?.and_then(UserBody::user))
     }
 
-    async fn create_user(&self, user: &GitUser) -> Result<User, HostError> {
+    async fn create_user(&self, user: &GitUser) -> Result<(User, bool), HostError> {
         let login = Login::try_from(user).map_err(|error| HostError::refused(error.to_string()))?;
         if let Some(found) = self.user(user).await? {
-            return Ok(found);
+            return Ok((found, false));
         }
         let body = json!({
             "username": login.as_str(),
@@ -81,12 +81,14 @@ impl GitHost for Gitea {
             Ok(_) => {}
             // Somebody else was quicker, or the mail address or name cannot be had.
             Err(Failure::Refused(why)) => {
-                return self.user(user).await?.ok_or_else(|| HostError::refused(why));
+                let found = self.user(user).await?.map(|found| (found, false));
+                return found.ok_or_else(|| HostError::refused(why));
             }
             Err(failure) => return Err(failure.host(&doing)),
         }
         self.0.track(user, None, What::Created).await?;
-        self.user(user).await?.ok_or_else(|| HostError::malformed(doing, "it is not there afterwards"))
+        let made = self.user(user).await?.map(|made| (made, true));
+        made.ok_or_else(|| HostError::malformed(doing, "it is not there afterwards"))
     }
 
     async fn delete_user(&self, user: &GitUser) -> Result<(), HostError> {
@@ -362,14 +364,17 @@ impl GitHost for Gitea {
         Ok(permission(&self.0.api, &path, &doing).await?.and_then(|body| body.permission()))
     }
 
-    async fn authenticate(&self, login: &Login, password: &Secret) -> Result<bool, HostError> {
-        let ask = Ask::get(&["user"]).signed_in(login.as_str(), password);
-        match self.0.api.ask(ask).await {
-            // A token opens the door whatever name stands beside it: it must be this user's.
-            Ok(answer) => Ok(answer.object::<UserBody>()?.user().is_some_and(|user| user.login == *login)),
-            Err(Failure::Denied(_)) => Ok(false),
-            Err(failure) => Err(failure.host(&format!("check the password of `{login}`"))),
-        }
+    async fn authenticate(&self, login: &Login, password: &Secret) -> Result<Option<Permission>, HostError> {
+        self.0.authenticate(login, password).await
+    }
+
+    async fn person(&self, login: &Login) -> Result<Option<User>, HostError> {
+        let body = self.0.body_of_user(login).await?;
+        Ok(body.filter(UserBody::may_sign_in).and_then(UserBody::user).filter(|user| user.login == *login))
+    }
+
+    fn sign_in(&self) -> Option<&dyn SignIn> {
+        self.0.settings.oauth.is_some().then_some(self)
     }
 
     async fn refs(&self, user: &GitUser, repo: &RepoName) -> Result<BTreeMap<RefName, CommitId>, HostError> {

@@ -12,6 +12,7 @@ mod observer;
 mod pages;
 mod proxy;
 mod scratch;
+mod sign_in;
 mod tokens;
 mod upload;
 mod wire;
@@ -65,6 +66,17 @@ impl Token {
     }
 }
 
+/// An OAuth 2 application of Gitea's, confidential, with which people sign in.
+#[derive(Clone, Debug)]
+pub struct OAuth {
+    /// Gitea's base URL as browsers reach it.
+    pub public_url: Url,
+    /// The application's id.
+    pub client_id: String,
+    /// The application's secret.
+    pub client_secret: Token,
+}
+
 /// How a Gitea is reached and used.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -83,6 +95,8 @@ pub struct Settings {
     pub requests: usize,
     /// How long Gitea may take for one answer.
     pub timeout: Duration,
+    /// Where people sign in with a browser.
+    pub oauth: Option<OAuth>,
     /// Between two walks over all users and repositories, which notice what is gone.
     pub walk_interval: Duration,
     /// Size of one push at most, bytes.
@@ -105,6 +119,7 @@ impl Settings {
             git: PathBuf::from("git"),
             requests: 16,
             timeout: Duration::from_secs(10),
+            oauth: None,
             walk_interval: Duration::from_mins(10),
             push_bytes: Limits::default().push_bytes,
             tree_bytes: 64 << 20,
@@ -203,7 +218,13 @@ impl Inner {
     }
 
     async fn user_body(&self, user: &GitUser) -> Result<Option<wire::UserBody>, HostError> {
-        let Ok(login) = Login::try_from(user) else { return Ok(None) };
+        match Login::try_from(user) {
+            Ok(login) => self.body_of_user(&login).await,
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn body_of_user(&self, login: &Login) -> Result<Option<wire::UserBody>, HostError> {
         match self.api.ask(Ask::get(&["users", login.as_str()])).await {
             Ok(answer) => answer.object().map(Some),
             Err(Failure::Absent) => Ok(None),

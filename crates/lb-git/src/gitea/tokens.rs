@@ -7,14 +7,28 @@ use serde_json::json;
 
 use super::Inner;
 use super::api::{Ask, Failure};
-use super::wire::TokenBody;
+use super::wire::{TokenBody, UserBody};
 use crate::error::{HostError, Kind};
 use crate::names::Login;
 use crate::secrets;
-use crate::types::TokenInfo;
+use crate::types::{Permission, TokenInfo};
 
 /// What a token is good for: cloning and pushing, and showing whose it is.
 const SCOPES: [&str; 2] = ["write:repository", "read:user"];
+
+/// The most that a token with these scopes lets its user do with private repositories.
+fn reach(scopes: &[String]) -> Option<Permission> {
+    let has = |scope: &str| scopes.iter().any(|given| given == scope);
+    if has("public-only") {
+        None
+    } else if has("all") || has("write:repository") {
+        Some(Permission::Admin)
+    } else if has("read:repository") {
+        Some(Permission::Read)
+    } else {
+        None
+    }
+}
 
 impl Inner {
     pub(super) async fn create_token(
@@ -29,7 +43,7 @@ impl Inner {
         let ask = Ask::new(Method::POST, &["users", login.as_str(), "tokens"]).with_password().json(body);
         match self.api.ask(ask).await {
             Ok(answer) => {
-                let TokenBody { id, name, sha1, created_at: _ } = answer.object()?;
+                let TokenBody { id, name, sha1, .. } = answer.object()?;
                 Ok((TokenInfo { id, name, created: self.api.now() }, sha1))
             }
             Err(Failure::Absent) => Err(HostError::not_found(Kind::User, login)),
@@ -50,6 +64,31 @@ impl Inner {
         }
     }
 
+    /// The most that a password or token lets its user do. Gitea checks scopes of tokens at its own doors only, and what
+    /// comes through ours comes with the administrator's token: so they are looked up among the user's tokens.
+    pub(super) async fn authenticate(
+        &self,
+        login: &Login,
+        password: &Secret,
+    ) -> Result<Option<Permission>, HostError> {
+        let doing = format!("check the password of `{login}`");
+        let ask = Ask::get(&["user"]).signed_in(login.as_str(), password);
+        let user = match self.api.ask(ask).await {
+            Ok(answer) => answer.object::<UserBody>()?,
+            Err(Failure::Denied(_)) => return Ok(None),
+            Err(failure) => return Err(failure.host(&doing)),
+        };
+        // A token opens the door whatever name stands beside it: it must be this user's.
+        if user.user().is_none_or(|user| user.login != *login) {
+            return Ok(None);
+        }
+        let ask = Ask::get(&["users", login.as_str(), "tokens"]).with_password();
+        let tokens = self.api.list::<TokenBody>(&ask).await.map_err(|failure| failure.host(&doing))?;
+        let this = tokens.iter().filter(|token| password.reveal().ends_with(&token.token_last_eight));
+        // Where two of a user's tokens end alike, it is the weaker one. Where none does, it is the password.
+        Ok(this.map(|token| reach(&token.scopes)).min().unwrap_or(Some(Permission::Admin)))
+    }
+
     pub(super) async fn revoke_token(&self, login: &Login, id: u64) -> Result<(), HostError> {
         // A number in the path could also be another token's name.
         if !self.list_tokens(login).await?.iter().any(|token| token.id == id) {
@@ -61,5 +100,27 @@ impl Inner {
             Err(Failure::Absent) => Err(HostError::not_found(Kind::Token, id)),
             Err(failure) => Err(failure.host(&format!("revoke a token of `{login}`"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_reaches_as_far_as_its_scopes() {
+        for (scopes, expected) in [
+            (&["all"][..], Some(Permission::Admin)),
+            (&["write:repository", "read:user"], Some(Permission::Admin)),
+            (&["read:repository", "read:user"], Some(Permission::Read)),
+            (&["read:user", "write:issue", "write:admin"], None),
+            (&["public-only", "all"], None),
+            (&["write:repository", "public-only"], None),
+            (&[], None),
+        ] {
+            let scopes: Vec<String> = scopes.iter().map(|&scope| scope.to_owned()).collect();
+            assert_eq!(reach(&scopes), expected, "{scopes:?}");
+        }
+        assert_eq!(reach(&SCOPES.map(str::to_owned)), Some(Permission::Admin), "those that we make");
     }
 }

@@ -15,8 +15,15 @@ pub(super) struct UserBody {
     pub(super) id: u64,
     pub(super) login: String,
     #[serde(default)]
+    full_name: String,
+    #[serde(default)]
     email: String,
     created: Time,
+    /// Shown to administrators, and to the user.
+    #[serde(default)]
+    active: Option<bool>,
+    #[serde(default)]
+    prohibit_login: Option<bool>,
 }
 
 /// A repository.
@@ -84,6 +91,18 @@ pub(super) struct TokenBody {
     pub(super) name: String,
     pub(super) sha1: Secret,
     pub(super) created_at: Time,
+    /// The end of the token's text.
+    #[serde(default)]
+    pub(super) token_last_eight: String,
+    /// What it is good for.
+    #[serde(default)]
+    pub(super) scopes: Vec<String>,
+}
+
+/// `POST /login/oauth/access_token`
+#[derive(Debug, Deserialize)]
+pub(super) struct AccessBody {
+    pub(super) access_token: Secret,
 }
 
 /// A webhook. Its secret is never answered.
@@ -117,8 +136,14 @@ fn timestamp(time: Time) -> Timestamp {
 impl UserBody {
     /// `None` where the name is none of ours.
     pub(super) fn user(self) -> Option<User> {
-        let Self { id, login: name, email, created } = self;
-        Some(User { id, login: login(&name)?, email, created: timestamp(created) })
+        let Self { id, login: name, full_name, email, created, active: _, prohibit_login: _ } = self;
+        let full_name = if full_name.trim().is_empty() { name.clone() } else { full_name };
+        Some(User { id, login: login(&name)?, full_name, email, created: timestamp(created) })
+    }
+
+    /// Whether it may sign in: not where Gitea does not say so.
+    pub(super) fn may_sign_in(&self) -> bool {
+        self.active == Some(true) && self.prohibit_login == Some(false)
     }
 }
 
@@ -192,7 +217,7 @@ impl KeyBody {
 
 impl TokenBody {
     pub(super) fn info(self) -> TokenInfo {
-        let Self { id, name, sha1: _, created_at } = self;
+        let Self { id, name, sha1: _, created_at, token_last_eight: _, scopes: _ } = self;
         TokenInfo { id, name, created: timestamp(created_at) }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lb_git::embedded::{Embedded, Settings};
-use lb_git::{GitHost, HostError, Kind};
+use lb_git::{GitHost, HostError, Kind, Permission};
 use lb_testkit::clock::ManualClock;
 use lb_vocab::{GitUser, Secret, Timestamp};
 use tempfile::TempDir;
@@ -40,10 +40,11 @@ pub(crate) fn missing<T: std::fmt::Debug>(result: Result<T, HostError>) -> Kind 
 #[tokio::test]
 async fn users_and_repositories_are_made_once_and_survive_a_restart() {
     let (host, clock, directory) = host().await;
-    let made = host.create_user(&user("al")).await.unwrap();
+    let (made, now) = host.create_user(&user("al")).await.unwrap();
+    assert!(now, "it was not there");
     assert_eq!((made.login.as_str(), &*made.email), ("customer-al", "al@customer.com"));
     clock.advance(Duration::from_secs(5));
-    assert_eq!(host.create_user(&user("al")).await.unwrap(), made);
+    assert_eq!(host.create_user(&user("al")).await.unwrap(), (made.clone(), false));
     let dev = host.ensure_repository(&user("al"), &repo("dev")).await.unwrap();
     assert_eq!(host.ensure_repository(&user("al"), &repo("dev")).await.unwrap(), dev);
     assert_eq!(
@@ -57,8 +58,8 @@ async fn users_and_repositories_are_made_once_and_survive_a_restart() {
     assert_eq!(host.users(&"customer".parse().unwrap()).await.unwrap(), [(made.clone(), vec![dev.clone()])]);
     assert_eq!(host.repositories(&user("al")).await.unwrap(), Some(vec![dev.clone()]));
     assert_eq!(host.list_tokens(&login("al")).await.unwrap(), [token]);
-    assert!(host.authenticate(&login("al"), &secret).await.unwrap());
-    let bob = host.create_user(&user("bob")).await.unwrap();
+    assert_eq!(host.authenticate(&login("al"), &secret).await.unwrap(), Some(Permission::Admin));
+    let (bob, _) = host.create_user(&user("bob")).await.unwrap();
     assert!(bob.id > dev.id, "a number is never used again");
 }
 
@@ -110,20 +111,16 @@ async fn a_token_is_stored_as_a_hash_and_ends_when_revoked() {
             && !stored.contains(secret.reveal())
             && !stored.contains(&secret.reveal()[4..])
     );
-    assert!(host.authenticate(&login("al"), &secret).await.unwrap());
+    assert_eq!(host.authenticate(&login("al"), &secret).await.unwrap(), Some(Permission::Admin));
     for (login, password) in
         [("bob", secret.reveal().as_str()), ("al", ""), ("al", "x"), ("eve", secret.reveal())]
     {
-        assert!(
-            !host
-                .authenticate(&crate::server::login(login), &Secret::new(password.to_owned()))
-                .await
-                .unwrap()
-        );
+        let password = Secret::new(password.to_owned());
+        assert_eq!(host.authenticate(&crate::server::login(login), &password).await.unwrap(), None);
     }
     assert_eq!(missing(host.revoke_token(&login("bob"), info.id).await), Kind::Token);
     host.revoke_token(&login("al"), info.id).await.unwrap();
-    assert!(!host.authenticate(&login("al"), &secret).await.unwrap());
+    assert_eq!(host.authenticate(&login("al"), &secret).await.unwrap(), None);
     refused(host.create_token(&login("al"), "a\nb").await);
 }
 

@@ -181,6 +181,6 @@ async fn who(host: &dyn GitHost, headers: &HeaderMap) -> Option<Login> {
     let text = String::from_utf8(base64::engine::general_purpose::STANDARD.decode(basic).ok()?).ok()?;
     let (login, password) = text.split_once(':')?;
     let login: Login = login.parse().ok()?;
-    let known = host.authenticate(&login, &Secret::new(password.to_owned())).await.ok()?;
+    let known = host.authenticate(&login, &Secret::new(password.to_owned())).await.ok()?.is_some();
     known.then_some(login)
 }

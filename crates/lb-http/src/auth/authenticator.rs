@@ -10,12 +10,17 @@ use lb_vocab::Secret;
 use lb_vocab::settings::AuthMode;
 
 use super::{Identity, Reviews, StaticTokens, Verifier};
+use crate::contract::git_api::Permission;
 use crate::error::ApiError;
 
 /// Names and passwords (or personal tokens) of git users.
 pub trait Passwords: Send + Sync {
-    /// Whether this is the user's password or token.
-    fn check<'a>(&'a self, login: &'a str, password: &'a Secret) -> BoxFuture<'a, Result<bool, ApiError>>;
+    /// The most that this password or token lets the user do with any repository; `None`: it is not the user's.
+    fn check<'a>(
+        &'a self,
+        login: &'a str,
+        password: &'a Secret,
+    ) -> BoxFuture<'a, Result<Option<Permission>, ApiError>>;
 }
 
 /// Says who calls.
@@ -105,10 +110,9 @@ impl Authenticator {
         if let Some(identity) = self.token(password).await? {
             return Ok(identity);
         }
-        match &self.passwords {
-            Some(passwords) if passwords.check(&login, password).await? => Ok(Identity::User { login }),
-            Some(_) | None => Err(ApiError::unauthenticated()),
-        }
+        let Some(passwords) = &self.passwords else { return Err(ApiError::unauthenticated()) };
+        let reach = passwords.check(&login, password).await?.ok_or_else(ApiError::unauthenticated)?;
+        Ok(Identity::User { login, reach })
     }
 }
 
@@ -129,8 +133,9 @@ mod tests {
             &'a self,
             login: &'a str,
             password: &'a Secret,
-        ) -> BoxFuture<'a, Result<bool, ApiError>> {
-            Box::pin(async move { Ok(login == "customer-al" && password.reveal() == "pa:ss") })
+        ) -> BoxFuture<'a, Result<Option<Permission>, ApiError>> {
+            let right = login == "customer-al" && password.reveal() == "pa:ss";
+            Box::pin(async move { Ok(right.then_some(Permission::Read)) })
         }
     }
 
@@ -153,7 +158,7 @@ mod tests {
         assert_eq!(identify(Some("Bearer 0123456789abcdef")).await, Ok(Identity::Operator));
         assert_eq!(identify(Some("bearer  0123456789abcdef")).await, Ok(Identity::Operator));
         assert_eq!(identify(Some(&basic("x:0123456789abcdef"))).await, Ok(Identity::Operator));
-        let al = Identity::User { login: "customer-al".into() };
+        let al = Identity::User { login: "customer-al".into(), reach: Permission::Read };
         assert_eq!(identify(Some(&basic("customer-al:pa:ss"))).await, Ok(al));
         for wrong in [
             "",

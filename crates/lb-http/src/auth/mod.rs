@@ -5,6 +5,8 @@
 //! Denied by default: a route has a rule, and only [`Rule::Public`] ones answer without credentials.
 
 mod authenticator;
+mod keys;
+mod members;
 mod review;
 mod settings;
 mod signed;
@@ -17,11 +19,14 @@ use futures::future::BoxFuture;
 use lb_vocab::{GitUser, Prefix, Producer};
 
 pub use authenticator::{Authenticator, Passwords};
+pub use keys::{KeyError, KeySet};
+pub use members::{Accesses, Members, UserTokens};
 pub use review::{NoVerdict, Reviews, TokenReviewer};
 pub use settings::{AuthError, AuthSettings, VARIABLES};
-pub use signed::{KeyError, MAX_LIFETIME, Signer, Verifier};
+pub use signed::{MAX_LIFETIME, Signer, Verifier};
 pub use static_tokens::{StaticTokens, TokenFileError};
 
+use crate::contract::git_api::Permission;
 use crate::error::ApiError;
 
 /// Who calls.
@@ -29,10 +34,12 @@ use crate::error::ApiError;
 pub enum Identity {
     /// Nobody said who they are.
     Anonymous,
-    /// A git user.
+    /// A git user: a person, or a producer's own user.
     User {
-        /// `<prefix>-<name>`.
+        /// The login at the git host.
         login: String,
+        /// The most that the credentials allow, whatever the user may do: a token may be good for reading alone.
+        reach: Permission,
     },
     /// A pod of a producer: hostile code may run beside it.
     Pod {
@@ -60,11 +67,27 @@ impl Identity {
         }
     }
 
+    /// As this git user, for whatever it may do.
+    #[must_use]
+    pub fn user(login: &str) -> Self {
+        Self::User { login: login.to_owned(), reach: Permission::Admin }
+    }
+
+    /// The most that the credentials allow with any repository; what the caller may do is another question.
+    #[must_use]
+    pub fn reach(&self) -> Permission {
+        match self {
+            Self::User { login: _, reach } => *reach,
+            Self::Anonymous => Permission::Read,
+            Self::Pod { .. } | Self::System { .. } | Self::Operator => Permission::Admin,
+        }
+    }
+
     /// The git user itself, or one of its producer's pods.
     #[must_use]
     pub fn belongs_to(&self, user: &GitUser, producers: &Prefix) -> bool {
         match self {
-            Self::User { login } => *login == user.to_string(),
+            Self::User { login, reach: _ } => *login == user.to_string(),
             Self::Pod { producer, component: _ } => {
                 user.prefix == *producers && user.name == producer.name().as_str()
             }
@@ -77,7 +100,7 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Anonymous => f.write_str("anonymous"),
-            Self::User { login } => write!(f, "user {login}"),
+            Self::User { login, reach: _ } => write!(f, "user {login}"),
             Self::Pod { producer, component } => write!(f, "pod {component} of {producer}"),
             Self::System { component } => write!(f, "system {component}"),
             Self::Operator => f.write_str("operator"),
@@ -88,17 +111,22 @@ impl fmt::Display for Identity {
 /// Who may use a route. Each rule includes the platform itself (its parts and its operator).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
-    /// Anybody. The list of such routes is fixed: `/ping`, `/live`, `/ready`, `/hook` (which checks a signature).
+    /// Anybody. The list of such routes is fixed: `/ping`, `/live`, `/ready`, and those that check themselves what they are
+    /// shown: `/hook` a signature, `/login...` a code or a git user's own credentials, `/forward-auth` a token for another audience.
     Public,
     /// Nobody but the platform itself.
     System,
-    /// The git user or producer that the path names, and its pods.
+    /// Whoever it is, but pods that run a producer's code alone.
+    Known,
+    /// The git user or producer that the path names, its pods, and who administers all of its repositories.
     Owner,
     /// The git user that the path names; not its pods, whose code may be hostile.
     User,
     /// Who may read the repository that the path names.
     Read,
-    /// Who may administer the repository that the path names.
+    /// Who may push to the repository that the path names.
+    Write,
+    /// Who may administer the repository that the path names; where it names a user alone, all of its repositories.
     Admin,
     /// Who may use the git service that path and query name: reading for fetches, writing for pushes.
     Git,
@@ -111,10 +139,12 @@ impl Rule {
         match self {
             Self::Public => "public",
             Self::System => "system",
-            Self::Owner => "owner, its pods",
+            Self::Owner => "owner, its pods, its admins",
             Self::User => "owner",
+            Self::Known => "everybody known",
             Self::Read => "readers",
-            Self::Admin => "repository admins",
+            Self::Write => "writers",
+            Self::Admin => "admins",
             Self::Git => "readers; pushes: writers",
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lb_vocab::Clock;
 use lb_vocab::settings::{AuthMode, Reader, Variable};
 
-use super::{Authenticator, KeyError, Signer, StaticTokens, TokenFileError, Verifier};
+use super::{Authenticator, KeyError, KeySet, Signer, StaticTokens, TokenFileError, Verifier};
 
 const AUTH_MODE: Variable = Variable {
     name: "AUTH_MODE",
@@ -83,19 +83,27 @@ impl AuthSettings {
         Ok(self.signing_key_file.as_ref().map(load).transpose()?)
     }
 
+    /// What identifies people by static tokens, and by what is added: no token that was signed.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn people(&self) -> Result<Authenticator, AuthError> {
+        let tokens = self.tokens_file.as_deref().map(StaticTokens::read).transpose()?.unwrap_or_default();
+        Ok(Authenticator::new(self.mode, tokens))
+    }
+
     /// What identifies callers of the role that is the audience of their tokens.
     ///
     /// # Errors
     /// Where a file cannot be read.
     pub fn authenticator(&self, audience: &str, clock: &Clock) -> Result<Authenticator, AuthError> {
-        let tokens = self.tokens_file.as_deref().map(StaticTokens::read).transpose()?.unwrap_or_default();
         let mut verifier = Verifier::new(&self.issuer, audience, clock.clone());
         if let Some(signer) = self.signer(clock)? {
-            verifier = verifier.trust(&signer);
+            verifier = verifier.trust(signer.public_keys());
         }
         if let Some(path) = &self.public_keys_file {
-            verifier = verifier.trust_file(path)?;
+            verifier = verifier.trust(KeySet::read(path)?);
         }
-        Ok(Authenticator::new(self.mode, tokens).verifier(verifier))
+        Ok(self.people()?.verifier(verifier))
     }
 }

@@ -98,7 +98,7 @@ fn entry(line: &str) -> Result<(&str, Identity), String> {
     let identity = match (role, producer) {
         ("operator", None) => Identity::Operator,
         ("system", None) => Identity::System { component: name.to_owned() },
-        ("user", None) => Identity::User { login: name.to_owned() },
+        ("user", None) => Identity::user(name),
         ("pod", Some(producer)) => {
             let producer = producer.parse().map_err(|error: lb_vocab::TextError| error.to_string())?;
             Identity::Pod { producer, component: name.to_owned() }

@@ -119,6 +119,10 @@ impl Call {
         Self { request: self.request.json(body), ..self }
     }
 
+    pub(super) fn bearer(self, token: &Secret) -> Self {
+        Self { request: self.request.bearer_auth(token.reveal()), ..self }
+    }
+
     pub(super) fn header(self, name: &str, value: &str) -> Self {
         Self { request: self.request.header(name, value), ..self }
     }

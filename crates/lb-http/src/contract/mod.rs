@@ -4,6 +4,7 @@
 //! is an error and never looks like an empty good answer; `None` is answered only for a 404 in our own envelope with
 //! the code that belongs to the question.
 
+pub mod apis;
 mod client;
 pub mod configstore;
 mod error;

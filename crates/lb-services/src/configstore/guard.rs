@@ -2,15 +2,49 @@
 
 use axum::http::request::Parts;
 use futures::future::BoxFuture;
-use lb_http::auth::{Guard, Identity, Rule};
+use lb_http::auth::{Accesses, Guard, Identity, Rule};
+use lb_http::contract::git_api::Permission;
 use lb_http::error::ApiError;
 use lb_vocab::{GitUser, Prefix, ProducerName};
 
-use crate::owner::owns;
+use crate::owner::{REPOSITORIES, is_known, owns};
 
-/// Decides by name: a producer is its git user's and its pods'.
+/// Decides by name, and by what git-api says that a user may do with a producer's repositories.
 pub(super) struct ProducerGuard {
     pub(super) prefix: Prefix,
+    pub(super) accesses: Accesses,
+}
+
+impl ProducerGuard {
+    async fn decide(
+        &self,
+        rule: Rule,
+        who: &Identity,
+        parameters: &[(String, String)],
+    ) -> Result<bool, ApiError> {
+        let needs = match rule {
+            Rule::Public => return Ok(true),
+            Rule::Known => return Ok(is_known(who)),
+            Rule::Owner => Permission::Admin,
+            Rule::Read => Permission::Read,
+            Rule::System | Rule::User | Rule::Write | Rule::Admin | Rule::Git => return Ok(false),
+        };
+        let name =
+            parameters.iter().find(|(key, _)| key == "name").map(|(_, name)| name.parse::<ProducerName>());
+        let Some(Ok(name)) = name else { return Ok(false) };
+        let owner = GitUser::of(self.prefix.clone(), &name);
+        if owns(who, &owner, &self.prefix) {
+            return Ok(true);
+        }
+        // Reading concerns `dev`, where the project is; what is the owner's concerns all repositories.
+        let concerned = if needs == Permission::Read { vec!["dev"] } else { REPOSITORIES.to_vec() };
+        for repo in concerned {
+            if !self.accesses.allow(who, &owner, repo, needs).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 impl Guard for ProducerGuard {
@@ -21,16 +55,6 @@ impl Guard for ProducerGuard {
         _: &'a Parts,
         parameters: &'a [(String, String)],
     ) -> BoxFuture<'a, Result<bool, ApiError>> {
-        let name =
-            parameters.iter().find(|(key, _)| key == "name").map(|(_, name)| name.parse::<ProducerName>());
-        let owner = name.and_then(Result::ok).map(|name| GitUser::of(self.prefix.clone(), &name));
-        let allowed = match (rule, owner) {
-            (Rule::Public, _) => true,
-            (Rule::Owner, Some(owner)) => owns(who, &owner, &self.prefix),
-            (Rule::User, Some(owner)) => *who == Identity::User { login: owner.to_string() },
-            // Whose repositories are read is git-api's question.
-            (Rule::System | Rule::Owner | Rule::User | Rule::Read | Rule::Admin | Rule::Git, _) => false,
-        };
-        Box::pin(std::future::ready(Ok(allowed)))
+        Box::pin(self.decide(rule, who, parameters))
     }
 }

@@ -8,6 +8,7 @@ mod hook;
 mod producers;
 mod routes;
 mod settings;
+mod sign_up;
 mod stream;
 
 use std::net::SocketAddr;
@@ -17,20 +18,20 @@ use std::sync::atomic::Ordering;
 use futures::future::BoxFuture;
 use http::StatusCode;
 use lb_cluster::Cluster;
-use lb_http::auth::Passwords;
-use lb_http::contract::git_api::GitApi;
+use lb_http::auth::{Accesses, Passwords};
+use lb_http::contract::git_api::{GitApi, Permission};
 use lb_http::contract::hook::HookKey;
 use lb_http::contract::{ClientError, Timeouts};
 use lb_http::error::ApiError;
 use lb_http::metrics::Metrics;
 use lb_http::route::Seam;
 use lb_http::serve::Common;
-use lb_vocab::{Clock, GitUser, Prefix, Secret};
+use lb_vocab::{Clock, Prefix, Secret};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use routes::ROUTES;
-pub use settings::{Settings, VARIABLES};
+pub use settings::{Settings, SignUp, VARIABLES};
 
 use crate::ServeError;
 use deliveries::Deliveries;
@@ -46,6 +47,8 @@ struct App {
     hook_url: url::Url,
     hook_key: Option<HookKey>,
     deliveries: Deliveries,
+    sign_up: SignUp,
+    sign_up_limit: usize,
     followers: Followers,
     metrics: Metrics,
     shutdown: CancellationToken,
@@ -74,11 +77,12 @@ impl Server {
     ) -> Result<Self, ServeError> {
         let token = settings.token(clock)?;
         let git = GitApi::new(settings.git_api_url.clone(), token, Timeouts::default())?;
-        let passwords = GitPasswords { git: git.clone(), prefix: settings.prefix.clone() };
+        let passwords = GitPasswords(git.clone());
         let authenticator = settings.auth.authenticator(AUDIENCE, clock)?.passwords(Arc::new(passwords));
         let authenticator = settings.review.extend(authenticator, cluster, AUDIENCE, clock);
-        let seam =
-            Seam::new(authenticator, Arc::new(guard::ProducerGuard { prefix: settings.prefix.clone() }));
+        let accesses = Accesses::new(git.clone(), clock.clone());
+        let guard = guard::ProducerGuard { prefix: settings.prefix.clone(), accesses };
+        let seam = Seam::new(authenticator, Arc::new(guard));
         let metrics = Metrics::default();
         let app = Arc::new(App {
             git,
@@ -86,6 +90,8 @@ impl Server {
             hook_url: settings.hook_url.clone(),
             hook_key: settings.hook_key.clone(),
             deliveries: Deliveries::new(clock.clone()),
+            sign_up: settings.sign_up,
+            sign_up_limit: settings.sign_up_limit,
             followers: Followers::default(),
             metrics: metrics.clone(),
             shutdown,
@@ -123,20 +129,18 @@ impl Server {
 }
 
 /// Git users with their tokens of the git host: git-api knows whether they are right.
-struct GitPasswords {
-    git: GitApi,
-    prefix: Prefix,
-}
+struct GitPasswords(GitApi);
 
 impl Passwords for GitPasswords {
-    fn check<'a>(&'a self, login: &'a str, password: &'a Secret) -> BoxFuture<'a, Result<bool, ApiError>> {
+    fn check<'a>(
+        &'a self,
+        login: &'a str,
+        password: &'a Secret,
+    ) -> BoxFuture<'a, Result<Option<Permission>, ApiError>> {
         Box::pin(async move {
-            let Some(user) = GitUser::from_login(&self.prefix, login) else { return Ok(false) };
-            // Only names of producers are asked about: nothing else goes into a path.
-            if user.producer().is_err() {
-                return Ok(false);
-            }
-            self.git.authenticate(&user, password).await.map_err(|error| upstream(&error))
+            let who = self.0.authenticate(login, password).await.map_err(|error| upstream(&error))?;
+            // A token in the password's place may be anybody's: it must be this user's.
+            Ok(who.filter(|who| who.kind == "user" && who.name == login).map(|who| who.reach))
         })
     }
 }

@@ -5,17 +5,15 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use lb_desired::crd::in_default_environment;
 use lb_http::contract::configstore::{Created, CreatedUser, Producer, ProducerEntry, TOTAL_HEADER};
-use lb_http::contract::git_api::UserWithRepos;
+use lb_http::contract::git_api::{User, UserWithRepos};
 use lb_http::error::{ApiError, code};
 use lb_http::extract::{JsonBody, Parameters};
-use lb_vocab::{GitUser, ProducerName, RepoName, TextError};
+use lb_vocab::{GitUser, ProducerName, TextError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Shared, upstream};
-
-/// The repositories of every producer.
-const REPOSITORIES: [&str; 2] = ["dev", "functions"];
+use crate::owner::repositories;
 
 pub(super) async fn list(State(app): State<Shared>) -> Result<Response, ApiError> {
     let users = app.git.users(&app.prefix).await.map_err(|error| upstream(&error))?;
@@ -46,25 +44,38 @@ pub(super) async fn get(
 
 #[derive(Deserialize)]
 pub(super) struct NewProducer {
-    id: ProducerName,
+    pub(super) id: ProducerName,
 }
 
 pub(super) async fn create(
     State(app): State<Shared>,
     JsonBody(body): JsonBody<NewProducer>,
 ) -> Result<Json<Created>, ApiError> {
+    let git_user = deployable(&app, &body.id)?;
+    let (user, _) = app.git.create_user(&git_user).await.map_err(|error| upstream(&error))?;
+    furnish(&app, body.id, &git_user, user).await.map(Json)
+}
+
+/// The git user of a producer that can be deployed.
+pub(super) fn deployable(app: &Shared, name: &ProducerName) -> Result<GitUser, ApiError> {
+    in_default_environment(name.clone()).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    Ok(GitUser::of(app.prefix.clone(), name))
+}
+
+/// Makes sure that a producer's user has its repositories with their webhooks.
+pub(super) async fn furnish(
+    app: &Shared,
+    name: ProducerName,
+    git_user: &GitUser,
+    user: User,
+) -> Result<Created, ApiError> {
     let failed = |error| upstream(&error);
-    in_default_environment(body.id.clone()).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let git_user = GitUser::of(app.prefix.clone(), &body.id);
-    let user = app.git.create_user(&git_user).await.map_err(failed)?;
-    for repo in REPOSITORIES {
-        let repo: RepoName =
-            repo.parse().map_err(|error: TextError| ApiError::bad_request(error.to_string()))?;
-        app.git.ensure_repository(&git_user, &repo).await.map_err(failed)?;
-        app.git.ensure_hook(&git_user, &repo, &app.hook_url).await.map_err(failed)?;
+    for repo in repositories() {
+        app.git.ensure_repository(git_user, &repo).await.map_err(failed)?;
+        app.git.ensure_hook(git_user, &repo, &app.hook_url).await.map_err(failed)?;
     }
-    let repos = app.git.repositories(&git_user).await.map_err(failed)?.unwrap_or_default();
-    Ok(Json(Created { id: body.id.to_string(), user: CreatedUser { user }, repos }))
+    let repos = app.git.repositories(git_user).await.map_err(failed)?.unwrap_or_default();
+    Ok(Created { id: name.to_string(), user: CreatedUser { user }, repos })
 }
 
 pub(super) async fn access_key() -> Json<Value> {

@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::accounts::{self, ReviewSettings};
 use crate::git_api;
-use crate::settings::{CORS_ORIGINS, HOOK_SECRET, origins, url};
+use crate::settings::{CORS_ORIGINS, HOOK_SECRET, count, origins, url};
 
 const CONFIGSTORE_LISTEN: Variable = Variable {
     name: "CONFIGSTORE_LISTEN",
@@ -32,6 +32,16 @@ const CONFIGSTORE_HOOK_URL: Variable = Variable {
     name: "CONFIGSTORE_HOOK_URL",
     default: Some("http://configstore.default/hook"),
     meaning: "the configstore's own /hook, as the git server reaches it: registered on a producer's repositories",
+};
+const SIGN_UP: Variable = Variable {
+    name: "SIGN_UP",
+    default: Some("operator"),
+    meaning: "who makes producers: `operator`, or `self`: every git user, too, who then administers them",
+};
+const SIGN_UP_LIMIT: Variable = Variable {
+    name: "SIGN_UP_LIMIT",
+    default: Some("3"),
+    meaning: "producers that one git user may administer before it can make no more by itself",
 };
 const SYSTEM_TOKEN: Variable = Variable {
     name: "SYSTEM_TOKEN",
@@ -51,6 +61,8 @@ pub const VARIABLES: &[Variable] = &[
     GIT_API_URL,
     CONFIGSTORE_HOOK_URL,
     HOOK_SECRET,
+    SIGN_UP,
+    SIGN_UP_LIMIT,
     SYSTEM_TOKEN,
     SYSTEM_TOKEN_FILE,
     CORS_ORIGINS,
@@ -67,6 +79,27 @@ pub const VARIABLES: &[Variable] = &[
 const _: () = assert!(auth::VARIABLES.len() == 5, "every variable of the seam is in the table");
 const _: () = assert!(accounts::VARIABLES.len() == 3, "every variable of reviews is in the table");
 
+/// Who makes producers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignUp {
+    /// Operators alone.
+    Operator,
+    /// Every git user, too.
+    SelfService,
+}
+
+impl std::str::FromStr for SignUp {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "operator" => Ok(Self::Operator),
+            "self" => Ok(Self::SelfService),
+            _ => Err("`operator` and `self` are possible"),
+        }
+    }
+}
+
 /// Settings of the configstore.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -80,6 +113,10 @@ pub struct Settings {
     pub hook_url: Url,
     /// What the secrets of webhooks are made of.
     pub hook_key: Option<HookKey>,
+    /// Who makes producers.
+    pub sign_up: SignUp,
+    /// Producers that one git user may administer before it makes no more by itself.
+    pub sign_up_limit: usize,
     /// Token for git-api.
     pub system_token: Option<Secret>,
     /// File with the token for git-api.
@@ -102,6 +139,8 @@ impl Settings {
             git_api_url: url(reader, &GIT_API_URL),
             hook_url: url(reader, &CONFIGSTORE_HOOK_URL),
             hook_key: reader.secret(&HOOK_SECRET).map(HookKey::new),
+            sign_up: reader.parsed(&SIGN_UP),
+            sign_up_limit: count(reader, &SIGN_UP_LIMIT),
             system_token: reader.secret(&SYSTEM_TOKEN),
             system_token_file: reader.text(&SYSTEM_TOKEN_FILE).map(PathBuf::from),
             origins: origins(reader),

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use axum::http::request::Parts;
 use futures::future::BoxFuture;
+use http::Method;
 use lb_desired::build::names::{SLS_API, WORKSPACE};
 use lb_git::{GitHost, Login, Permission, Service};
 use lb_http::auth::{Guard, Identity, Rule};
 use lb_http::error::ApiError;
 use lb_vocab::{GitUser, Prefix, RepoName};
 
-use super::errors;
 use super::target::Target;
-use crate::owner::owns;
+use super::{errors, wire};
+use crate::owner::{is_known, owns, repositories};
 
 /// Decides by what the git host says about permissions.
 pub(super) struct HostGuard {
@@ -28,18 +29,39 @@ impl HostGuard {
         request: &Parts,
         parameters: &[(String, String)],
     ) -> Result<bool, ApiError> {
-        let Some(target) = Target::of(parameters, &self.prefix)? else { return Ok(rule == Rule::Public) };
-        let needs = match rule {
+        match rule {
             Rule::Public => return Ok(true),
             Rule::System => return Ok(who.is_system()),
-            Rule::Owner => return Ok(owns(who, &target.user, &self.prefix)),
-            Rule::User => return Ok(*who == Identity::User { login: target.user.to_string() }),
+            Rule::Known => return Ok(is_known(who)),
+            Rule::Owner | Rule::User | Rule::Read | Rule::Write | Rule::Admin | Rule::Git => {}
+        }
+        let Some(Target { user, repo }) = Target::of(parameters, &self.prefix)? else { return Ok(false) };
+        // Credentials that are good for reading alone change nothing of a user, either.
+        let reach = wire::to_host(who.reach());
+        let reaches =
+            reach >= if request.method == Method::GET { Permission::Read } else { Permission::Admin };
+        let needs = match rule {
+            Rule::Owner if owns(who, &user, &self.prefix) => return Ok(reaches),
+            Rule::User => {
+                let itself = matches!(who, Identity::User { .. }) && who.belongs_to(&user, &self.prefix);
+                return Ok(itself && reaches);
+            }
             Rule::Read => Permission::Read,
-            Rule::Admin => Permission::Admin,
+            Rule::Write => Permission::Write,
+            Rule::Owner | Rule::Admin => Permission::Admin,
             Rule::Git => service(request)?.needs(),
+            Rule::Public | Rule::System | Rule::Known => return Ok(false),
         };
-        let Some(repo) = &target.repo else { return Ok(false) };
-        Ok(self.permission(who, &target.user, repo).await?.is_some_and(|has| has >= needs))
+        if reach < needs {
+            return Ok(false);
+        }
+        // What concerns all of a user concerns each of its repositories.
+        for repo in repo.map_or_else(repositories, |repo| vec![repo]) {
+            if self.permission(who, &user, &repo).await?.is_none_or(|has| has < needs) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn permission(
@@ -51,7 +73,7 @@ impl HostGuard {
         match who {
             Identity::Anonymous => Ok(None),
             Identity::System { .. } | Identity::Operator => Ok(Some(Permission::Admin)),
-            Identity::User { login } => {
+            Identity::User { login, reach: _ } => {
                 let Ok(login) = login.parse::<Login>() else { return Ok(None) };
                 self.host.permission(&login, user, repo).await.map_err(errors::api)
             }

@@ -1,14 +1,17 @@
 //! git-api: the git data plane, and a narrow facade over the git server. The rest of the system knows no other way
 //! to it, and nobody else holds a git host's credentials.
 
+mod access;
 mod changes;
 mod errors;
 mod files;
+mod forward_auth;
 mod guard;
 mod limits;
 mod remote;
 mod routes;
 mod settings;
+mod sign_in;
 mod smart_http;
 mod target;
 mod users;
@@ -20,6 +23,7 @@ use std::sync::Arc;
 use lb_cluster::Cluster;
 use lb_git::GitHost;
 use lb_http::auth::Passwords;
+use lb_http::contract::git_api::Permission;
 use lb_http::contract::hook::HookKey;
 use lb_http::error::ApiError;
 use lb_http::metrics::Metrics;
@@ -30,7 +34,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use routes::ROUTES;
-pub use settings::{Gitea, Settings, VARIABLES};
+pub use settings::{Gitea, OAuth, Settings, VARIABLES};
 
 use crate::ServeError;
 
@@ -43,6 +47,10 @@ struct App {
     prefix: Prefix,
     hook_url: url::Url,
     hook_key: Option<HookKey>,
+    /// Where people sign in; without a key to sign with there is none.
+    desk: Option<sign_in::Desk>,
+    /// Domain of the producers' hosts.
+    domain: String,
     previews: remote::Previews,
     limits: limits::Limits,
     metrics: Metrics,
@@ -71,8 +79,8 @@ impl Server {
         clock: &Clock,
         shutdown: CancellationToken,
     ) -> Result<Self, ServeError> {
-        let authenticator =
-            settings.auth.authenticator(AUDIENCE, clock)?.passwords(Arc::new(HostPasswords(host.clone())));
+        let passwords = Arc::new(HostPasswords(host.clone()));
+        let authenticator = settings.auth.authenticator(AUDIENCE, clock)?.passwords(passwords.clone());
         let authenticator = settings.review.extend(authenticator, cluster, AUDIENCE, clock);
         let guard = guard::HostGuard { host: host.clone(), prefix: settings.platform.prefix.clone() };
         let seam = Seam::new(authenticator, Arc::new(guard));
@@ -83,6 +91,8 @@ impl Server {
             prefix: settings.platform.prefix.clone(),
             hook_url: settings.hook_url.clone(),
             hook_key: settings.hook_key.clone(),
+            desk: desk(settings, passwords, clock)?,
+            domain: settings.platform.domain.to_string(),
             previews,
             limits: limits::Limits::new(settings.user_rate_limit, settings.total_limit),
             metrics: metrics.clone(),
@@ -112,6 +122,23 @@ impl Server {
     }
 }
 
+/// Where people sign in: with what the git host gave them, or with a static token.
+fn desk(
+    settings: &Settings,
+    passwords: Arc<HostPasswords>,
+    clock: &Clock,
+) -> Result<Option<sign_in::Desk>, ServeError> {
+    let Some(signer) = settings.auth.signer(clock)? else { return Ok(None) };
+    let people = settings.auth.people()?.passwords(passwords);
+    let how = sign_in::Settings {
+        issuer: &settings.auth.issuer,
+        session_lifetime: settings.session_lifetime,
+        public_url: settings.public_url.clone(),
+        origins: settings.origins.clone(),
+    };
+    Ok(Some(sign_in::Desk::new(signer, people, how, clock)))
+}
+
 /// Git users with the host's tokens or passwords.
 struct HostPasswords(Arc<dyn GitHost>);
 
@@ -120,10 +147,11 @@ impl Passwords for HostPasswords {
         &'a self,
         login: &'a str,
         password: &'a Secret,
-    ) -> futures::future::BoxFuture<'a, Result<bool, ApiError>> {
+    ) -> futures::future::BoxFuture<'a, Result<Option<Permission>, ApiError>> {
         Box::pin(async move {
-            let Ok(login) = login.parse() else { return Ok(false) };
-            self.0.authenticate(&login, password).await.map_err(errors::api)
+            let Ok(login) = login.parse() else { return Ok(None) };
+            let reach = self.0.authenticate(&login, password).await.map_err(errors::api)?;
+            Ok(reach.map(wire::from_host))
         })
     }
 }

@@ -3,18 +3,28 @@
 use axum::Router;
 use lb_http::route::Seam;
 
-use super::{Shared, changes, files, smart_http, users};
+use super::{Shared, access, changes, files, forward_auth, sign_in, smart_http, users};
 
 lb_http::routes! { Shared;
     GET "/search/users" System users::search, "`{users:[user]}` of any prefix whose login contains `?q=`";
-    POST "/users" System users::create, "`{user}`; makes the git user of `{name,prefix}` where it is missing";
+    GET "/login" Public sign_in::begin, "302 to the git host's sign-in and back to `?redirect_uri=` with a code; `&state=&code_challenge=` (S256)";
+    GET "/login/callback" Public sign_in::callback, "302 from the git host to the client's `redirect_uri`, with `?code=&state=`";
+    POST "/login/session" Public sign_in::session, "`{token,login,expiresIn}` of `{code,codeVerifier}`: a session";
+    POST "/login/token" Public sign_in::token, "`{token,login,expiresIn}` of `{audience}` (`git-api`, `configstore`, `<producer>-<env>`), for a session or a git user's own token";
+    ANY "/forward-auth" Public forward_auth::check, "200 with `x-lunchbadger-user`, 401 or 403: may this user send that request to a producer's API?";
+    POST "/users" System users::create, "`{user,created}`; makes the git user of `{name,prefix}` where it is missing";
     GET "/users/{prefix}" System users::list, "`{users:[user with repos],total}`: every user of the prefix";
     GET "/users/{prefix}/{name}" Owner users::get, "`{user}`";
     GET "/users/{prefix}/{name}/repos" Owner users::repositories, "`{repos:[repo]}`";
     GET "/users/{prefix}/{name}/myrepos" User users::reachable, "`{repos}` that the user may reach, with `permissions`";
+    GET "/whoami" Known access::who_am_i, "`{kind,name,reach,user?}`: who calls";
+    GET "/whoami/repos" Known access::my_repositories, "`{repos}` that the caller, a git user, may reach, with `permissions`";
+    GET "/people/{member}/repos" System access::repositories_of, "`{repos}` that a login of whatever prefix may reach, with `permissions`";
+    GET "/keys" Known access::keys, "`{keys}`: public keys (PEM) of the tokens that are issued here";
+    GET "/access/{prefix}/{name}/{member}" Owner access::access, "`{user,repos:{dev:\"write\"}}`: what a login may do with the producer's repositories; 404 where nothing";
     POST "/users/{prefix}/{name}/ssh" Owner users::add_key, "`{result: key}` of `{publicKey,type?,title?}`; 422 `{error}`; a pod may add a key of its own type";
-    GET "/users/{prefix}/{name}/ssh" User users::keys, "`{publicKeys}` without the platform's own";
-    DELETE "/users/{prefix}/{name}/ssh/{id}" User users::delete_key, "204; 400 `{result:\"UNKNOWN_ID\"}`";
+    GET "/users/{prefix}/{name}/ssh" Admin users::keys, "`{publicKeys}` without the platform's own";
+    DELETE "/users/{prefix}/{name}/ssh/{id}" Admin users::delete_key, "204; 400 `{result:\"UNKNOWN_ID\"}`";
     POST "/users/{prefix}/{name}/tokens" System users::create_token, "`{token}` for the git client, shown this once, named `{name}`";
     PUT "/users/{prefix}/{name}/repos/{repo}" System users::ensure_repository, "`{repo}`; makes it, private";
     PUT "/users/{prefix}/{name}/repos/{repo}/hook" System users::hook, "`{ok:true}`; registers the push webhook `{callbackUrl}` once";

@@ -54,6 +54,36 @@ const GITEA_TOKEN_FILE: Variable = Variable {
     default: None,
     meaning: "path of a file with that token, read again for every request",
 };
+const GITEA_PUBLIC_URL: Variable = Variable {
+    name: "GITEA_PUBLIC_URL",
+    default: None,
+    meaning: "base URL of Gitea as browsers reach it; without it, GITEA_HOST",
+};
+const GITEA_OAUTH_CLIENT_ID: Variable = Variable {
+    name: "GITEA_OAUTH_CLIENT_ID",
+    default: None,
+    meaning: "id of the OAuth 2 application of Gitea's with which people sign in; its redirect URI is GIT_API_PUBLIC_URL with /login/callback",
+};
+const GITEA_OAUTH_CLIENT_SECRET: Variable = Variable {
+    name: "GITEA_OAUTH_CLIENT_SECRET",
+    default: None,
+    meaning: "the secret of that application; better given as GITEA_OAUTH_CLIENT_SECRET_FILE",
+};
+const GITEA_OAUTH_CLIENT_SECRET_FILE: Variable = Variable {
+    name: "GITEA_OAUTH_CLIENT_SECRET_FILE",
+    default: None,
+    meaning: "path of a file with that secret, read again for every sign-in",
+};
+const GIT_API_PUBLIC_URL: Variable = Variable {
+    name: "GIT_API_PUBLIC_URL",
+    default: None,
+    meaning: "base URL of git-api as browsers reach it; sign-ins in a browser need it",
+};
+const AUTH_SESSION_LIFETIME: Variable = Variable {
+    name: "AUTH_SESSION_LIFETIME",
+    default: Some("43200000"),
+    meaning: "milliseconds after which whoever signed in with a browser has to do so again",
+};
 const GITEA_REQUESTS: Variable = Variable {
     name: "GITEA_REQUESTS",
     default: Some("16"),
@@ -83,6 +113,12 @@ pub const VARIABLES: &[Variable] = &[
     GITEA_REQUESTS,
     GITEA_TIMEOUT,
     GITEA_WALK_INTERVAL,
+    GITEA_PUBLIC_URL,
+    GITEA_OAUTH_CLIENT_ID,
+    GITEA_OAUTH_CLIENT_SECRET,
+    GITEA_OAUTH_CLIENT_SECRET_FILE,
+    GIT_API_PUBLIC_URL,
+    AUTH_SESSION_LIFETIME,
     HOOK_SECRET,
     CORS_ORIGINS,
     auth::VARIABLES[0],
@@ -116,6 +152,10 @@ pub struct Settings {
     pub gitea: Option<Gitea>,
     /// What the secrets of webhooks are made of.
     pub hook_key: Option<HookKey>,
+    /// Its own base URL, as browsers reach it.
+    pub public_url: Option<Url>,
+    /// How long a session holds.
+    pub session_lifetime: Duration,
     /// Who may call from a browser.
     pub origins: Origins,
     /// How callers are identified.
@@ -139,6 +179,36 @@ pub struct Gitea {
     pub timeout: Duration,
     /// Time between two walks over everything.
     pub walk_interval: Duration,
+    /// Base URL as browsers reach it.
+    pub public_url: Url,
+    /// The application with which people sign in.
+    pub oauth: Option<OAuth>,
+}
+
+/// An OAuth 2 application of Gitea's.
+#[derive(Clone, Debug)]
+pub struct OAuth {
+    /// Its id.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Option<Secret>,
+    /// File with that secret.
+    pub client_secret_file: Option<PathBuf>,
+}
+
+impl OAuth {
+    /// `None` where `GITEA_OAUTH_CLIENT_ID` is not set.
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let client_id = reader.text(&GITEA_OAUTH_CLIENT_ID);
+        let client_secret = reader.secret(&GITEA_OAUTH_CLIENT_SECRET);
+        let client_secret_file = reader.text(&GITEA_OAUTH_CLIENT_SECRET_FILE).map(PathBuf::from);
+        let client_id = client_id?;
+        if client_secret.is_none() && client_secret_file.is_none() {
+            let why = "it is needed where GITEA_OAUTH_CLIENT_ID is set, or GITEA_OAUTH_CLIENT_SECRET_FILE";
+            reader.fail(&GITEA_OAUTH_CLIENT_SECRET, why.to_owned());
+        }
+        Some(Self { client_id, client_secret, client_secret_file })
+    }
 }
 
 impl Gitea {
@@ -150,19 +220,35 @@ impl Gitea {
         let requests = count(reader, &GITEA_REQUESTS);
         let timeout = reader.milliseconds(&GITEA_TIMEOUT);
         let walk_interval = reader.milliseconds(&GITEA_WALK_INTERVAL);
+        let oauth = OAuth::read(reader);
+        let public_url = optional_url(reader, &GITEA_PUBLIC_URL);
         let text = given?;
         // The old git-api took a host's name alone.
         let text = if text.contains("://") { text } else { format!("http://{text}") };
-        let url =
-            text.parse().ok().filter(|url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let url = http_url(&text);
         if url.is_none() {
             reader.fail(&GITEA_HOST, format!("`{text}` is no http or https URL"));
         }
         if token.is_none() && token_file.is_none() {
             reader.fail(&GITEA_TOKEN, "it is needed where GITEA_HOST is set, or GITEA_TOKEN_FILE".to_owned());
         }
-        Some(Self { url: url?, token, token_file, requests, timeout, walk_interval })
+        let url = url?;
+        let public_url = public_url.unwrap_or_else(|| url.clone());
+        Some(Self { url, token, token_file, requests, timeout, walk_interval, public_url, oauth })
     }
+}
+
+fn http_url(text: &str) -> Option<Url> {
+    text.parse().ok().filter(|url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+fn optional_url(reader: &mut Reader<'_>, variable: &Variable) -> Option<Url> {
+    let text = reader.text(variable)?;
+    let url = http_url(&text);
+    if url.is_none() {
+        reader.fail(variable, format!("`{text}` is no http or https URL"));
+    }
+    url
 }
 
 impl Settings {
@@ -185,6 +271,8 @@ impl Settings {
             data_dir: PathBuf::from(reader.required(&GIT_DATA_DIR)),
             gitea,
             hook_key,
+            public_url: optional_url(reader, &GIT_API_PUBLIC_URL),
+            session_lifetime: reader.milliseconds(&AUTH_SESSION_LIFETIME),
             origins: origins(reader),
             auth: AuthSettings::read(reader),
             review: ReviewSettings::read(reader, platform.target_namespace.clone()),

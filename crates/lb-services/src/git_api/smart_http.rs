@@ -72,7 +72,7 @@ fn protocol(headers: &HeaderMap) -> Option<String> {
 /// Who is noted as the pusher: a pod pushes as its producer's user.
 fn actor(who: &Identity, prefix: &Prefix) -> Option<Login> {
     match who {
-        Identity::User { login } => login.parse().ok(),
+        Identity::User { login, reach: _ } => login.parse().ok(),
         Identity::Pod { producer, component: _ } => {
             Login::try_from(&GitUser::of(prefix.clone(), producer.name())).ok()
         }

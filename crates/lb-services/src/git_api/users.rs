@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::target::{AtRepo, AtUser};
-use super::{Shared, errors, wire};
+use super::{Shared, access, errors, wire};
 
 /// Keys that the system's own pods registered; users do not see them.
 const INTERNAL: &str = "lunchbadger-internal-";
@@ -62,8 +62,8 @@ pub(super) struct NewUser {
 pub(super) async fn create(State(app): State<Shared>, JsonBody(body): JsonBody<NewUser>) -> Answer {
     let user = GitUser { prefix: body.prefix, name: body.name };
     Login::try_from(&user).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let user = app.host.create_user(&user).await.map_err(errors::api)?;
-    Ok(Json(json!({"user": wire::user(user)})))
+    let (user, created) = app.host.create_user(&user).await.map_err(errors::api)?;
+    Ok(Json(json!({"user": wire::user(user), "created": created})))
 }
 
 pub(super) async fn get(State(app): State<Shared>, at: AtUser) -> Answer {
@@ -79,9 +79,7 @@ pub(super) async fn repositories(State(app): State<Shared>, at: AtUser) -> Answe
 }
 
 pub(super) async fn reachable(State(app): State<Shared>, at: AtUser) -> Answer {
-    let repos = app.host.reachable(&at.login).await.map_err(errors::api)?;
-    let repos: Vec<_> = repos.into_iter().map(wire::reachable).collect();
-    Ok(Json(json!({"repos": repos})))
+    access::reachable(&app, &at.login, wire::to_host(at.who.reach())).await
 }
 
 pub(super) async fn ensure_repository(State(app): State<Shared>, at: AtRepo) -> Answer {

@@ -7,9 +7,9 @@ use lb_http::contract::git_api as wire;
 use lb_vocab::{Blob, Timestamp};
 
 pub(super) fn user(user: lb_git::User) -> wire::User {
-    let lb_git::User { id, login, email, created: _ } = user;
+    let lb_git::User { id, login, full_name, email, created: _ } = user;
     let login = String::from(login);
-    wire::User { id, username: login.clone(), full_name: login.clone(), login, email }
+    wire::User { id, username: login.clone(), full_name, login, email }
 }
 
 pub(super) fn repository(repository: lb_git::Repository) -> wire::Repository {
@@ -51,7 +51,7 @@ pub(super) fn collaborator(collaborator: lb_git::Collaborator) -> wire::Collabor
     wire::Collaborator { login: login.into(), permission: from_host(permission) }
 }
 
-fn from_host(permission: Permission) -> wire::Permission {
+pub(super) fn from_host(permission: Permission) -> wire::Permission {
     match permission {
         Permission::Read => wire::Permission::Read,
         Permission::Write => wire::Permission::Write,

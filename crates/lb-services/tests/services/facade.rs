@@ -16,7 +16,7 @@ async fn users_and_repositories_in_the_shapes_that_clients_read() {
     let world = World::new().await;
     let git = world.git("operator");
     for _ in 0..2 {
-        let made = git.create_user(&user("al")).await.unwrap();
+        let (made, _) = git.create_user(&user("al")).await.unwrap();
         assert_eq!((made.login.as_str(), made.email.as_str()), ("customer-al", "al@customer.com"));
         git.ensure_repository(&user("al"), &repo("dev")).await.unwrap();
         git.ensure_hook(&user("al"), &repo("dev"), &"http://configstore.default/hook".parse().unwrap())

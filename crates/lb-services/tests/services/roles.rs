@@ -14,12 +14,13 @@ use crate::facade::OTHER_KEY;
 use crate::world::{World, answer, hook_secret, token};
 
 const MATRIX: &str = include_str!("roles.txt");
-pub(crate) const ROLES: [&str; 11] = [
+pub(crate) const ROLES: [&str; 12] = [
     "none",
     "other",
     "reader",
     "writer",
     "owner",
+    "admin",
     "pod-al",
     "pod-bob",
     "pod-sls",
@@ -27,8 +28,18 @@ pub(crate) const ROLES: [&str; 11] = [
     "system",
     "operator",
 ];
-/// The only routes that answer without credentials.
-const PUBLIC: [&str; 4] = ["/ping", "/live", "/ready", "/hook"];
+/// The only routes that answer without credentials; from `/hook` on they check themselves what they are shown.
+const PUBLIC: [&str; 9] = [
+    "/ping",
+    "/live",
+    "/ready",
+    "/hook",
+    "/login",
+    "/login/callback",
+    "/login/session",
+    "/login/token",
+    "/forward-auth",
+];
 
 pub(crate) struct Row {
     pub(crate) service: String,
@@ -77,7 +88,7 @@ fn every_route_has_its_row_and_every_row_its_route() {
 }
 
 #[test]
-fn public_routes_are_the_four_and_everything_else_refuses_somebody() {
+fn public_routes_are_listed_and_everything_else_refuses_somebody() {
     for (service, route) in routes() {
         assert_eq!(route.rule == Rule::Public, PUBLIC.contains(&route.path), "{service} {}", route.path);
     }
@@ -124,7 +135,7 @@ async fn nobody_deletes_somebody_else_s_key() {
         let through_al = match role {
             "none" => 401,
             // Al and the platform get to the handler, where the key is not al's.
-            "owner" | "system" | "operator" => 400,
+            "owner" | "admin" | "system" | "operator" => 400,
             _ => 403,
         };
         assert_eq!(delete(role, "al").await, through_al, "{role}: bob's key among al's");
@@ -154,6 +165,7 @@ pub(crate) async fn ask(world: &World, row: &Row, token: Option<&Secret>) -> u16
         ("{*path}", "lunchbadger.json"),
         ("{id}", "999"),
         ("{collaborator}", "customer-bob"),
+        ("{member}", "customer-carl"),
         ("{login}", "customer-al"),
         ("{repository}", "dev.git"),
     ]
@@ -173,7 +185,13 @@ fn body(row: &Row, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder 
     let last = row.path.rsplit('/').next().unwrap();
     match (row.method.as_str(), last) {
         ("POST", "users") => request.json(&json!({"name": "al", "prefix": "customer"})),
-        ("POST", "producers") => request.json(&json!({"id": "al"})),
+        ("POST", "session") => request.json(&json!({"code": "x", "codeVerifier": "y"})),
+        ("POST", "token") => request.json(&json!({"audience": "al-dev"})),
+        ("PATCH" | "ANY", "forward-auth") => request
+            .header("x-forwarded-method", "GET")
+            .header("x-forwarded-host", "internal-al-dev.lunchbadger.io")
+            .header("x-forwarded-uri", "/project-api/api/Projects/al-dev"),
+        ("POST", "producers" | "sign-up") => request.json(&json!({"id": "al"})),
         ("POST", "ssh") => request.json(&json!({"publicKey": "nonsense", "type": "workspace"})),
         ("POST", "tokens") => request.json(&json!({"name": "t"})),
         ("PUT", "{collaborator}") => request.json(&json!({"permission": "read"})),

@@ -27,6 +27,7 @@ pub(crate) const TOKENS: &str = "\
 0123456789abcdef-reader,customer-carl,user
 0123456789abcdef-writer,customer-dora,user
 0123456789abcdef-owner,customer-al,user
+0123456789abcdef-admin,customer-erin,user
 0123456789abcdef-pod-al,workspace,pod,al-dev
 0123456789abcdef-pod-bob,workspace,pod,bob-dev
 0123456789abcdef-pod-sls,sls-api,pod,al-dev
@@ -141,7 +142,7 @@ impl World {
         Self { host, git_api, configstore, http, shutdown, clock, directory }
     }
 
-    /// The producers al and bob, with al's `dev` readable for carl and writable for dora.
+    /// The producers al and bob, with al's `dev` readable for carl and writable for dora, and all of it erin's to administer.
     pub(crate) async fn populated() -> Self {
         Self::new().await.populate().await
     }
@@ -152,8 +153,12 @@ impl World {
             self.configstore().create(&name.parse().unwrap()).await.unwrap();
         }
         let git = self.git("operator");
-        for name in ["carl", "dora"] {
+        for name in ["carl", "dora", "erin"] {
             git.create_user(&user(name)).await.unwrap();
+        }
+        for repository in ["dev", "functions"] {
+            let login = "customer-erin";
+            git.set_collaborator(&user("al"), &repo(repository), login, Permission::Admin).await.unwrap();
         }
         git.set_collaborator(&user("al"), &repo("dev"), "customer-carl", Permission::Read).await.unwrap();
         git.set_collaborator(&user("al"), &repo("dev"), "customer-dora", Permission::Write).await.unwrap();

@@ -1,13 +1,15 @@
 //! `actualizer`, `configstore` and `git-api`: one role a process.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use lb_git::GitHost;
 use lb_git::embedded::{self, Embedded};
 use lb_git::gitea::{self, Gitea};
 use lb_http::auth::AuthSettings;
 use lb_services::{configstore, git_api};
+use lb_vocab::Secret;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -64,6 +66,7 @@ pub(super) async fn host(settings: &git_api::Settings) -> Result<Arc<dyn GitHost
         requests: wanted.requests,
         timeout: wanted.timeout,
         walk_interval: wanted.walk_interval,
+        oauth: wanted.oauth.as_ref().map(|oauth| self::oauth(oauth, wanted)).transpose()?,
         ..defaults
     };
     let host = Gitea::open(settings, clock::system()).await;
@@ -72,11 +75,23 @@ pub(super) async fn host(settings: &git_api::Settings) -> Result<Arc<dyn GitHost
 
 /// Gitea's token: of the file, where one is named.
 fn token(wanted: &git_api::Gitea) -> Result<gitea::Token> {
-    match (&wanted.token_file, &wanted.token) {
-        (Some(path), _) => Ok(gitea::Token::File(path.clone())),
-        (None, Some(token)) => Ok(token.clone().into()),
-        (None, None) => bail!("GITEA_HOST is set, and neither GITEA_TOKEN nor GITEA_TOKEN_FILE is"),
-    }
+    let token = secret(wanted.token_file.as_ref(), wanted.token.as_ref());
+    token.context("GITEA_HOST is set, and neither GITEA_TOKEN nor GITEA_TOKEN_FILE is")
+}
+
+/// The application with which people sign in.
+fn oauth(oauth: &git_api::OAuth, wanted: &git_api::Gitea) -> Result<gitea::OAuth> {
+    let git_api::OAuth { client_id, client_secret, client_secret_file } = oauth;
+    let secret = secret(client_secret_file.as_ref(), client_secret.as_ref());
+    Ok(gitea::OAuth {
+        public_url: wanted.public_url.clone(),
+        client_id: client_id.clone(),
+        client_secret: secret.context("GITEA_OAUTH_CLIENT_ID is set, and no secret for it")?,
+    })
+}
+
+fn secret(file: Option<&PathBuf>, value: Option<&Secret>) -> Option<gitea::Token> {
+    file.map(|path| gitea::Token::File(path.clone())).or_else(|| value.map(|value| value.clone().into()))
 }
 
 /// Serves git-api until its shutdown; pushes that are under way are finished.

@@ -20,12 +20,13 @@ async fn users_and_repositories_are_made_once_and_listed(world: World) {
     let host = &world.host;
     let made = host.user(&world.user("al")).await.unwrap().unwrap();
     assert_eq!((&made.login, &*made.email), (&world.login("al"), &*format!("al@{}.com", world.prefix)));
-    assert_eq!(host.create_user(&world.user("al")).await.unwrap(), made);
+    assert_eq!(host.create_user(&world.user("al")).await.unwrap(), (made.clone(), false), "made before");
     let dev = host.repository(&world.user("al"), &repo("dev")).await.unwrap().unwrap();
     assert_eq!(host.ensure_repository(&world.user("al"), &repo("dev")).await.unwrap(), dev);
     assert_eq!((dev.empty, &*dev.default_branch, &dev.owner), (true, "master", &made.login));
     let functions = host.ensure_repository(&world.user("al"), &repo("functions")).await.unwrap();
-    let bob = host.create_user(&world.user("bob-b")).await.unwrap();
+    let (bob, now) = host.create_user(&world.user("bob-b")).await.unwrap();
+    assert!(now, "it was not there");
     assert_eq!(
         host.repositories(&world.user("al")).await.unwrap(),
         Some(vec![dev.clone(), functions.clone()])
@@ -159,6 +160,7 @@ async fn a_token_opens_its_own_users_door_until_it_is_revoked(world: World) {
     refused(host.create_token(&al, "a\nb").await.map(|(info, _)| info));
     let opens = async |name: &str, password: &str| {
         host.authenticate(&world.login(name), &Secret::new(password.to_owned())).await.unwrap()
+            == Some(Permission::Admin)
     };
     assert!(opens("al", secret.reveal()).await);
     for (name, password) in [("al", ""), ("al", "x"), ("bob", secret.reveal()), ("eve", secret.reveal())] {

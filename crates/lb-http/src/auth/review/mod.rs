@@ -155,6 +155,7 @@ mod tests {
 
     use super::super::{Authenticator, Passwords, StaticTokens};
     use super::*;
+    use crate::contract::git_api::Permission;
 
     const RATE: usize = 10;
 
@@ -182,8 +183,12 @@ mod tests {
     struct Anything;
 
     impl Passwords for Anything {
-        fn check<'a>(&'a self, _: &'a str, _: &'a Secret) -> BoxFuture<'a, Result<bool, ApiError>> {
-            Box::pin(async { Ok(true) })
+        fn check<'a>(
+            &'a self,
+            _: &'a str,
+            _: &'a Secret,
+        ) -> BoxFuture<'a, Result<Option<Permission>, ApiError>> {
+            Box::pin(async { Ok(Some(Permission::Admin)) })
         }
     }
 
@@ -349,7 +354,7 @@ mod tests {
         let status = |answer: Result<Identity, ApiError>| answer.map_err(|error| error.status().as_u16());
         assert_eq!(status(case.send(&basic(case.token(1, 60, "forged"))).await), Err(401));
         assert_eq!(status(case.send(&basic(case.token(2, 60, "silent"))).await), Err(503));
-        let user = Identity::User { login: "git".into() };
+        let user = Identity::user("git");
         assert_eq!(case.send(&basic("an ordinary password".into())).await, Ok(user));
     }
 }

@@ -1,5 +1,6 @@
 //! git-api: the git data plane. The rest of the system knows no other way to git.
 
+mod sign_in;
 mod tree;
 mod types;
 
@@ -12,10 +13,12 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use url::Url;
 
+pub use sign_in::{Issued, Login, SignIn};
 pub use tree::TreeAnswer;
 pub use types::{
-    Change, ChangeEvent, ChangeKind, Changes, Collaborator, CommitInfo, FileBody, NoContent, Owner,
-    Permission, Permissions, PublicKey, Repository, TreeBody, TreeRequest, User, UserWithRepos,
+    Access, Caller as Who, Change, ChangeEvent, ChangeKind, Changes, Collaborator, CommitInfo, FileBody,
+    NoContent, Owner, Permission, Permissions, PublicKey, Repository, TreeBody, TreeRequest, User,
+    UserWithRepos,
 };
 
 use super::client::{Call, Caller};
@@ -77,33 +80,20 @@ impl GitApi {
             .map(|body| body.map(|body| body.user))
     }
 
-    /// Whether this is the git user's password or token: asked as that user, for something that a pod's token in
-    /// its place would not get.
-    ///
-    /// # Errors
-    /// Where the call fails otherwise than by a refusal.
-    pub async fn authenticate(&self, user: &GitUser, password: &Secret) -> Result<bool, ClientError> {
-        let segments = ["users", user.prefix.as_str(), &user.name, "ssh"];
-        let call = self.0.call_as(&user.to_string(), password, Method::GET, &segments)?;
-        match self.0.send(call, LISTING_LIMIT).await {
-            Ok(_) => Ok(true),
-            Err(ClientError::Refused { status: 401 | 403, .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Makes sure that the user exists.
+    /// Makes sure that the user exists, and says whether it was made now: of several callers at once one is told so.
     ///
     /// # Errors
     /// Where the call fails.
-    pub async fn create_user(&self, user: &GitUser) -> Result<User, ClientError> {
+    pub async fn create_user(&self, user: &GitUser) -> Result<(User, bool), ClientError> {
         #[derive(Deserialize)]
         struct Body {
             user: User,
+            created: bool,
         }
         let body = json!({"prefix": user.prefix, "name": user.name});
         let call = self.0.call(Method::POST, &["users"])?.json(&body);
-        Ok(self.ask::<Body>(call, SMALL_LIMIT).await?.user)
+        let Body { user, created } = self.ask(call, SMALL_LIMIT).await?;
+        Ok((user, created))
     }
 
     /// All repositories of a user.

@@ -1,5 +1,7 @@
 //! What git-api and its clients send to each other.
 
+use std::collections::BTreeMap;
+
 use lb_vocab::{CommitId, GitUser, Prefix, RepoName, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -99,6 +101,29 @@ pub struct Collaborator {
     pub login: String,
     /// What it may do.
     pub permission: Permission,
+}
+
+/// Who a login is, and what it may do with a producer's repositories.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// Name and mail address stand as author in commits.
+    pub user: User,
+    /// By repository; what it may not even read is not in it.
+    pub repos: BTreeMap<String, Permission>,
+}
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// `user`, `pod`, `system` or `operator`.
+    pub kind: String,
+    /// Login of a user, component of a pod or part.
+    pub name: String,
+    /// The most that the credentials allow, whatever the caller may do.
+    pub reach: Permission,
+    /// A user's names and mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
 }
 
 /// A public SSH key in the fields of the git server's API.

@@ -1,0 +1,194 @@
+//! What stands before a producer's APIs: a user's token, checked with git-api's public keys, and what git-api says that
+//! this user may do with the producer's repositories.
+//!
+//! Guarantees: no answer lets nobody in; what git-api said holds for 30 s, so that whom the git host's permissions no longer
+//! name is out after that. The git host's own credentials never come here.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::http::request::Parts;
+use futures::future::BoxFuture;
+use http::StatusCode;
+use lb_vocab::{Clock, GitUser, RepoName, Secret, Timestamp};
+
+use super::{Guard, Identity, KeySet, NoVerdict, Rule, TokenReviewer, Verifier};
+use crate::contract::git_api::{Access, GitApi, Permission};
+use crate::error::ApiError;
+
+/// How long git-api's answer about a user holds.
+const HOLDS: Duration = Duration::from_secs(30);
+/// Users whose access is remembered at once.
+const REMEMBERED: usize = 10_000;
+/// Keys are asked for once in this time, whatever keys tokens name.
+const KEY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Checks tokens that git-api issued to users for one audience.
+pub struct UserTokens {
+    git: GitApi,
+    verifier: Verifier,
+    clock: Clock,
+    keys: Mutex<Keys>,
+}
+
+#[derive(Default)]
+struct Keys {
+    set: KeySet,
+    asked: Option<Timestamp>,
+}
+
+impl UserTokens {
+    /// Keys come from this git-api, which names itself `issuer` in tokens.
+    #[must_use]
+    pub fn new(git: GitApi, issuer: &str, audience: &str, clock: &Clock) -> Self {
+        let verifier = Verifier::new(issuer, audience, clock.clone());
+        Self { git, verifier, clock: clock.clone(), keys: Mutex::default() }
+    }
+
+    /// The keys that are known, and whether it is time to ask for newer ones.
+    fn known(&self, token: &Secret) -> (KeySet, bool) {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let due = keys.asked.is_none_or(|asked| asked > now || now.since(asked) >= KEY_INTERVAL);
+        let ask = due && keys.set.of(token.reveal()).is_none();
+        if ask {
+            keys.asked = Some(now);
+        }
+        (keys.set.clone(), ask)
+    }
+
+    async fn check(&self, token: &Secret) -> Result<Option<Identity>, NoVerdict> {
+        let (mut set, ask) = self.known(token);
+        if ask {
+            set = self.git.public_keys().await.map_err(|error| {
+                tracing::warn!(%error, "git-api does not answer its public keys");
+                let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+                keys.asked = None;
+                NoVerdict { retry_after: Duration::from_secs(2) }
+            })?;
+            self.keys.lock().unwrap_or_else(PoisonError::into_inner).set = set.clone();
+        }
+        let who = self.verifier.clone().trust(set).identify(token.reveal());
+        // Only people come this way: the platform's parts have tokens of their own.
+        Ok(who.filter(|who| matches!(who, Identity::User { .. })))
+    }
+}
+
+impl TokenReviewer for UserTokens {
+    fn review<'a>(&'a self, token: &'a Secret) -> BoxFuture<'a, Result<Option<Identity>, NoVerdict>> {
+        Box::pin(self.check(token))
+    }
+}
+
+/// What git-api says that users may do with producers' repositories.
+pub struct Accesses {
+    git: GitApi,
+    clock: Clock,
+    known: Mutex<HashMap<(String, String), (Timestamp, Option<Access>)>>,
+}
+
+impl Accesses {
+    /// Asks this git-api, as ourselves.
+    #[must_use]
+    pub fn new(git: GitApi, clock: Clock) -> Self {
+        Self { git, clock, known: Mutex::default() }
+    }
+
+    /// Who a login is, as the author of commits, and what it may do with an owner's repositories; `None`: nothing.
+    ///
+    /// # Errors
+    /// 503 where git-api does not say.
+    pub async fn of(&self, owner: &GitUser, login: &str) -> Result<Option<Access>, ApiError> {
+        let now = self.clock.now();
+        let fresh = |asked: Timestamp| asked <= now && now.since(asked) < HOLDS;
+        let key = (owner.to_string(), login.to_owned());
+        if let Some((asked, access)) = self.lock().get(&key)
+            && fresh(*asked)
+        {
+            return Ok(access.clone());
+        }
+        let access = self.git.access(owner, login).await.map_err(|error| {
+            tracing::warn!(%error, "git-api does not say what a user may do");
+            let message = "what you may do here cannot be found out now";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "NO_VERDICT", message).retry_after(2)
+        })?;
+        let mut known = self.lock();
+        if known.len() >= REMEMBERED {
+            known.retain(|_, (asked, _)| fresh(*asked));
+        }
+        if known.len() < REMEMBERED {
+            known.insert(key, (now, access.clone()));
+        }
+        Ok(access)
+    }
+
+    /// Whether a user's credentials and permissions allow `needs` with a repository.
+    ///
+    /// # Errors
+    /// 503 where git-api does not say.
+    pub async fn allow(
+        &self,
+        who: &Identity,
+        owner: &GitUser,
+        repo: &str,
+        needs: Permission,
+    ) -> Result<bool, ApiError> {
+        let Identity::User { login, reach } = who else { return Ok(false) };
+        if *reach < needs {
+            return Ok(false);
+        }
+        let access = self.of(owner, login).await?;
+        Ok(access.and_then(|access| access.repos.get(repo).copied()).is_some_and(|has| has >= needs))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), (Timestamp, Option<Access>)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets users do with one producer's API what they may do with the repository behind it.
+pub struct Members {
+    accesses: Accesses,
+    owner: GitUser,
+    repo: RepoName,
+}
+
+impl Members {
+    /// Asks about `owner`'s repository `repo`.
+    #[must_use]
+    pub fn new(accesses: Accesses, owner: GitUser, repo: RepoName) -> Self {
+        Self { accesses, owner, repo }
+    }
+
+    /// Who a login is, and what it may do here.
+    ///
+    /// # Errors
+    /// 503 where git-api does not say.
+    pub async fn access(&self, login: &str) -> Result<Option<Access>, ApiError> {
+        self.accesses.of(&self.owner, login).await
+    }
+
+    async fn decide(&self, rule: Rule, who: &Identity) -> Result<bool, ApiError> {
+        let needs = match rule {
+            Rule::Public => return Ok(true),
+            Rule::Known | Rule::Read => Permission::Read,
+            Rule::Write => Permission::Write,
+            Rule::Admin => Permission::Admin,
+            Rule::System | Rule::Owner | Rule::User | Rule::Git => return Ok(false),
+        };
+        self.accesses.allow(who, &self.owner, self.repo.as_str(), needs).await
+    }
+}
+
+impl Guard for Members {
+    fn allows<'a>(
+        &'a self,
+        rule: Rule,
+        who: &'a Identity,
+        _: &'a Parts,
+        _: &'a [(String, String)],
+    ) -> BoxFuture<'a, Result<bool, ApiError>> {
+        Box::pin(self.decide(rule, who))
+    }
+}

@@ -1,0 +1,117 @@
+//! The APIs in a producer's pods that users reach: where they are, and what each request needs.
+
+use http::Method;
+use lb_vocab::Producer;
+
+use super::git_api::Permission;
+
+/// An API in a producer's pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// `internal-<producer>-<env>.<domain>/project-api`
+    Project,
+    /// `internal-<producer>-<env>.<domain>/workspace-api`
+    Workspace,
+    /// `internal-<producer>-<env>.<domain>/explorer`: the explorer of the user's app.
+    Explorer,
+    /// `sls-<producer>-<env>.<domain>`
+    Sls,
+}
+
+/// Requests that disturb everybody who works on the project: they need admin.
+const RESTARTS: [&str; 4] = ["restart", "hard-reset", "reinstall", "self-destruct"];
+
+impl Api {
+    /// The API that answers at a host and path, and whose it is.
+    #[must_use]
+    pub fn at(host: &str, path: &str, domain: &str) -> Option<(Self, Producer)> {
+        let name = host.strip_suffix(domain)?.strip_suffix('.')?;
+        if let Some(producer) = name.strip_prefix("internal-") {
+            let api = match path.split('/').nth(1)? {
+                "project-api" => Self::Project,
+                "workspace-api" => Self::Workspace,
+                "explorer" => Self::Explorer,
+                _ => return None,
+            };
+            return Some((api, producer.parse().ok()?));
+        }
+        Some((Self::Sls, name.strip_prefix("sls-")?.parse().ok()?))
+    }
+
+    /// The repository whose permissions decide.
+    #[must_use]
+    pub fn repository(self) -> &'static str {
+        match self {
+            Self::Project | Self::Workspace | Self::Explorer => "dev",
+            Self::Sls => "functions",
+        }
+    }
+}
+
+/// What a request needs: read for reading, write for changing, admin for restarts. A project is disabled by a change of
+/// its content, which only the API itself sees: it asks for admin there.
+#[must_use]
+pub fn needs(api: Api, method: &Method, path: &str) -> Permission {
+    if *method == Method::GET || *method == Method::HEAD {
+        return Permission::Read;
+    }
+    let mut end = path.trim_end_matches('/').rsplit('/').map(str::to_ascii_lowercase);
+    let last = end.next().unwrap_or_default();
+    let status = end.next().is_some_and(|part| part == "workspacestatus");
+    if api == Api::Project && status && RESTARTS.contains(&&*last) {
+        Permission::Admin
+    } else {
+        Permission::Write
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn apis_are_found_by_host_and_path() {
+        let at = |host: &str, path: &str| {
+            Api::at(host, path, "x.io").map(|(api, producer)| (api, producer.to_string()))
+        };
+        assert_eq!(at("internal-al-dev.x.io", "/project-api/api/x"), Some((Api::Project, "al-dev".into())));
+        assert_eq!(
+            at("internal-big-corp-dev.x.io", "/workspace-api"),
+            Some((Api::Workspace, "big-corp-dev".into()))
+        );
+        assert_eq!(at("internal-al-dev.x.io", "/explorer/"), Some((Api::Explorer, "al-dev".into())));
+        assert_eq!(at("sls-al-dev.x.io", "/service"), Some((Api::Sls, "al-dev".into())));
+        for (host, path) in [
+            ("internal-al-dev.x.io", "/"),
+            ("internal-al-dev.x.io", "//project-api"),
+            ("internal-al-dev.x.io", "/project-apis"),
+            ("internal-al-dev.x.io.evil.com", "/project-api"),
+            ("internal-al-dev.evilx.io", "/project-api"),
+            ("internal-al.x.io", "/project-api"),
+            ("main-al-dev.x.io", "/project-api"),
+            ("al-dev.x.io", "/api"),
+            ("", ""),
+        ] {
+            assert_eq!(at(host, path), None, "{host}{path}");
+        }
+    }
+
+    #[test]
+    fn requests_need_what_they_do() {
+        use Permission::{Admin, Read, Write};
+        for (api, method, path, expected) in [
+            (Api::Project, Method::GET, "/project-api/api/Projects/al-dev", Read),
+            (Api::Project, Method::HEAD, "/project-api/api/WorkspaceStatus/restart", Read),
+            (Api::Project, Method::PATCH, "/project-api/api/Projects", Write),
+            (Api::Project, Method::POST, "/project-api/api/Projects/al-dev/clear", Write),
+            (Api::Project, Method::POST, "/project-api/api/WorkspaceStatus/restart", Admin),
+            (Api::Project, Method::POST, "/project-api/api/workspacestatus/HARD-RESET/", Admin),
+            (Api::Project, Method::POST, "/api/WorkspaceStatus/self-destruct", Admin),
+            (Api::Workspace, Method::DELETE, "/workspace-api/api/ModelDefinitions/server.Car", Write),
+            (Api::Sls, Method::POST, "/deploy", Write),
+            (Api::Sls, Method::GET, "/service", Read),
+        ] {
+            assert_eq!(needs(api, &method, path), expected, "{method} {path}");
+        }
+    }
+}
