@@ -81,11 +81,14 @@ impl TokenReviewer for UserTokens {
     }
 }
 
+/// What was answered, and when it was asked for: by owner and login.
+type Answers = HashMap<(String, String), (Timestamp, Option<Access>)>;
+
 /// What git-api says that users may do with producers' repositories.
 pub struct Accesses {
     git: GitApi,
     clock: Clock,
-    known: Mutex<HashMap<(String, String), (Timestamp, Option<Access>)>>,
+    known: Mutex<Answers>,
 }
 
 impl Accesses {
@@ -142,7 +145,7 @@ impl Accesses {
         Ok(access.and_then(|access| access.repos.get(repo).copied()).is_some_and(|has| has >= needs))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), (Timestamp, Option<Access>)>> {
+    fn lock(&self) -> MutexGuard<'_, Answers> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,5 +11,7 @@ mod http_rules;
 mod large_push;
 mod pods;
 mod roles;
+mod sign_in;
+mod sign_up;
 mod upstream;
 mod world;

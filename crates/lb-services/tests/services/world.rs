@@ -98,15 +98,26 @@ impl World {
 
     /// Services over a Gitea, whose webhooks reach the configstore.
     pub(crate) async fn over_gitea(real: &RealGitea) -> Self {
+        Self::over_gitea_with(real, None, &[]).await
+    }
+
+    /// The same where people sign in, with more variables set.
+    pub(crate) async fn over_gitea_with(
+        real: &RealGitea,
+        oauth: Option<gitea::OAuth>,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (directory, clock) = (tempfile::tempdir().unwrap(), lb_testkit::clock::system());
         let token = Secret::new(real.admin_token().to_owned());
         let (url, prefix) = (real.url().parse().unwrap(), "customer".parse().unwrap());
         let settings = gitea::Settings::new(url, token, prefix, directory.path().join("git"));
+        let settings = gitea::Settings { oauth, ..settings };
         let host = Arc::new(Gitea::open(settings, clock.clone()).await.unwrap());
         let address = format!("127.0.0.1:{}", lb_testkit::free_port());
         let hook = format!("http://{address}/hook");
-        let variables = [("CONFIGSTORE_LISTEN", &*address), ("CONFIGSTORE_HOOK_URL", &hook)];
+        let own = [("CONFIGSTORE_LISTEN", &*address), ("CONFIGSTORE_HOOK_URL", &hook)];
+        let variables = [&own, variables].concat();
         Self::over_host(host, directory, None, clock, &variables).await
     }
 
