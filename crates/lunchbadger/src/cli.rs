@@ -73,7 +73,14 @@ pub(crate) enum Command {
     /// Print the objects that a directory with dev/ and functions/ becomes: no cluster, no network
     #[command(after_help = PLAN_HELP)]
     Plan(PlanArgs),
-    /// Producers: list, create, switch off and on, remove
+    /// Sign in: with a browser at the git host, or with a token of it
+    #[command(after_help = LOGIN_HELP)]
+    Login(LoginArgs),
+    /// Forget what `login` has kept
+    Logout,
+    /// Who the control plane takes you for, and which producers you reach
+    Whoami,
+    /// Producers: list, create, members, switch off and on, remove
     #[command(subcommand)]
     Producers(ProducersCommand),
     /// What stands and what does not
@@ -111,6 +118,12 @@ Objects go to standard output, findings to standard error as `file:line:column: 
 environment, as the Actualizer's do. A commit id is made from the files' content.\n\n\
 Exit status: 0 clean; 1 there are findings; 2 unusable: nothing to read, or a wrong setting.";
 
+const LOGIN_HELP: &str = "\
+Without --user a page of the git host is shown to you in a browser, and you are signed in for some hours. With --user a \
+personal access token of the git host is read from standard input; it needs the scopes read:user and write:repository \
+(or read:repository, for reading alone). What is kept is yours alone, in lunchbadger/logins.json in your configuration \
+directory; every other command asks git-api for a token of ten minutes with it.";
+
 const DIFF_HELP: &str = "\
 Settings come from the environment: give it the Actualizer's, or run it inside the Actualizer's pod.\n\n\
 Exit status: 0 no difference; 1 differences; 2 not done.";
@@ -147,6 +160,25 @@ pub(crate) enum PlanFormat {
     Json,
 }
 
+/// Arguments of `login`.
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// Login at the git host, whose personal access token is read from standard input
+    #[arg(long, value_name = "LOGIN")]
+    pub(crate) user: Option<String>,
+}
+
+/// What a member may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MemberPermission {
+    /// Read the project and its APIs
+    Read,
+    /// Change them, too
+    Write,
+    /// Disable, restart, keys and members, too
+    Admin,
+}
+
 /// Commands about producers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProducersCommand {
@@ -169,6 +201,28 @@ pub(crate) enum ProducersCommand {
         /// What the token is called, for later
         #[arg(long, default_value = "lunchbadger")]
         title: String,
+    },
+    /// Who may do what with its repositories, and so with its APIs
+    Members {
+        /// The producer
+        name: ProducerName,
+    },
+    /// Let a user of the git host reach the producer, or change what they may do
+    Invite {
+        /// The producer
+        name: ProducerName,
+        /// Login at the git host
+        login: String,
+        /// What they may do
+        #[arg(long, value_enum, default_value_t = MemberPermission::Write)]
+        permission: MemberPermission,
+    },
+    /// End that
+    Revoke {
+        /// The producer
+        name: ProducerName,
+        /// Login at the git host
+        login: String,
     },
     /// Remove all of its objects but its credentials, until it is enabled
     Disable {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use lb_cluster::{Cluster, Options, Target};
 use lb_http::auth::AuthSettings;
 use lb_http::contract::configstore::Configstore;
-use lb_http::contract::git_api::GitApi;
+use lb_http::contract::git_api::{GitApi, Login, SignIn};
 use lb_http::contract::{Timeouts, TokenSource};
 use lb_services::ReviewSettings;
 use lb_vocab::settings::AuthMode;
@@ -15,6 +15,7 @@ use lb_vocab::{GitUser, Prefix, ProducerName};
 
 use crate::cli::Global;
 use crate::environment::Variables;
+use crate::logins::Logins;
 
 /// How long a caller waits for the review of its token.
 const REVIEW_TIMEOUT: Duration = Duration::from_secs(5);
@@ -82,15 +83,17 @@ impl<'a> Connect<'a> {
     }
 
     /// A client of the configstore.
-    pub(crate) fn configstore(&self) -> Result<Configstore> {
+    pub(crate) async fn configstore(&self) -> Result<Configstore> {
         let url =
             self.url(self.global.configstore_url.as_deref(), "CONFIGSTORE_URL", "http://localhost:3002")?;
-        Ok(Configstore::new(url, self.token()?, Timeouts::default())?)
+        let token = self.token(lb_services::configstore::AUDIENCE).await?;
+        Ok(Configstore::new(url, token, Timeouts::default())?)
     }
 
     /// A client of git-api.
-    pub(crate) fn git_api(&self) -> Result<GitApi> {
-        Ok(GitApi::new(self.git_api_url()?, self.token()?, Timeouts::default())?)
+    pub(crate) async fn git_api(&self) -> Result<GitApi> {
+        let token = self.token(lb_services::git_api::AUDIENCE).await?;
+        Ok(GitApi::new(self.git_api_url()?, token, Timeouts::default())?)
     }
 
     /// Base URL of git-api: people clone from it.
@@ -123,12 +126,38 @@ impl<'a> Connect<'a> {
         }
     }
 
-    fn token(&self) -> Result<TokenSource> {
-        let file =
-            self.global.token_file.clone().or_else(|| self.set("LUNCHBADGER_TOKEN_FILE").map(PathBuf::from));
-        let Some(file) = file else { return Ok(TokenSource::none()) };
-        std::fs::File::open(&file).with_context(|| format!("open the token file {}", file.display()))?;
-        Ok(TokenSource::file(file))
+    /// What `lunchbadger login` kept.
+    pub(crate) fn logins(&self) -> Result<Logins> {
+        Logins::read(self.variables)
+    }
+
+    /// Whether commands act for whoever signed in, and not for the platform.
+    pub(crate) fn signed_in(&self) -> Result<bool> {
+        Ok(self.token_file().is_none() && self.login_for(&self.git_api_url()?).is_some())
+    }
+
+    /// Who signed in to a git-api. Without a home directory nobody has.
+    fn login_for(&self, git_api: &url::Url) -> Option<Login> {
+        self.logins().inspect_err(|error| tracing::debug!(%error, "no logins")).ok()?.of(git_api)
+    }
+
+    fn token_file(&self) -> Option<PathBuf> {
+        self.global.token_file.clone().or_else(|| self.set("LUNCHBADGER_TOKEN_FILE").map(PathBuf::from))
+    }
+
+    /// The token of the file; where none is named, one of ten minutes for whoever signed in.
+    async fn token(&self, audience: &str) -> Result<TokenSource> {
+        if let Some(file) = self.token_file() {
+            std::fs::File::open(&file).with_context(|| format!("open the token file {}", file.display()))?;
+            return Ok(TokenSource::file(file));
+        }
+        let url = self.git_api_url()?;
+        let Some(login) = self.login_for(&url) else { return Ok(TokenSource::none()) };
+        let issued = SignIn::new(url.clone(), Timeouts::default())?.token(&login, audience).await;
+        let issued = issued.with_context(|| {
+            format!("get a token from {url} for whoever signed in: `lunchbadger login` signs in anew")
+        })?;
+        Ok(TokenSource::fixed(issued.token))
     }
 }
 

@@ -9,6 +9,7 @@ mod connect;
 mod environment;
 mod exit;
 mod logging;
+mod logins;
 mod objects;
 mod screen;
 mod signals;
@@ -49,6 +50,9 @@ fn default_filter(command: &Command) -> &'static str {
     match command {
         Command::Up(_) | Command::Actualizer | Command::Configstore | Command::GitApi => "info",
         Command::Plan(_)
+        | Command::Login(_)
+        | Command::Logout
+        | Command::Whoami
         | Command::Producers(_)
         | Command::Status(_)
         | Command::Reconcile(_)
@@ -79,6 +83,9 @@ async fn dispatch(
     match command {
         Command::Plan(arguments) => commands::plan::run(arguments, variables, screen),
         Command::Completion { shell } => commands::completion::run(*shell, screen),
+        Command::Login(arguments) => commands::login::run(arguments, connect, screen).await,
+        Command::Logout => commands::login::forget(connect, screen),
+        Command::Whoami => commands::whoami::run(connect, screen).await,
         Command::Crds(command) => commands::crds::run(command, connect, screen).await,
         Command::Producers(command) => commands::producers::run(command, connect, screen).await,
         Command::Status(arguments) => commands::status::run(arguments, connect, screen).await,

@@ -7,6 +7,7 @@
 mod authenticator;
 mod keys;
 mod members;
+pub mod pkce;
 mod review;
 mod settings;
 mod signed;

@@ -159,6 +159,15 @@ impl Configstore {
         self.0.send(call, LISTING_LIMIT).await?.object()
     }
 
+    /// Makes a producer that whoever calls administers: for git users, where the operator allows it.
+    ///
+    /// # Errors
+    /// Where the call fails or is refused; a name that is taken is refused.
+    pub async fn sign_up(&self, name: &ProducerName) -> Result<Created, ClientError> {
+        let call = self.0.call(Method::POST, &["sign-up"])?.json(&serde_json::json!({"id": name}));
+        self.0.send(call, LISTING_LIMIT).await?.object()
+    }
+
     /// Pushes to a producer's repositories, from now on.
     ///
     /// # Errors

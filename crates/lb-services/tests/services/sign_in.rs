@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lb_git::gitea::OAuth;
-use lb_http::auth::{Accesses, Authenticator, Identity, Members, Reviews, StaticTokens, UserTokens};
+use lb_http::auth::{Accesses, Authenticator, Identity, Members, Reviews, StaticTokens, UserTokens, pkce};
 use lb_http::contract::git_api::{Issued, Login, Permission, SignIn};
 use lb_http::contract::{ClientError, Timeouts};
 use lb_http::metrics::Metrics;
@@ -20,7 +18,6 @@ use lb_testkit::gitea::{Gitea, Options};
 use lb_vocab::Secret;
 use lb_vocab::settings::AuthMode;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
 use crate::world::{World, answer, repo, user};
@@ -120,7 +117,7 @@ impl Case {
 
     /// Where a browser begins, with the challenge of a verifier.
     fn begin(&self, verifier: &str) -> String {
-        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
+        let challenge = pkce::challenge(&Secret::new(verifier.to_owned()));
         format!("{}/login?redirect_uri={CLIENT}&state=mine&code_challenge={challenge}", self.base)
     }
 

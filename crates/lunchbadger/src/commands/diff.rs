@@ -36,7 +36,7 @@ pub(crate) async fn run(
     let resource = super::producers::resource(&cluster, who.name()).await?;
     let standing = children::read(&cluster, &who).await?;
     let taken = children::taken(&cluster, &who, &settings.namespace(who.name())).await?;
-    let git = connect.git_api()?;
+    let git = connect.git_api().await?;
     let plan = lb_actualizer::preview(&git, &resource, &who, &standing, taken, &settings).await?;
     for finding in &plan.findings {
         screen.note(finding.to_string())?;

@@ -1,6 +1,7 @@
 //! `producers`: list, create, switch off and on, remove.
 
 mod change;
+mod members;
 mod purge;
 mod read;
 
@@ -27,6 +28,11 @@ pub(crate) async fn run(
         ProducersCommand::Show { name } => read::show(name, connect, screen).await,
         ProducersCommand::Create { name } => change::create(name, connect, screen).await,
         ProducersCommand::Token { name, title } => change::token(name, title, connect, screen).await,
+        ProducersCommand::Members { name } => members::list(name, connect, screen).await,
+        ProducersCommand::Invite { name, login, permission } => {
+            members::invite(name, login, *permission, connect, screen).await
+        }
+        ProducersCommand::Revoke { name, login } => members::revoke(name, login, connect, screen).await,
         ProducersCommand::Disable { name } => change::switch(name, Switch::Disable, connect, screen).await,
         ProducersCommand::Enable { name } => change::switch(name, Switch::Enable, connect, screen).await,
         ProducersCommand::Suspend { name } => change::switch(name, Switch::Suspend, connect, screen).await,

@@ -4,4 +4,5 @@
 mod cli;
 mod command;
 mod plan;
+mod sign_in;
 mod system;

@@ -18,11 +18,9 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use lb_git::{GitHost, Login, SignIn};
-use lb_http::auth::{Authenticator, Identity, MAX_LIFETIME, Signer, Verifier};
+use lb_http::auth::{Authenticator, Identity, MAX_LIFETIME, Signer, Verifier, pkce};
 use lb_http::contract::git_api::Permission;
 use lb_http::error::{ApiError, code};
 use lb_http::extract::{JsonBody, QueryOf};
@@ -30,7 +28,6 @@ use lb_http::serve::Origins;
 use lb_vocab::{Clock, GitUser, Producer, Secret};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use url::Url;
 
@@ -137,18 +134,6 @@ fn door(host: &Arc<dyn GitHost>) -> Result<&dyn SignIn, ApiError> {
     host.sign_in().ok_or_else(|| unavailable(why))
 }
 
-/// A random text that nobody guesses, of the form that RFC 7636 wants.
-fn random() -> Result<String, ApiError> {
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes).map_err(|error| internal(&error))?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
-}
-
-/// The S256 challenge of a verifier.
-fn challenge(verifier: &str) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
-}
-
 fn equal(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
 }
@@ -182,22 +167,18 @@ pub(super) async fn begin(
     let Begin { redirect_uri, state, code_challenge, code_challenge_method } = begin;
     let (desk, door) = (desk(&app)?, door(&app.host)?);
     let redirect = redirect::checked(&redirect_uri, &desk.origins).map_err(ApiError::bad_request)?;
-    if code_challenge_method.is_some_and(|method| method != "S256") || !is_challenge(&code_challenge) {
+    if code_challenge_method.is_some_and(|method| method != "S256") || !pkce::is_challenge(&code_challenge) {
         return Err(ApiError::bad_request("`code_challenge` is an S256 challenge of RFC 7636"));
     }
     if state.len() > 512 {
         return Err(ApiError::bad_request("`state` has at most 512 bytes"));
     }
-    let verifier = random()?;
-    let own = challenge(&verifier);
+    let verifier = pkce::verifier().map_err(|error| internal(&error))?;
+    let own = pkce::challenge(&verifier);
     let sent = Sent { redirect, state, challenge: code_challenge, own: own.clone() };
     let sealed = desk.seal(&sent, STATE, PATIENCE)?;
     let to = door.address(&desk.callback()?, sealed.reveal(), &own).map_err(errors::api)?;
-    found(&to, desk.cookie(&verifier, PATIENCE.as_secs())?)
-}
-
-fn is_challenge(text: &str) -> bool {
-    text.len() == 43 && URL_SAFE_NO_PAD.decode(text).is_ok()
+    found(&to, desk.cookie(verifier.reveal(), PATIENCE.as_secs())?)
 }
 
 /// A redirect that no cache keeps and no page learns the address of.
@@ -237,8 +218,8 @@ pub(super) async fn callback(
         ApiError::bad_request("this sign-in was begun elsewhere, or more than ten minutes ago: begin it anew")
     };
     let sent: Sent = desk.states.open(&state).ok_or_else(stale)?;
-    let verifier = cookie(&headers).filter(|verifier| equal(&challenge(verifier), &sent.own));
-    let verifier = Secret::new(verifier.ok_or_else(stale)?.to_owned());
+    let verifier = cookie(&headers).filter(|verifier| equal(&pkce::challenge(verifier), &sent.own));
+    let verifier = verifier.ok_or_else(stale)?;
     let mut to = sent.redirect;
     let answer = match (code, error) {
         (Some(code), None) => {
@@ -258,10 +239,11 @@ pub(super) async fn callback(
     found(&to, desk.cookie("", 0)?)
 }
 
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+fn cookie(headers: &HeaderMap) -> Option<Secret> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     all.flat_map(|value| value.split(';'))
         .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+        .map(|value| Secret::new(value.to_owned()))
 }
 
 /// Whoever has this login now and may sign in.
@@ -289,7 +271,7 @@ pub(super) async fn session(
 ) -> Result<Json<Value>, ApiError> {
     let desk = desk(&app)?;
     let came: Came = desk.codes.open(code.reveal()).ok_or_else(ApiError::unauthenticated)?;
-    if !equal(&challenge(code_verifier.reveal()), &came.challenge) {
+    if !equal(&pkce::challenge(&code_verifier), &came.challenge) {
         return Err(ApiError::unauthenticated());
     }
     let session = desk.seal(&Session { login: came.login.clone() }, SESSION, desk.session_lifetime)?;

@@ -10,7 +10,8 @@ use crate::screen::{Screen, printable};
 
 /// Makes sure that the producer exists, and says how to push to it.
 pub(super) async fn create(name: &ProducerName, connect: &Connect<'_>, screen: &mut Screen) -> Result<Exit> {
-    let created = connect.configstore()?.create(name).await?;
+    let (store, own) = (connect.configstore().await?, connect.signed_in()?);
+    let created = if own { store.sign_up(name).await? } else { store.create(name).await? };
     let base = connect.git_api_url()?;
     let login = &created.user.user.login;
     let urls: Vec<String> = ["dev", "functions"]
@@ -25,10 +26,15 @@ pub(super) async fn create(name: &ProducerName, connect: &Connect<'_>, screen: &
     for url in &urls {
         screen.line(format!("  git clone {}", printable(url)))?;
     }
-    screen.line(format!(
-        "user name: {}; password: a token from `lunchbadger producers token {name}`",
-        printable(login)
-    ))?;
+    screen.line(match own {
+        true => {
+            "user name and password: your login at the git host, and a personal access token of it".to_owned()
+        }
+        false => format!(
+            "user name: {}; password: a token from `lunchbadger producers token {name}`",
+            printable(login)
+        ),
+    })?;
     Ok(Exit::Clean)
 }
 
@@ -40,7 +46,7 @@ pub(super) async fn token(
     screen: &mut Screen,
 ) -> Result<Exit> {
     let user = connect.git_user(name)?;
-    let token = connect.git_api()?.create_token(&user, title).await?;
+    let token = connect.git_api().await?.create_token(&user, title).await?;
     if screen.json() {
         screen.document(&json!({"login": user.to_string(), "title": title, "token": token.reveal()}))?;
     } else {

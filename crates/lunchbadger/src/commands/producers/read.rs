@@ -14,7 +14,7 @@ use crate::screen::{Screen, Table, printable};
 
 /// All producers of the configstore.
 pub(super) async fn list(connect: &Connect<'_>, screen: &mut Screen) -> Result<Exit> {
-    let producers = connect.configstore()?.producers().await?;
+    let producers = connect.configstore().await?.producers().await?;
     if screen.json() {
         screen.document(&producers)?;
         return Ok(Exit::Clean);
@@ -33,7 +33,7 @@ pub(super) async fn list(connect: &Connect<'_>, screen: &mut Screen) -> Result<E
 
 /// One producer, with its resource where a cluster is named.
 pub(super) async fn show(name: &ProducerName, connect: &Connect<'_>, screen: &mut Screen) -> Result<Exit> {
-    let known = connect.configstore()?.producer(name).await?;
+    let known = connect.configstore().await?.producer(name).await?;
     let resource = if connect.has_cluster() {
         let api: Api<LBProducer> = Api::all(connect.client().await?);
         let got = api.get_opt(name.as_str()).await;

@@ -64,7 +64,7 @@ async fn trace(answer: &mut Answer, cluster: &Cluster, connect: &Connect<'_>) ->
         .parse()
         .with_context(|| format!("read whose {} is", child.title()))?;
     let revision = revision(cluster, &who).await?;
-    let git = connect.git_api()?;
+    let git = connect.git_api().await?;
     let user = connect.git_user(who.name())?;
     let repositories = history::Repositories { git: &git, user: &user, who: &who };
     let entity = entity::find(&repositories, child, &revision).await?;

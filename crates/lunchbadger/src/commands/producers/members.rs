@@ -1,0 +1,92 @@
+//! `producers members`, `invite` and `revoke`: collaborators of both repositories.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use lb_http::contract::git_api::Permission;
+use lb_vocab::{ProducerName, RepoName};
+use serde_json::json;
+
+use crate::cli::MemberPermission;
+use crate::connect::Connect;
+use crate::exit::Exit;
+use crate::screen::{Screen, Table, printable};
+
+impl From<MemberPermission> for Permission {
+    fn from(permission: MemberPermission) -> Self {
+        match permission {
+            MemberPermission::Read => Self::Read,
+            MemberPermission::Write => Self::Write,
+            MemberPermission::Admin => Self::Admin,
+        }
+    }
+}
+
+fn word(permission: Permission) -> &'static str {
+    match permission {
+        Permission::Read => "read",
+        Permission::Write => "write",
+        Permission::Admin => "admin",
+    }
+}
+
+fn repositories() -> Result<[RepoName; 2]> {
+    Ok(["dev".parse()?, "functions".parse()?])
+}
+
+/// Who may do what.
+pub(super) async fn list(name: &ProducerName, connect: &Connect<'_>, screen: &mut Screen) -> Result<Exit> {
+    let (user, git) = (connect.git_user(name)?, connect.git_api().await?);
+    let mut members: BTreeMap<String, BTreeMap<String, Permission>> = BTreeMap::new();
+    for repository in repositories()? {
+        let collaborators = git.collaborators(&user, &repository).await;
+        for member in collaborators.with_context(|| format!("read the members of {name}"))? {
+            members.entry(member.login).or_default().insert(repository.to_string(), member.permission);
+        }
+    }
+    if screen.json() {
+        screen.document(&json!({"producer": name, "members": members}))?;
+        return Ok(Exit::Clean);
+    }
+    let mut table = Table::new(&["LOGIN", "DEV", "FUNCTIONS"]);
+    for (login, may) in &members {
+        let of = |repository: &str| may.get(repository).copied().map_or("", word);
+        table.row([login, of("dev"), of("functions")]);
+    }
+    screen.text(&table.render())?;
+    Ok(Exit::Clean)
+}
+
+/// Lets somebody in, or changes what they may do.
+pub(super) async fn invite(
+    name: &ProducerName,
+    login: &str,
+    permission: MemberPermission,
+    connect: &Connect<'_>,
+    screen: &mut Screen,
+) -> Result<Exit> {
+    let (user, git) = (connect.git_user(name)?, connect.git_api().await?);
+    let permission = Permission::from(permission);
+    for repository in repositories()? {
+        let set = git.set_collaborator(&user, &repository, login, permission).await;
+        set.with_context(|| format!("let {login} reach {user}/{repository}"))?;
+    }
+    screen.line(format!("{} may {} what is {name}'s", printable(login), word(permission)))?;
+    Ok(Exit::Clean)
+}
+
+/// Ends that.
+pub(super) async fn revoke(
+    name: &ProducerName,
+    login: &str,
+    connect: &Connect<'_>,
+    screen: &mut Screen,
+) -> Result<Exit> {
+    let (user, git) = (connect.git_user(name)?, connect.git_api().await?);
+    for repository in repositories()? {
+        let removed = git.remove_collaborator(&user, &repository, login).await;
+        removed.with_context(|| format!("shut {login} out of {user}/{repository}"))?;
+    }
+    screen.line(format!("{} may do nothing more with what is {name}'s, within 30 s", printable(login)))?;
+    Ok(Exit::Clean)
+}
