@@ -10,7 +10,7 @@ use crate::error::HostError;
 use crate::globs::Globs;
 use crate::names::{Cursor, Login, RefName};
 use crate::types::{
-    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, HookTarget, Permission,
+    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Found, Hook, HookTarget, Permission,
     PublicKey, Repository, Rpc, TokenInfo, TreeAnswer, User,
 };
 
@@ -72,13 +72,14 @@ pub trait GitHost: Send + Sync {
         limit: usize,
     ) -> Result<Vec<CommitInfo>, HostError>;
 
-    /// Makes sure that exactly one push webhook with this address is registered, as it is given here.
+    /// Makes sure that exactly one push webhook with this address is registered, as it is given here. Says how it was
+    /// found.
     async fn ensure_hook(
         &self,
         user: &GitUser,
         repo: &RepoName,
         target: &HookTarget,
-    ) -> Result<Hook, HostError>;
+    ) -> Result<(Hook, Found), HostError>;
 
     /// A user's public keys, oldest first.
     async fn keys(&self, user: &GitUser) -> Result<Vec<PublicKey>, HostError>;

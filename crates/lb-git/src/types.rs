@@ -124,6 +124,19 @@ pub struct HookTarget {
     pub url: String,
     /// What deliveries are signed with.
     pub secret: Secret,
+    /// It is written even where it looks as it should: no host tells the secret that it has.
+    pub anew: bool,
+}
+
+/// How a webhook was found that is now as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It stood, as far as can be seen.
+    Standing,
+    /// It was missing, or another one.
+    Amiss,
+    /// This host notes webhooks and delivers none.
+    Undelivered,
 }
 
 impl HookTarget {

@@ -22,7 +22,7 @@ use crate::host::GitHost;
 use crate::journal::What;
 use crate::names::{Cursor, Login, RefName};
 use crate::types::{
-    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, HookTarget, Permission,
+    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Found, Hook, HookTarget, Permission,
     PublicKey, Repository, Rpc, Service, TokenInfo, TreeAnswer, User,
 };
 use crate::{keys, secrets};
@@ -214,7 +214,7 @@ impl GitHost for Gitea {
         user: &GitUser,
         repo: &RepoName,
         target: &HookTarget,
-    ) -> Result<Hook, HostError> {
+    ) -> Result<(Hook, Found), HostError> {
         let login = known(user)?;
         let doing = format!("register a webhook on {login}/{repo}");
         let hooks = ["repos", login.as_str(), repo.as_str(), "hooks"];
@@ -223,22 +223,33 @@ impl GitHost for Gitea {
             Err(Failure::Absent) => return Err(self.0.missing(user, repo).await),
             Err(failure) => return Err(failure.host(&doing)),
         };
-        let mut ours = registered.into_iter().filter(|hook| target.replaces(&hook.config.url));
-        let first = ours.next();
-        for again in ours {
-            let id = again.id.to_string();
+        let mut ours: Vec<HookBody> =
+            registered.into_iter().filter(|hook| target.replaces(&hook.config.url)).collect();
+        // The newest one: where an older one could not be removed, it was made to replace that.
+        let right = ours.iter().filter(|hook| hook.is(target)).max_by_key(|hook| hook.id).map(|hook| hook.id);
+        let found = if right.is_some() { Found::Standing } else { Found::Amiss };
+        let kept = right.filter(|_| !target.anew).and_then(|id| {
+            let at = ours.iter().position(|hook| hook.id == id)?;
+            Some(ours.swap_remove(at))
+        });
+        let kept = match kept {
+            Some(kept) => kept,
+            // Another one and not this one changed: Gitea changes everything of a webhook but its secret. And before
+            // the older ones go, so that a push meanwhile is told twice and not never.
+            None => {
+                let config =
+                    json!({"url": target.url, "content_type": "json", "secret": target.secret.reveal()});
+                let body = json!({"type": "gitea", "active": true, "events": ["push"], "config": config});
+                let ask = Ask::new(Method::POST, &hooks).json(body);
+                self.0.api.ask(ask).await.map_err(|failure| failure.host(&doing))?.object()?
+            }
+        };
+        for other in ours {
+            let id = other.id.to_string();
             let gone = self.0.api.ask(Ask::new(Method::DELETE, &[&hooks[..], &[&id]].concat())).await;
             gone.map(drop).or_else(absent_is_fine).map_err(|failure| failure.host(&doing))?;
         }
-        let ask = match first {
-            Some(hook) if hook.is(target) => return Ok(hook.hook()),
-            Some(hook) => Ask::new(Method::PATCH, &[&hooks[..], &[&hook.id.to_string()]].concat()),
-            None => Ask::new(Method::POST, &hooks),
-        };
-        let config = json!({"url": target.url, "content_type": "json", "secret": target.secret.reveal()});
-        let body = json!({"type": "gitea", "active": true, "events": ["push"], "config": config});
-        let answer = self.0.api.ask(ask.json(body)).await.map_err(|failure| failure.host(&doing))?;
-        Ok(answer.object::<HookBody>()?.hook())
+        Ok((kept.hook(), found))
     }
 
     async fn keys(&self, user: &GitUser) -> Result<Vec<PublicKey>, HostError> {

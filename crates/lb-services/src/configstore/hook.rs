@@ -9,10 +9,12 @@ use lb_http::contract::hook::{self, keyed};
 use lb_http::error::ApiError;
 use lb_http::extract::read_pieces;
 use lb_vocab::{GitUser, Prefix, RepoName};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Shared;
 use super::deliveries::Counted;
+use super::repairs::Repaired;
 
 /// The largest webhook that is read, bytes. One that is larger is lost, as one that never came: the sweep sees the push.
 const LIMIT: usize = 1 << 20;
@@ -28,6 +30,7 @@ pub(super) async fn hook(
     let named = request.uri().query().and_then(hook::repository);
     let checked = check(&app, named.as_deref(), &headers, request).await;
     let (user, repo) = checked.inspect_err(|_| app.deliveries.refuse(named.as_deref()))?;
+    app.repairs.heard(&user, &repo);
     app.deliveries.accept(user, repo);
     Ok(Json(json!({"ok": true})))
 }
@@ -58,9 +61,17 @@ fn repository(prefix: &Prefix, named: &str) -> Option<(GitUser, RepoName)> {
     Some((user, repo.parse().ok()?))
 }
 
-/// What deliveries came since the start.
-pub(super) async fn deliveries(State(app): State<Shared>) -> Json<Counted> {
-    Json(app.deliveries.counted())
+/// What `GET /hooks` answers.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Hooks {
+    #[serde(flatten)]
+    deliveries: Counted,
+    repairs: Repaired,
+}
+
+/// What deliveries came since the start, and which webhooks were repaired.
+pub(super) async fn hooks(State(app): State<Shared>) -> Json<Hooks> {
+    Json(Hooks { deliveries: app.deliveries.counted(), repairs: app.repairs.told() })
 }
 
 /// The signature that the headers carry. `None` where there is none, one is none, or two disagree.

@@ -6,6 +6,7 @@ mod follow;
 mod guard;
 mod hook;
 mod producers;
+mod repairs;
 mod routes;
 mod settings;
 mod stream;
@@ -35,6 +36,7 @@ pub use settings::{Settings, VARIABLES};
 use crate::ServeError;
 use deliveries::Deliveries;
 use follow::Followers;
+use repairs::Repairs;
 
 /// The audience of tokens for the configstore.
 pub const AUDIENCE: &str = lb_desired::build::CONFIGSTORE_AUDIENCE;
@@ -46,6 +48,7 @@ struct App {
     hook_url: url::Url,
     hook_key: Option<HookKey>,
     deliveries: Deliveries,
+    repairs: Repairs,
     followers: Followers,
     metrics: Metrics,
     shutdown: CancellationToken,
@@ -86,6 +89,7 @@ impl Server {
             hook_url: settings.hook_url.clone(),
             hook_key: settings.hook_key.clone(),
             deliveries: Deliveries::new(clock.clone()),
+            repairs: Repairs::new(clock.clone(), settings.hook_grace, &metrics),
             followers: Followers::default(),
             metrics: metrics.clone(),
             shutdown,
@@ -117,7 +121,8 @@ impl Server {
         tracing::info!(address = %self.address, "configstore serves");
         let shutdown = self.app.shutdown.clone();
         let serving = lb_http::serve::run(self.listener, self.routes, shutdown);
-        let (served, (), ()) = tokio::join!(serving, follow::run(&self.app), deliveries::run(&self.app));
+        let (follow, deliveries) = (follow::run(&self.app), deliveries::run(&self.app));
+        let (served, (), (), ()) = tokio::join!(serving, follow, deliveries, repairs::run(&self.app));
         served.map_err(ServeError::Serve)
     }
 }

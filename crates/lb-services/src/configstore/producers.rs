@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{Shared, upstream};
 
 /// The repositories of every producer.
-const REPOSITORIES: [&str; 2] = ["dev", "functions"];
+pub(super) const REPOSITORIES: [&str; 2] = ["dev", "functions"];
 
 pub(super) async fn list(State(app): State<Shared>) -> Result<Response, ApiError> {
     let users = app.git.users(&app.prefix).await.map_err(|error| upstream(&error))?;
@@ -61,7 +61,8 @@ pub(super) async fn create(
         let repo: RepoName =
             repo.parse().map_err(|error: TextError| ApiError::bad_request(error.to_string()))?;
         app.git.ensure_repository(&git_user, &repo).await.map_err(failed)?;
-        app.git.ensure_hook(&git_user, &repo, &app.hook_url).await.map_err(failed)?;
+        let found = app.git.ensure_hook(&git_user, &repo, &app.hook_url, false).await.map_err(failed)?;
+        app.repairs.registered(&git_user, &repo, found);
     }
     let repos = app.git.repositories(&git_user).await.map_err(failed)?.unwrap_or_default();
     Ok(Json(Created { id: body.id.to_string(), user: CreatedUser { user }, repos }))

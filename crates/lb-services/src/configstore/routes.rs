@@ -11,7 +11,7 @@ lb_http::routes! { Shared;
     GET "/producers/{name}" Owner producers::get, "`{id,envs:{},user,repos}`; 404 where unknown";
     ANY "/producers/{name}/accesskey" Owner producers::access_key, "`{key:null,message}`";
     POST "/hook" Public hook::hook, "`{ok:true}`: the git server's push webhook about `?repository=`, signed with that repository's secret";
-    GET "/hooks" System hook::deliveries, "`{accepted,lastAccepted,refused,lastRefused}`: webhooks since the start, the last ones with `repository` and `at`";
+    GET "/hooks" System hook::hooks, "`{accepted,lastAccepted,refused,lastRefused,repairs}`: webhooks since the start, the last ones with `repository` and `at`; `repairs` are webhooks that were registered anew";
     GET "/change-stream/{name}" Owner stream::stream, "event stream of the producer's pushes: events `data`";
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lb_desired::settings::TARGET_NAMESPACE;
 use lb_http::auth::{self, AuthError, AuthSettings, Identity};
@@ -33,6 +34,11 @@ const CONFIGSTORE_HOOK_URL: Variable = Variable {
     default: Some("http://configstore.default/hook"),
     meaning: "the configstore's own /hook, as the git server reaches it: registered on a producer's repositories",
 };
+const HOOK_GRACE: Variable = Variable {
+    name: "HOOK_GRACE",
+    default: Some("60000"),
+    meaning: "milliseconds in which the webhook of a push must have come; then it is registered anew",
+};
 const SYSTEM_TOKEN: Variable = Variable {
     name: "SYSTEM_TOKEN",
     default: None,
@@ -51,6 +57,7 @@ pub const VARIABLES: &[Variable] = &[
     GIT_API_URL,
     CONFIGSTORE_HOOK_URL,
     HOOK_SECRET,
+    HOOK_GRACE,
     SYSTEM_TOKEN,
     SYSTEM_TOKEN_FILE,
     CORS_ORIGINS,
@@ -80,6 +87,8 @@ pub struct Settings {
     pub hook_url: Url,
     /// What the secrets of webhooks are made of.
     pub hook_key: Option<HookKey>,
+    /// In what time a push's webhook must have come.
+    pub hook_grace: Duration,
     /// Token for git-api.
     pub system_token: Option<Secret>,
     /// File with the token for git-api.
@@ -102,6 +111,7 @@ impl Settings {
             git_api_url: url(reader, &GIT_API_URL),
             hook_url: url(reader, &CONFIGSTORE_HOOK_URL),
             hook_key: reader.secret(&HOOK_SECRET).map(HookKey::new),
+            hook_grace: reader.milliseconds(&HOOK_GRACE),
             system_token: reader.secret(&SYSTEM_TOKEN),
             system_token_file: reader.text(&SYSTEM_TOKEN_FILE).map(PathBuf::from),
             origins: origins(reader),

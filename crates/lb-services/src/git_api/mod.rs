@@ -1,6 +1,7 @@
 //! git-api: the git data plane, and a narrow facade over the git server. The rest of the system knows no other way
 //! to it, and nobody else holds a git host's credentials.
 
+mod callbacks;
 mod changes;
 mod errors;
 mod files;
@@ -29,6 +30,7 @@ use lb_vocab::{Clock, Prefix, Secret};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use callbacks::Allowed;
 pub use routes::ROUTES;
 pub use settings::{Gitea, Settings, VARIABLES};
 
@@ -41,7 +43,7 @@ pub const AUDIENCE: &str = lb_desired::build::GIT_API_AUDIENCE;
 struct App {
     host: Arc<dyn GitHost>,
     prefix: Prefix,
-    hook_url: url::Url,
+    callbacks: callbacks::Callbacks,
     hook_key: Option<HookKey>,
     previews: remote::Previews,
     limits: limits::Limits,
@@ -81,7 +83,7 @@ impl Server {
         let app = Arc::new(App {
             host,
             prefix: settings.platform.prefix.clone(),
-            hook_url: settings.hook_url.clone(),
+            callbacks: callbacks::Callbacks::new(settings.hook_url.clone(), settings.hook_allowed.clone()),
             hook_key: settings.hook_key.clone(),
             previews,
             limits: limits::Limits::new(settings.user_rate_limit, settings.total_limit),

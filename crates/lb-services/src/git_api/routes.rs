@@ -17,7 +17,7 @@ lb_http::routes! { Shared;
     DELETE "/users/{prefix}/{name}/ssh/{id}" User users::delete_key, "204; 400 `{result:\"UNKNOWN_ID\"}`";
     POST "/users/{prefix}/{name}/tokens" System users::create_token, "`{token}` for the git client, shown this once, named `{name}`";
     PUT "/users/{prefix}/{name}/repos/{repo}" System users::ensure_repository, "`{repo}`; makes it, private";
-    PUT "/users/{prefix}/{name}/repos/{repo}/hook" System users::hook, "`{ok:true}`; registers the push webhook `{callbackUrl}` once";
+    PUT "/users/{prefix}/{name}/repos/{repo}/hook" System users::hook, "`{ok:true,found}`; registers the push webhook `{callbackUrl,anew}` once; it was found `standing`, `amiss`, or `undelivered` where the git host delivers none";
     POST "/users/{prefix}/{name}/repos/{repo}/look" System users::look, "`{ok:true}`; has the git host looked at for what happened to the repository";
     GET "/users/{prefix}/{name}/repos/{repo}/hook" Read files::file, "`{data}` of a file with this name";
     GET "/users/{prefix}/{name}/repos/{repo}/collaborators" Admin users::collaborators, "`{collaborators:[{login,permission}]}`";

@@ -7,10 +7,11 @@ use std::time::Duration;
 use lb_http::auth::{self, AuthSettings};
 use lb_http::contract::hook::HookKey;
 use lb_http::serve::Origins;
-use lb_vocab::Secret;
 use lb_vocab::settings::{Reader, Variable};
+use lb_vocab::{Secret, TextError};
 use url::Url;
 
+use super::callbacks::Allowed;
 use crate::accounts::{self, ReviewSettings};
 use crate::settings::{CORS_ORIGINS, HOOK_SECRET, count, origins, url};
 
@@ -33,6 +34,11 @@ const CONFIGSTORE_HOOK_URL: Variable = Variable {
     name: "CONFIGSTORE_HOOK_URL",
     default: Some("http://configstore.default/hook"),
     meaning: "where pushes are told to when a webhook is registered without an address",
+};
+const HOOK_ALLOWED_HOSTS: Variable = Variable {
+    name: "HOOK_ALLOWED_HOSTS",
+    default: None,
+    meaning: "comma-separated hosts to which webhooks may lead beside public addresses and CONFIGSTORE_HOOK_URL: names, `*.` and the end of names, addresses, ranges like `10.0.0.0/8`",
 };
 const GIT_DATA_DIR: Variable = Variable {
     name: "GIT_DATA_DIR",
@@ -76,6 +82,7 @@ pub const VARIABLES: &[Variable] = &[
     GIT_API_USER_RATE_LIMIT,
     GIT_API_TOTAL_LIMIT,
     CONFIGSTORE_HOOK_URL,
+    HOOK_ALLOWED_HOSTS,
     GIT_DATA_DIR,
     GITEA_HOST,
     GITEA_TOKEN,
@@ -110,6 +117,8 @@ pub struct Settings {
     pub total_limit: usize,
     /// Default target of webhooks.
     pub hook_url: Url,
+    /// Where else webhooks may lead.
+    pub hook_allowed: Vec<Allowed>,
     /// Directory of the embedded host.
     pub data_dir: PathBuf,
     /// Gitea, instead of the embedded host.
@@ -182,6 +191,7 @@ impl Settings {
             user_rate_limit: count(reader, &GIT_API_USER_RATE_LIMIT),
             total_limit: count(reader, &GIT_API_TOTAL_LIMIT),
             hook_url: url(reader, &CONFIGSTORE_HOOK_URL),
+            hook_allowed: hook_allowed(reader),
             data_dir: PathBuf::from(reader.required(&GIT_DATA_DIR)),
             gitea,
             hook_key,
@@ -191,6 +201,17 @@ impl Settings {
             platform,
         }
     }
+}
+
+fn hook_allowed(reader: &mut Reader<'_>) -> Vec<Allowed> {
+    let mut allowed = Vec::new();
+    for text in reader.list(&HOOK_ALLOWED_HOSTS) {
+        match text.parse() {
+            Ok(host) => allowed.push(host),
+            Err(error) => reader.fail(&HOOK_ALLOWED_HOSTS, TextError::to_string(&error)),
+        }
+    }
+    allowed
 }
 
 #[cfg(test)]
@@ -225,6 +246,7 @@ mod tests {
             ("GIT_API_USER_RATE_LIMIT", "0"),
             ("GIT_API_TOTAL_LIMIT", "many"),
             ("CONFIGSTORE_HOOK_URL", "file:///etc/passwd"),
+            ("HOOK_ALLOWED_HOSTS", "ok.example.com,http://x"),
             ("CORS_ORIGINS", "https://ui.example.com/"),
             ("AUTH_MODE", "off"),
             ("AUTH_TOKEN_REVIEW", "yes"),

@@ -1,6 +1,6 @@
 //! Users, repositories, keys, collaborators, webhooks, passwords.
 
-use lb_git::{HookTarget, HostError, Kind, Permission};
+use lb_git::{Found, HookTarget, HostError, Kind, Permission};
 use lb_vocab::{GitUser, Secret};
 
 use super::over_every_host;
@@ -133,8 +133,8 @@ async fn permissions_follow_collaborators_and_end_with_them(world: World) {
 
 async fn a_webhook_is_registered_once(world: World) {
     let ensure = async |url: &str| {
-        let target = HookTarget { url: url.to_owned(), secret: Secret::new("s".to_owned()) };
-        world.host.ensure_hook(&world.user("al"), &repo("dev"), &target).await
+        let target = HookTarget { url: url.to_owned(), secret: Secret::new("s".to_owned()), anew: false };
+        world.host.ensure_hook(&world.user("al"), &repo("dev"), &target).await.map(|(hook, _)| hook)
     };
     let first = ensure("http://configstore.default/hook").await.unwrap();
     assert_eq!(ensure("http://configstore.default/hook").await.unwrap(), first);
@@ -145,6 +145,21 @@ async fn a_webhook_is_registered_once(world: World) {
     for bad in ["", "ftp://x", "file:///etc/passwd", "http://a\nb"] {
         refused(ensure(bad).await);
     }
+    let ensure = async |name: &str, anew| {
+        let url = format!("http://configstore.default/hook?key={name}");
+        let target = HookTarget { url, secret: Secret::new(name.to_owned()), anew };
+        let (hook, found) = world.host.ensure_hook(&world.user("al"), &repo("dev"), &target).await.unwrap();
+        // The embedded host says so however it is.
+        let standing = (found != Found::Undelivered).then_some(found == Found::Standing);
+        (hook.id, standing)
+    };
+    let (old, standing) = ensure("2", false).await;
+    assert!(standing.is_none_or(|standing| !standing), "one with an older key is amiss");
+    let (same, standing) = ensure("2", false).await;
+    assert!(same == old && standing.is_none_or(|standing| standing));
+    let (anew, standing) = ensure("2", true).await;
+    assert!(standing.is_none_or(|standing| standing && anew != old), "its secret cannot be seen");
+    assert_eq!(ensure("2", false).await.0, anew);
 }
 
 async fn a_token_opens_its_own_users_door_until_it_is_revoked(world: World) {

@@ -14,8 +14,8 @@ use url::Url;
 
 pub use tree::TreeAnswer;
 pub use types::{
-    Change, ChangeEvent, ChangeKind, Changes, Collaborator, CommitInfo, FileBody, NoContent, Owner,
-    Permission, Permissions, PublicKey, Repository, TreeBody, TreeRequest, User, UserWithRepos,
+    Change, ChangeEvent, ChangeKind, Changes, Collaborator, CommitInfo, FileBody, HookState, NoContent,
+    Owner, Permission, Permissions, PublicKey, Repository, TreeBody, TreeRequest, User, UserWithRepos,
 };
 
 use super::client::{Call, Caller};
@@ -157,7 +157,8 @@ impl GitApi {
         data.map(|data| tree::decode(&data).map_err(|why| answer.malformed(why))).transpose()
     }
 
-    /// Makes sure that pushes are told to this URL, once.
+    /// Makes sure that pushes are told to this URL, once; says how that was found. `anew`: pushes are not told, so that
+    /// it is registered anew even where it looks as it should.
     ///
     /// # Errors
     /// Where the call fails.
@@ -166,10 +167,15 @@ impl GitApi {
         user: &GitUser,
         repo: &RepoName,
         callback: &Url,
-    ) -> Result<(), ClientError> {
-        let call =
-            self.repo_call(Method::PUT, user, repo, &["hook"])?.json(&json!({"callbackUrl": callback}));
-        self.0.send(call, SMALL_LIMIT).await.map(drop)
+        anew: bool,
+    ) -> Result<HookState, ClientError> {
+        #[derive(Deserialize)]
+        struct Body {
+            found: HookState,
+        }
+        let body = json!({"callbackUrl": callback, "anew": anew});
+        let call = self.repo_call(Method::PUT, user, repo, &["hook"])?.json(&body);
+        Ok(self.ask::<Body>(call, SMALL_LIMIT).await?.found)
     }
 
     /// Has the git host looked at: something may have happened to this repository.

@@ -101,6 +101,18 @@ pub struct Collaborator {
     pub permission: Permission,
 }
 
+/// How a webhook was found that is now as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HookState {
+    /// It stood, as far as can be seen: nobody tells the secret that it has.
+    Standing,
+    /// It was missing, or another one.
+    Amiss,
+    /// The git host notes webhooks and delivers none.
+    Undelivered,
+}
+
 /// A public SSH key in the fields of the git server's API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicKey {
