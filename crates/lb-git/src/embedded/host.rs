@@ -19,8 +19,8 @@ use crate::host::GitHost;
 use crate::names::{Cursor, Login, RefName};
 use crate::process::run;
 use crate::types::{
-    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Found, Hook, HookTarget, Permission,
-    PublicKey, Repository, Rpc, Service, TokenInfo, TreeAnswer, User,
+    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, CommitStatus, Found, Hook, HookTarget,
+    Permission, PublicKey, Repository, Rpc, Service, TokenInfo, TreeAnswer, User,
 };
 use crate::{keys, secrets};
 
@@ -194,6 +194,17 @@ impl GitHost for Embedded {
             Ok(Edit::Write(made))
         };
         Ok((self.0.store.edit_repository(&target.login, repo, ensure).await?, Found::Undelivered))
+    }
+
+    async fn set_commit_status(
+        &self,
+        user: &GitUser,
+        repo: &RepoName,
+        _commit: &CommitId,
+        _status: &CommitStatus,
+    ) -> Result<bool, HostError> {
+        // Nobody looks at commits here.
+        self.0.target(user, repo).map(|_| false)
     }
 
     async fn keys(&self, user: &GitUser) -> Result<Vec<PublicKey>, HostError> {

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::api::{Api, Ask, Failure};
 use super::scratch::Scratch;
 use super::upload::Want;
-use super::wire::{self, FoundUsersBody, HookBody, KeyBody, PermissionBody, RepositoryBody, UserBody};
+use super::wire::{self, FoundUsersBody, KeyBody, PermissionBody, RepositoryBody, UserBody};
 use super::{Gitea, Inner, git_path, proxy};
 use crate::bare::objects::Objects;
 use crate::bare::{history, tree};
@@ -22,8 +22,8 @@ use crate::host::GitHost;
 use crate::journal::What;
 use crate::names::{Cursor, Login, RefName};
 use crate::types::{
-    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Found, Hook, HookTarget, Permission,
-    PublicKey, Repository, Rpc, Service, TokenInfo, TreeAnswer, User,
+    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, CommitStatus, Found, Hook, HookTarget,
+    Permission, PublicKey, Repository, Rpc, Service, TokenInfo, TreeAnswer, User,
 };
 use crate::{keys, secrets};
 
@@ -215,41 +215,17 @@ impl GitHost for Gitea {
         repo: &RepoName,
         target: &HookTarget,
     ) -> Result<(Hook, Found), HostError> {
-        let login = known(user)?;
-        let doing = format!("register a webhook on {login}/{repo}");
-        let hooks = ["repos", login.as_str(), repo.as_str(), "hooks"];
-        let registered: Vec<HookBody> = match self.0.api.list(&Ask::get(&hooks)).await {
-            Ok(registered) => registered,
-            Err(Failure::Absent) => return Err(self.0.missing(user, repo).await),
-            Err(failure) => return Err(failure.host(&doing)),
-        };
-        let mut ours: Vec<HookBody> =
-            registered.into_iter().filter(|hook| target.replaces(&hook.config.url)).collect();
-        // The newest one: where an older one could not be removed, it was made to replace that.
-        let right = ours.iter().filter(|hook| hook.is(target)).max_by_key(|hook| hook.id).map(|hook| hook.id);
-        let found = if right.is_some() { Found::Standing } else { Found::Amiss };
-        let kept = right.filter(|_| !target.anew).and_then(|id| {
-            let at = ours.iter().position(|hook| hook.id == id)?;
-            Some(ours.swap_remove(at))
-        });
-        let kept = match kept {
-            Some(kept) => kept,
-            // Another one and not this one changed: Gitea changes everything of a webhook but its secret. And before
-            // the older ones go, so that a push meanwhile is told twice and not never.
-            None => {
-                let config =
-                    json!({"url": target.url, "content_type": "json", "secret": target.secret.reveal()});
-                let body = json!({"type": "gitea", "active": true, "events": ["push"], "config": config});
-                let ask = Ask::new(Method::POST, &hooks).json(body);
-                self.0.api.ask(ask).await.map_err(|failure| failure.host(&doing))?.object()?
-            }
-        };
-        for other in ours {
-            let id = other.id.to_string();
-            let gone = self.0.api.ask(Ask::new(Method::DELETE, &[&hooks[..], &[&id]].concat())).await;
-            gone.map(drop).or_else(absent_is_fine).map_err(|failure| failure.host(&doing))?;
-        }
-        Ok((kept.hook(), found))
+        self.0.ensure_hook(user, repo, target).await
+    }
+
+    async fn set_commit_status(
+        &self,
+        user: &GitUser,
+        repo: &RepoName,
+        commit: &CommitId,
+        status: &CommitStatus,
+    ) -> Result<bool, HostError> {
+        self.0.set_commit_status(user, repo, commit, status).await.map(|()| true)
     }
 
     async fn keys(&self, user: &GitUser) -> Result<Vec<PublicKey>, HostError> {
@@ -574,17 +550,8 @@ impl Inner {
 }
 
 /// The login of a user that may exist.
-fn known(user: &GitUser) -> Result<Login, HostError> {
+pub(super) fn known(user: &GitUser) -> Result<Login, HostError> {
     Login::try_from(user).map_err(|_| HostError::not_found(Kind::User, user))
-}
-
-fn absent_is_fine(failure: Failure) -> Result<(), Failure> {
-    match failure {
-        Failure::Absent => Ok(()),
-        Failure::Exists | Failure::Refused(_) | Failure::Denied(_) | Failure::Moved(_) | Failure::Host(_) => {
-            Err(failure)
-        }
-    }
 }
 
 /// What the last part of this path may do with the repository before it; `None`: no such user or repository.

@@ -7,11 +7,13 @@
 
 mod api;
 mod breaker;
+mod hooks;
 mod host;
 mod observer;
 mod pages;
 mod proxy;
 mod scratch;
+mod statuses;
 mod tokens;
 mod upload;
 mod wire;
@@ -70,6 +72,8 @@ impl Token {
 pub struct Settings {
     /// Its base URL; its REST interface is below `api/v1`.
     pub url: Url,
+    /// Where people reach it, if that is elsewhere: what links begin with.
+    pub public_url: Option<Url>,
     /// An administrator's token with all scopes.
     pub token: Token,
     /// Prefix of the git users whose changes are told.
@@ -99,6 +103,7 @@ impl Settings {
     pub fn new(url: Url, token: impl Into<Token>, prefix: Prefix, directory: impl Into<PathBuf>) -> Self {
         Self {
             url,
+            public_url: None,
             token: token.into(),
             prefix,
             directory: directory.into(),

@@ -11,6 +11,7 @@ mod remote;
 mod routes;
 mod settings;
 mod smart_http;
+mod statuses;
 mod target;
 mod users;
 mod wire;

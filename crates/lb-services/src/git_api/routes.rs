@@ -3,7 +3,7 @@
 use axum::Router;
 use lb_http::route::Seam;
 
-use super::{Shared, changes, files, smart_http, users};
+use super::{Shared, changes, files, smart_http, statuses, users};
 
 lb_http::routes! { Shared;
     GET "/search/users" System users::search, "`{users:[user]}` of any prefix whose login contains `?q=`";
@@ -26,6 +26,7 @@ lb_http::routes! { Shared;
     GET "/users/{prefix}/{name}/repos/{repo}/{*path}" Read files::file, "`{data}`: the file on `master`, base64; null where it is missing";
     POST "/trees/{prefix}/{name}/{repo}" Read files::trees, "`{commit,files}` of `{ref,globs,maxBytes}`, or `{commit:null,refs}`";
     GET "/history/{prefix}/{name}/{repo}" Read files::history, "`{commits}` of `?ref=&path=&limit=`, newest first, along first parents";
+    PUT "/statuses/{prefix}/{name}/{repo}/{commit}" System statuses::put, "`{kept}`; says of a commit `{context,state,description,file,line}`; `state` is success, failure or error; not kept where the git host has no such thing";
     GET "/changes" System changes::changes, "`{cursor,reset,changes}` after `?after=`; with `Accept: text/event-stream` events `change` and `reset` after `Last-Event-ID`";
     GET "/{login}/{repository}/info/refs" Git smart_http::advertise, "smart HTTP: references for `?service=`";
     POST "/{login}/{repository}/git-upload-pack" Git smart_http::rpc, "smart HTTP: fetch";

@@ -50,6 +50,11 @@ const GITEA_HOST: Variable = Variable {
     default: None,
     meaning: "base URL of Gitea; without it the embedded git host serves",
 };
+const GITEA_PUBLIC_URL: Variable = Variable {
+    name: "GITEA_PUBLIC_URL",
+    default: None,
+    meaning: "base URL of Gitea as people reach it, which links to it begin with; by default GITEA_HOST",
+};
 const GITEA_TOKEN: Variable = Variable {
     name: "GITEA_TOKEN",
     default: None,
@@ -85,6 +90,7 @@ pub const VARIABLES: &[Variable] = &[
     HOOK_ALLOWED_HOSTS,
     GIT_DATA_DIR,
     GITEA_HOST,
+    GITEA_PUBLIC_URL,
     GITEA_TOKEN,
     GITEA_TOKEN_FILE,
     GITEA_REQUESTS,
@@ -138,6 +144,8 @@ pub struct Settings {
 pub struct Gitea {
     /// Its base URL.
     pub url: Url,
+    /// As people reach it, if that is elsewhere.
+    pub public_url: Option<Url>,
     /// Its administrator's token.
     pub token: Option<Secret>,
     /// File with that token.
@@ -159,18 +167,24 @@ impl Gitea {
         let requests = count(reader, &GITEA_REQUESTS);
         let timeout = reader.milliseconds(&GITEA_TIMEOUT);
         let walk_interval = reader.milliseconds(&GITEA_WALK_INTERVAL);
+        let public_url = reader.text(&GITEA_PUBLIC_URL).and_then(|text| {
+            let url = web(&text);
+            if url.is_none() {
+                reader.fail(&GITEA_PUBLIC_URL, format!("`{text}` is no http or https URL"));
+            }
+            url
+        });
         let text = given?;
         // The old git-api took a host's name alone.
         let text = if text.contains("://") { text } else { format!("http://{text}") };
-        let url =
-            text.parse().ok().filter(|url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let url = web(&text);
         if url.is_none() {
             reader.fail(&GITEA_HOST, format!("`{text}` is no http or https URL"));
         }
         if token.is_none() && token_file.is_none() {
             reader.fail(&GITEA_TOKEN, "it is needed where GITEA_HOST is set, or GITEA_TOKEN_FILE".to_owned());
         }
-        Some(Self { url: url?, token, token_file, requests, timeout, walk_interval })
+        Some(Self { url: url?, public_url, token, token_file, requests, timeout, walk_interval })
     }
 }
 
@@ -201,6 +215,11 @@ impl Settings {
             platform,
         }
     }
+}
+
+/// An http or https URL.
+fn web(text: &str) -> Option<Url> {
+    text.parse().ok().filter(|url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 fn hook_allowed(reader: &mut Reader<'_>) -> Vec<Allowed> {
@@ -247,6 +266,7 @@ mod tests {
             ("GIT_API_TOTAL_LIMIT", "many"),
             ("CONFIGSTORE_HOOK_URL", "file:///etc/passwd"),
             ("HOOK_ALLOWED_HOSTS", "ok.example.com,http://x"),
+            ("GITEA_PUBLIC_URL", "git.example.com"),
             ("CORS_ORIGINS", "https://ui.example.com/"),
             ("AUTH_MODE", "off"),
             ("AUTH_TOKEN_REVIEW", "yes"),

@@ -61,6 +61,7 @@ pub(super) async fn host(settings: &git_api::Settings) -> Result<Arc<dyn GitHost
     let prefix = settings.platform.prefix.clone();
     let defaults = gitea::Settings::new(wanted.url.clone(), token(wanted)?, prefix, directory);
     let settings = gitea::Settings {
+        public_url: wanted.public_url.clone(),
         requests: wanted.requests,
         timeout: wanted.timeout,
         walk_interval: wanted.walk_interval,

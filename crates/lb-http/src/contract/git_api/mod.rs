@@ -6,7 +6,7 @@ mod types;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use http::Method;
-use lb_vocab::{GitUser, Prefix, RepoName, SafePath, Secret};
+use lb_vocab::{CommitId, GitUser, Prefix, RepoName, SafePath, Secret};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -14,8 +14,9 @@ use url::Url;
 
 pub use tree::TreeAnswer;
 pub use types::{
-    Change, ChangeEvent, ChangeKind, Changes, Collaborator, CommitInfo, FileBody, HookState, NoContent,
-    Owner, Permission, Permissions, PublicKey, Repository, TreeBody, TreeRequest, User, UserWithRepos,
+    Change, ChangeEvent, ChangeKind, Changes, Collaborator, CommitInfo, CommitState, CommitStatus, FileBody,
+    HookState, NoContent, Owner, Permission, Permissions, PublicKey, Repository, TreeBody, TreeRequest, User,
+    UserWithRepos,
 };
 
 use super::client::{Call, Caller};
@@ -233,6 +234,26 @@ impl GitApi {
         let query = [("ref", reference), ("path", path), ("limit", &limit)];
         let call = self.0.call(Method::GET, &segments)?.query(&query);
         Ok(self.ask::<Body>(call, LISTING_LIMIT).await?.commits)
+    }
+
+    /// Says of a commit how it fared. `false`: the git host keeps no such thing.
+    ///
+    /// # Errors
+    /// Where the call fails.
+    pub async fn set_commit_status(
+        &self,
+        user: &GitUser,
+        repo: &RepoName,
+        commit: &CommitId,
+        status: &CommitStatus,
+    ) -> Result<bool, ClientError> {
+        #[derive(Deserialize)]
+        struct Body {
+            kept: bool,
+        }
+        let segments = ["statuses", user.prefix.as_str(), &user.name, repo.as_str(), commit.as_str()];
+        let call = self.0.call(Method::PUT, &segments)?.json(&json!(status));
+        Ok(self.ask::<Body>(call, SMALL_LIMIT).await?.kept)
     }
 
     /// Public keys of a user, without the system's own.
