@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use lb_cluster::{Cluster, Options, Target};
 use lb_http::auth::AuthSettings;
-use lb_http::contract::configstore::Configstore;
+use lb_http::contract::configstore::{Configstore, Hooks};
 use lb_http::contract::git_api::GitApi;
 use lb_http::contract::{Timeouts, TokenSource};
 use lb_services::ReviewSettings;
@@ -18,6 +18,9 @@ use crate::environment::Variables;
 
 /// How long a caller waits for the review of its token.
 const REVIEW_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long is waited for what is shown beside something else.
+const ASIDE: Duration = Duration::from_secs(2);
 
 /// Where everything is, from the options and the environment.
 pub(crate) struct Connect<'a> {
@@ -123,10 +126,19 @@ impl<'a> Connect<'a> {
         }
     }
 
+    /// What webhooks did; `None` where no token is given, or the configstore does not tell whoever has it.
+    pub(crate) async fn hooks(&self) -> Option<Hooks> {
+        self.token_file()?;
+        let configstore = self.configstore().ok()?;
+        tokio::time::timeout(ASIDE, configstore.hooks()).await.ok()?.ok()
+    }
+
+    fn token_file(&self) -> Option<PathBuf> {
+        self.global.token_file.clone().or_else(|| self.set("LUNCHBADGER_TOKEN_FILE").map(PathBuf::from))
+    }
+
     fn token(&self) -> Result<TokenSource> {
-        let file =
-            self.global.token_file.clone().or_else(|| self.set("LUNCHBADGER_TOKEN_FILE").map(PathBuf::from));
-        let Some(file) = file else { return Ok(TokenSource::none()) };
+        let Some(file) = self.token_file() else { return Ok(TokenSource::none()) };
         std::fs::File::open(&file).with_context(|| format!("open the token file {}", file.display()))?;
         Ok(TokenSource::file(file))
     }

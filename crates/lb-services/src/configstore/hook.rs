@@ -5,16 +5,14 @@ use axum::Json;
 use axum::extract::{Request, State};
 use hmac::Mac;
 use http::HeaderMap;
+use lb_http::contract::configstore::Hooks;
 use lb_http::contract::hook::{self, keyed};
 use lb_http::error::ApiError;
 use lb_http::extract::read_pieces;
 use lb_vocab::{GitUser, Prefix, RepoName};
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Shared;
-use super::deliveries::Counted;
-use super::repairs::Repaired;
 
 /// The largest webhook that is read, bytes. One that is larger is lost, as one that never came: the sweep sees the push.
 const LIMIT: usize = 1 << 20;
@@ -59,14 +57,6 @@ fn repository(prefix: &Prefix, named: &str) -> Option<(GitUser, RepoName)> {
     let user = GitUser::from_login(prefix, login)?;
     user.producer().ok()?;
     Some((user, repo.parse().ok()?))
-}
-
-/// What `GET /hooks` answers.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Hooks {
-    #[serde(flatten)]
-    deliveries: Counted,
-    repairs: Repaired,
 }
 
 /// What deliveries came since the start, and which webhooks were repaired.

@@ -12,17 +12,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lb_http::contract::ClientError;
+use lb_http::contract::configstore::{HookEvent, Repairs as Repaired};
 use lb_http::contract::git_api::{Change, ChangeKind, HookState};
 use lb_http::metrics::Metrics;
 use lb_vocab::{Clock, GitUser, RepoName, Timestamp, with_causes};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::App;
-use super::deliveries::Told;
 use super::producers::REPOSITORIES;
 
 /// How often it is looked whether a grace is over, while one runs.
@@ -38,26 +37,6 @@ const MOST: usize = 10_000;
 
 /// A repository's name, whole.
 type Name = (GitUser, RepoName);
-
-/// What `GET /hooks` answers about repairs since the start.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Repaired {
-    /// Webhooks that were missing or amiss, and are registered anew.
-    repaired: u64,
-    /// The last of them.
-    last_repaired: Option<Told>,
-    /// Webhooks that looked as they should, and were registered anew because a delivery did not come.
-    renewed: u64,
-    /// The last of them.
-    last_renewed: Option<Told>,
-    /// Attempts that failed.
-    failed: u64,
-    /// The last of them.
-    last_failed: Option<Told>,
-    /// Repositories whose delivery is waited for, or whose repair is to be tried again.
-    waiting: usize,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Label {
@@ -196,7 +175,7 @@ impl Repairs {
     fn done(&self, name: &Name, result: &Result<HookState, ClientError>) {
         let now = self.clock.now();
         let mut state = self.lock();
-        let told = Told { repository: format!("{}/{}", name.0, name.1), at: now.0 };
+        let told = HookEvent { repository: format!("{}/{}", name.0, name.1), at: now.0 };
         let label = match result {
             Ok(HookState::Amiss) => {
                 state.told.repaired += 1;

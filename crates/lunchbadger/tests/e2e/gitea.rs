@@ -1,8 +1,11 @@
 //! The same over a real Gitea: what is pushed there, through git-api or directly, is what stands.
 
+use hmac::Mac;
+use lb_http::contract::hook::{HookKey, keyed};
 use lb_testkit::eventually;
 use lb_testkit::git::Git;
 use lb_testkit::gitea::{Gitea as RealGitea, Options};
+use lb_vocab::Secret;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -129,4 +132,85 @@ async fn a_commit_at_gitea_tells_once_how_it_fared_and_where_it_is_to_be_mended(
         let told = statuses(&gitea, &login, repo, commit).await;
         assert_eq!(told.len(), 1, "a restart tells nothing again: {told:?}");
     }
+}
+
+/// A delivery as Gitea would send it: the configstore's answer.
+async fn deliver(world: &World, key: &HookKey, repository: &str) -> u16 {
+    let mut mac = keyed(&key.secret(repository));
+    mac.update(b"{}");
+    let client = reqwest::Client::new();
+    let to = format!("{}/hook?repository={repository}", world.configstore);
+    let signed = client.post(to).header("x-gitea-signature", hex::encode(mac.finalize().into_bytes()));
+    signed.body("{}").send().await.expect("reach the configstore").status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_repeated_out_of_order_or_lost_apply_nothing_twice_and_remove_nothing() {
+    if lb_testkit::skip::needs_gitea().is_none() {
+        return;
+    }
+    let gitea = RealGitea::launch(Options::default()).await.expect("a Gitea");
+    let token_file = gitea.admin_token_file().to_string_lossy().into_owned();
+    let settings = [
+        ("GITEA_HOST", gitea.url()),
+        ("GITEA_TOKEN_FILE", &*token_file),
+        ("HOOK_SECRET", "the-key-of-this-test"),
+        ("HOOK_GRACE", "1000"),
+    ];
+    let world = World::start(&settings).await;
+    let key = HookKey::new(Secret::new("the-key-of-this-test".to_owned()));
+    let al = standing(&world, "al").await;
+    let login = format!("customer-{}", al.name);
+    let before = world.versions(&al.name).await;
+    // As if all that ever was delivered came again, the newest first, and of repositories that are not there.
+    for repository in ["functions", "dev", "dev", "gone", "functions", "dev"] {
+        assert_eq!(deliver(&world, &key, &format!("{login}/{repository}")).await, 200);
+    }
+    assert_eq!(deliver(&world, &key, "customer-nobody/dev").await, 200);
+    let other = HookKey::new(Secret::new("another".to_owned()));
+    assert_eq!(deliver(&world, &other, &format!("{login}/dev")).await, 401);
+    let bob = standing(&world, "bob").await;
+    assert_eq!(world.versions(&al.name).await, before, "what is told again is not done again");
+
+    // Lost: the webhook is gone, and the push is applied all the same.
+    let hooks = format!("repos/{login}/dev/hooks");
+    let listed = async || {
+        let answer = gitea.api(Method::GET, &hooks).send().await.expect("reach Gitea");
+        let text = answer.text().await.expect("a whole answer");
+        serde_json::from_str::<Value>(&text).expect("webhooks")
+    };
+    let id = listed().await[0]["id"].clone();
+    let gone = gitea.api(Method::DELETE, &format!("{hooks}/{id}")).send().await.expect("reach Gitea");
+    gone.error_for_status().expect("delete the webhook");
+    let token = world.ok(&["producers", "token", &al.name]).await;
+    let token = token.split_whitespace().last().expect("a token").to_owned();
+    let direct = Git::new().with_token(&login, &token).clone_of(&gitea.clone_url(&login, "dev")).await;
+    let mut attempt = 0;
+    // A delivery of before counts for a grace: until that is over a push says nothing.
+    eventually("the webhook is back", || {
+        attempt += 1;
+        let path = format!("/{attempt}");
+        direct.write("lunchbadger.json", file(&al.name, &[Gateway::new("g1", "main", &[&path])], false));
+        let (world, direct, al, listed) = (&world, &direct, &al, &listed);
+        async move {
+            let (commit, _) = direct.commit_and_push("Directly").await;
+            world.applied_at(&al.name, &commit).await;
+            let hooks = listed().await;
+            if hooks[0]["active"] == true { Ok(()) } else { Err(hooks.to_string()) }
+        }
+    })
+    .await;
+    let now = world.versions(&al.name).await;
+    // A gateway's configuration has another name each time.
+    for (object, (uid, _)) in before.iter().filter(|(object, _)| !object.starts_with("Secret")) {
+        assert_eq!(now.get(object).map(|(uid, _)| uid), Some(uid), "{object} is removed or made anew");
+    }
+    let status = world.ok(&["status"]).await;
+    for part in ["webhooks: ", " delivered (last: customer-", "1 with a bad signature", "1 put right"] {
+        assert!(status.contains(part), "{part}: {status}");
+    }
+    let status: Value = serde_json::from_str(&world.ok(&["status", "--output", "json"]).await).expect("JSON");
+    assert_eq!(status["hooks"]["repairs"]["lastRepaired"]["repository"], format!("{login}/dev"), "{status}");
+    assert_eq!(status["hooks"]["lastRefused"]["repository"], format!("{login}/dev"));
+    assert!(!world.versions(&bob.name).await.is_empty());
 }
