@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::project::{Gateway, file, push, serverless, standing};
+use crate::proxy::{Fault, Proxy};
 use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,9 +89,10 @@ async fn a_commit_at_gitea_tells_once_how_it_fared_and_where_it_is_to_be_mended(
     }
     let gitea = RealGitea::launch(Options::default()).await.expect("a Gitea");
     let token_file = gitea.admin_token_file().to_string_lossy().into_owned();
+    let proxy = Proxy::start(gitea.url());
     let settings = [
-        ("GITEA_HOST", gitea.url()),
-        ("GITEA_TOKEN_FILE", &token_file),
+        ("GITEA_HOST", &*proxy.url),
+        ("GITEA_TOKEN_FILE", &*token_file),
         ("GITEA_PUBLIC_URL", "https://git.example.com"),
     ];
     let world = World::start(&settings).await;
@@ -128,9 +130,27 @@ async fn a_commit_at_gitea_tells_once_how_it_fared_and_where_it_is_to_be_mended(
     let bob = standing(&world, "bob").await;
     let commit = bob.dev.run(&["rev-parse", "HEAD"]).await;
     fared(&gitea, &format!("customer-{}", bob.name), "dev", &commit, "success").await;
+
+    proxy.set(Fault::NoStatus);
+    push(&al, &[Gateway::new("g1", "main", &["/b"])]).await;
+    let third = al.dev.run(&["rev-parse", "HEAD"]).await;
+    let asked = format!("POST /api/v1/repos/{login}/dev/statuses/{third}");
+    let sent = || proxy.seen().iter().filter(|line| **line == asked).count();
+    eventually(
+        "Gitea is told and does not answer",
+        async || if sent() > 0 { Ok(()) } else { Err("not yet") },
+    )
+    .await;
+    world.applied(&al).await;
+    push(&bob, &[Gateway::new("g1", "main", &["/b"])]).await;
+    world.applied(&bob).await;
+    assert!(statuses(&gitea, &login, "dev", &third).await.is_empty());
+    proxy.set(Fault::None);
+    fared(&gitea, &login, "dev", &third, "success").await;
+    assert!(sent() > 1, "it was tried again");
     for (repo, commit) in [("dev", &first), ("dev", &second), ("functions", &function)] {
         let told = statuses(&gitea, &login, repo, commit).await;
-        assert_eq!(told.len(), 1, "a restart tells nothing again: {told:?}");
+        assert_eq!(told.len(), 1, "neither a restart nor silence tells anything again: {told:?}");
     }
 }
 
