@@ -1,7 +1,8 @@
 //! Verdict: how a commit fared, told to its producer beside the commit at the git host.
 //!
 //! Made of the status alone, and told after that was written, so that a git host that is silent keeps nobody from
-//! applying and reporting. What was told is noted in the status: the same is told once, whoever leads.
+//! applying and reporting. What was told is noted in the status: the same is told once, whoever leads; twice where a
+//! leader ended between the two, and never not at all.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -138,6 +138,17 @@ async fn a_webhook_at_gitea_that_does_not_announce_a_push_is_put_right() {
     scene.time.advance(LONG);
     counts(&scene.world, "/repairs/repaired", 3).await;
     assert_eq!(scene.hooks("bob").await.as_array().unwrap().len(), 1, "made at Gitea itself");
+    let commit = scene.al.run(&["rev-parse", "HEAD"]).await;
+    let put = scene.world.request("system", "PUT", &format!("/statuses/customer/al/dev/{commit}"));
+    let long = json!({"context": "c", "state": "error", "description": "é".repeat(200)});
+    assert_eq!(answer(put.json(&long)).await, (200, json!({"kept": true})));
+    let path = format!("repos/customer-al/dev/statuses/{commit}");
+    let status = scene.api(Method::GET, &path, Value::Null).await[0].clone();
+    let description = status["description"].as_str().unwrap();
+    assert!(
+        description.len() <= 255 && description.ends_with("é…") && status["status"] == "error",
+        "{status}"
+    );
     let metrics = scene.world.http.get(format!("http://{}/metrics", scene.world.configstore));
     let metrics = metrics.bearer_auth(token("operator").reveal()).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("lunchbadger_hook_repairs_total{result=\"repaired\"} 3"), "{metrics}");
@@ -197,4 +208,32 @@ async fn webhooks_lead_to_public_addresses_and_to_named_hosts() {
     let fine = "http://configstore.default/hook".parse().unwrap();
     let found = world.git("system").ensure_hook(&user("al"), &repo("dev"), &fine, true).await.unwrap();
     assert_eq!(found, HookState::Undelivered);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_status_is_checked_and_kept_where_the_host_has_such_a_thing() {
+    let world = World::populated().await;
+    let (id, good) =
+        ("1".repeat(40), json!({"context": "lunchbadger/dev", "state": "success", "description": ""}));
+    let with = |key: &str, value: &str| {
+        let mut body = good.clone();
+        body[key] = value.into();
+        body
+    };
+    for (repository, commit, body, expected) in [
+        ("dev", &*id, good.clone(), 200),
+        ("dev", "master", good.clone(), 400),
+        ("dev", &id[1..], good.clone(), 400),
+        ("nothing", &id, good.clone(), 404),
+        ("dev", &id, with("state", "pending"), 400),
+        ("dev", &id, with("file", "../x"), 400),
+        ("dev", &id, json!({}), 400),
+    ] {
+        let put = world.request("system", "PUT", &format!("/statuses/customer/al/{repository}/{commit}"));
+        let (status, answer) = answer(put.json(&body)).await;
+        assert_eq!(status, expected, "{repository} {commit} {body}: {answer}");
+        if status == 200 {
+            assert_eq!(answer, json!({"kept": false}), "the embedded host says so");
+        }
+    }
 }

@@ -125,6 +125,12 @@ async fn a_commit_at_gitea_tells_once_how_it_fared_and_where_it_is_to_be_mended(
     let success = fared(&gitea, &login, "functions", &function, "success").await;
     assert_eq!(success["description"], "applied: 1 function");
 
+    eventually("it is noted that the function's commit was told", || async {
+        let status = world.resource(&al.name).await.ok_or("no LBProducer")?.status.unwrap_or_default();
+        let told = status.environments.get("dev").is_some_and(|dev| dev.told.contains_key("functions"));
+        if told { Ok(()) } else { Err(format!("{status:?}")) }
+    })
+    .await;
     world.kill().await;
     world.resume().await;
     let bob = standing(&world, "bob").await;
