@@ -253,19 +253,17 @@ impl State {
 pub(super) async fn run(app: &App) {
     let repairs = &app.repairs;
     loop {
-        if let Some(name) = repairs.due() {
-            repair(app, &name).await;
-            continue;
-        }
-        let wait = async {
-            if repairs.is_idle() {
+        let next = async {
+            if let Some(name) = repairs.due() {
+                repair(app, &name).await;
+            } else if repairs.is_idle() {
                 repairs.news.notified().await;
             } else {
                 tokio::time::sleep(LOOK).await;
             }
         };
         tokio::select! {
-            () = wait => {}
+            () = next => {}
             () = app.shutdown.cancelled() => return,
         }
     }
