@@ -15,7 +15,7 @@ use crate::child::{Child, ChildKey};
 use crate::heads::Heads;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
-use crate::producer::{Children, Noted, Outcome};
+use crate::producer::{Children, Noted, Outcome, Telling};
 use crate::requests::Requests;
 use crate::roster::Suspects;
 use crate::settings::Settings;
@@ -77,6 +77,7 @@ pub(crate) struct Context {
     /// See [`crate::namespace`].
     pub(crate) opened: Mutex<HashSet<String>>,
     pub(crate) noted: Noted,
+    pub(crate) telling: Telling,
 }
 
 impl Context {

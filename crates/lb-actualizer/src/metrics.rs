@@ -24,6 +24,11 @@ struct Run {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Telling {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Controller {
     controller: &'static str,
 }
@@ -34,6 +39,7 @@ pub(crate) struct Metrics {
     pub(crate) registry: Registry,
     objects: Family<Object, Counter>,
     runs: Family<Run, Counter>,
+    told: Family<Telling, Counter>,
     seconds: Family<Controller, Histogram>,
     producers: Gauge,
     waiting: Gauge,
@@ -46,6 +52,7 @@ impl Metrics {
             registry: Registry::default(),
             objects: Family::default(),
             runs: Family::default(),
+            told: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 4.0, 8))),
             producers: Gauge::default(),
             waiting: Gauge::default(),
@@ -58,6 +65,11 @@ impl Metrics {
             metrics.objects.clone(),
         );
         registry.register("reconciles", "Runs of a driver, by controller and result", metrics.runs.clone());
+        registry.register(
+            "commit_statuses",
+            "Times that it was told at a commit how that fared, by result",
+            metrics.told.clone(),
+        );
         registry.register("reconcile_seconds", "Time that a run of a driver took", metrics.seconds.clone());
         registry.register("producers", "Producers in the last full roster", metrics.producers.clone());
         registry.register("queue_length", "Keys that could be worked on now", metrics.waiting.clone());
@@ -77,6 +89,10 @@ impl Metrics {
     pub(crate) fn ran(&self, controller: &'static str, result: &'static str, took: Duration) {
         self.runs.get_or_create(&Run { controller, result }).inc();
         self.seconds.get_or_create(&Controller { controller }).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn told(&self, result: &'static str) {
+        self.told.get_or_create(&Telling { result }).inc();
     }
 
     pub(crate) fn producers(&self, count: usize) {

@@ -19,7 +19,7 @@ use crate::heads::Heads;
 use crate::jobs::Jobs;
 use crate::judge::Blueprints;
 use crate::metrics::Metrics;
-use crate::producer::Noted;
+use crate::producer::{Noted, Telling};
 use crate::queue::Queue;
 use crate::requests::Requests;
 use crate::roster::Suspects;
@@ -196,6 +196,7 @@ fn context(settings: Settings, cluster: Cluster, clock: Clock, holder: &str) -> 
         memory: Mutex::default(),
         opened: Mutex::default(),
         noted: Noted::default(),
+        telling: Telling::new(settings.workers),
         settings: Arc::new(settings),
         cluster,
         clock,

@@ -11,8 +11,8 @@ use crate::error::HostError;
 use crate::globs::Globs;
 use crate::names::{Cursor, Login, RefName};
 use crate::types::{
-    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, HookTarget, Permission,
-    PublicKey, Repository, Rpc, TokenInfo, TreeAnswer, User,
+    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, CommitStatus, Found, Hook, HookTarget,
+    Permission, PublicKey, Repository, Rpc, TokenInfo, TreeAnswer, User,
 };
 
 /// A place where users keep repositories.
@@ -74,13 +74,23 @@ pub trait GitHost: Send + Sync {
         limit: usize,
     ) -> Result<Vec<CommitInfo>, HostError>;
 
-    /// Makes sure that exactly one push webhook with this address is registered, as it is given here.
+    /// Makes sure that exactly one push webhook with this address is registered, as it is given here. Says how it was
+    /// found.
     async fn ensure_hook(
         &self,
         user: &GitUser,
         repo: &RepoName,
         target: &HookTarget,
-    ) -> Result<Hook, HostError>;
+    ) -> Result<(Hook, Found), HostError>;
+
+    /// Says of a commit how it fared, for people who look at it. `false`: this host keeps no such thing.
+    async fn set_commit_status(
+        &self,
+        user: &GitUser,
+        repo: &RepoName,
+        commit: &CommitId,
+        status: &CommitStatus,
+    ) -> Result<bool, HostError>;
 
     /// A user's public keys, oldest first.
     async fn keys(&self, user: &GitUser) -> Result<Vec<PublicKey>, HostError>;

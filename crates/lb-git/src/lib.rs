@@ -27,6 +27,7 @@ pub use globs::Globs;
 pub use host::{GitHost, SignIn};
 pub use names::{Cursor, Login, RefName};
 pub use types::{
-    Advertisement, At, ByteStream, Change, ChangeKind, Changes, Collaborator, CommitInfo, Hook, HookTarget,
-    Permission, PublicKey, ReceivedHook, RefUpdate, Repository, Rpc, Service, TokenInfo, TreeAnswer, User,
+    Advertisement, At, ByteStream, Change, ChangeKind, Changes, Collaborator, CommitInfo, CommitState,
+    CommitStatus, Found, Hook, HookTarget, Permission, PublicKey, ReceivedHook, RefUpdate, Repository, Rpc,
+    Service, TokenInfo, TreeAnswer, User,
 };

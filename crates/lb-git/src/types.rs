@@ -7,7 +7,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use lb_vocab::{CommitId, GitUser, RepoName, Secret, TextError, Timestamp, Tree};
+use lb_vocab::{CommitId, GitUser, RepoName, SafePath, Secret, TextError, Timestamp, Tree};
 use serde::{Deserialize, Serialize};
 
 use crate::names::{Cursor, Login, RefName};
@@ -126,6 +126,19 @@ pub struct HookTarget {
     pub url: String,
     /// What deliveries are signed with.
     pub secret: Secret,
+    /// It is written even where it looks as it should: no host tells the secret that it has.
+    pub anew: bool,
+}
+
+/// How a webhook was found that is now as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It stood, as far as can be seen.
+    Standing,
+    /// It was missing, or another one.
+    Amiss,
+    /// This host notes webhooks and delivers none.
+    Undelivered,
 }
 
 impl HookTarget {
@@ -135,6 +148,42 @@ impl HookTarget {
         let address = |url: &str| url.split('?').next().map(str::to_owned);
         address(url) == address(&self.url)
     }
+}
+
+/// How a commit fared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitState {
+    /// What it wants stands.
+    Success,
+    /// Something in it is to be mended.
+    Failure,
+    /// It is not the commit's fault that it does not stand.
+    Error,
+}
+
+impl CommitState {
+    /// The word that git hosts have for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What is said of a commit, beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitStatus {
+    /// Whose word it is: `lunchbadger/dev`. Of several of the same, the last one holds.
+    pub context: String,
+    /// How it fared.
+    pub state: CommitState,
+    /// One line, at most 255 bytes.
+    pub description: String,
+    /// A line of one of its files, from 1, to which people are led; otherwise they are led to the commit.
+    pub place: Option<(SafePath, u32)>,
 }
 
 /// A token, without its secret, which nobody has but its user.

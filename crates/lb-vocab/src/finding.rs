@@ -140,16 +140,24 @@ impl Finding {
     /// The finding in one line of at most [`MAX_FINDING_BYTES`], for a status.
     #[must_use]
     pub fn line(&self) -> String {
-        let mut line = self.to_string();
-        if line.len() > MAX_FINDING_BYTES {
-            let mut cut = MAX_FINDING_BYTES - '…'.len_utf8();
-            while !line.is_char_boundary(cut) {
-                cut -= 1;
-            }
-            line.truncate(cut);
-            line.push('…');
+        shortened(self.to_string(), MAX_FINDING_BYTES)
+    }
+
+    /// The file and line that the beginning of a [`Finding::line`] names; line 0: the file as a whole.
+    #[must_use]
+    pub fn place_of(line: &str) -> Option<(&str, u32)> {
+        let end = [": error: ", ": warning: "].iter().filter_map(|severity| line.find(severity)).min()?;
+        let mut file = &line[..end];
+        // Line and column, or the line alone.
+        let mut numbers = Vec::new();
+        while let Some((rest, last)) = file.rsplit_once(':')
+            && numbers.len() < 2
+            && let Ok(number) = last.parse::<u32>()
+        {
+            numbers.push(number);
+            file = rest;
         }
-        line
+        Some((file, numbers.pop().unwrap_or(0)))
     }
 }
 
@@ -167,6 +175,20 @@ impl fmt::Display for Finding {
         }
         f.write_str(&printable(&self.message))
     }
+}
+
+/// A text of at most so many bytes, with `…` where it was cut.
+#[must_use]
+pub fn shortened(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        let mut cut = max.saturating_sub('…'.len_utf8());
+        while !text.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
 }
 
 fn printable(text: &str) -> String {
@@ -195,6 +217,24 @@ mod tests {
             finding.to_string(),
             "dev/lunchbadger.json:4:12: error: gateway \"main\": it has no name: give it one"
         );
+    }
+
+    #[test]
+    fn a_line_tells_its_place() {
+        let at = |file: &str, line, column| Place { file: file.into(), line, column, ..place("main") };
+        for (place, expected) in [
+            (place("main"), ("dev/lunchbadger.json", 4)),
+            (place(": error: dev/x:9: warning: "), ("dev/lunchbadger.json", 4)),
+            (at("functions/a:7/serverless.yml", 3, 0), ("functions/a:7/serverless.yml", 3)),
+            (Place::file("dev/package.json"), ("dev/package.json", 0)),
+        ] {
+            for finding in
+                [Finding::error("X", place.clone(), "m"), Finding::warning("X", place.clone(), "m")]
+            {
+                assert_eq!(Finding::place_of(&finding.line()), Some(expected), "{place:?}");
+            }
+        }
+        assert_eq!(Finding::place_of("nonsense"), None);
     }
 
     #[test]

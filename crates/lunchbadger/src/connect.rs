@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use lb_cluster::{Cluster, Options, Target};
 use lb_http::auth::AuthSettings;
-use lb_http::contract::configstore::Configstore;
+use lb_http::contract::configstore::{Configstore, Hooks};
 use lb_http::contract::git_api::{GitApi, Login, SignIn};
 use lb_http::contract::{Timeouts, TokenSource};
 use lb_services::ReviewSettings;
@@ -19,6 +19,9 @@ use crate::logins::Logins;
 
 /// How long a caller waits for the review of its token.
 const REVIEW_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long is waited for what is shown beside something else.
+const ASIDE: Duration = Duration::from_secs(2);
 
 /// Where everything is, from the options and the environment.
 pub(crate) struct Connect<'a> {
@@ -139,6 +142,13 @@ impl<'a> Connect<'a> {
     /// Who signed in to a git-api. Without a home directory nobody has.
     fn login_for(&self, git_api: &url::Url) -> Option<Login> {
         self.logins().inspect_err(|error| tracing::debug!(%error, "no logins")).ok()?.of(git_api)
+    }
+
+    /// What webhooks did; `None` where no token is given, or the configstore does not tell whoever has it.
+    pub(crate) async fn hooks(&self) -> Option<Hooks> {
+        self.token_file()?;
+        let configstore = self.configstore().await.ok()?;
+        tokio::time::timeout(ASIDE, configstore.hooks()).await.ok()?.ok()
     }
 
     fn token_file(&self) -> Option<PathBuf> {

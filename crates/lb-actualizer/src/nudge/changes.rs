@@ -117,6 +117,7 @@ impl Follower {
             });
             let news = self.context.heads.replace(heads);
             self.context.upstream.git_api.caught_up();
+            self.context.telling.reset();
             // Whoever has no reference any more is in no listing: everybody known is looked at, which costs nothing
             // where nothing changed.
             for producer in news.into_iter().chain(self.context.stores.producer_names()) {

@@ -1,6 +1,6 @@
 //! The producer driver: one producer -> its children and their configuration.
 //!
-//! observe -> decode -> plan -> (brake) -> mint -> apply children -> prune children -> report. To follow a push through
+//! observe -> decode -> plan -> (brake) -> mint -> apply children -> prune children -> report (-> tell). To follow a push through
 //! the code, read [`environment`] from top to bottom.
 
 mod case;
@@ -11,6 +11,7 @@ mod outcome;
 mod preview;
 mod purge;
 mod report;
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +28,7 @@ pub(crate) use outcome::Outcome;
 pub use preview::{Unreadable, preview};
 pub use purge::PURGE;
 pub(crate) use report::Noted;
+pub(crate) use verdict::Telling;
 
 use crate::context::{Context, Key, Next};
 use crate::jobs::JobError;

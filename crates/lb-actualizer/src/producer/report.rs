@@ -14,7 +14,7 @@ use lb_desired::crd::{
 use lb_vocab::{Producer, ProducerName, Timestamp};
 
 use super::outcome::{self, Outcome, Standing as Child};
-use super::{Children, ProducerError};
+use super::{Children, ProducerError, verdict};
 use crate::announce::announce;
 use crate::context::{Context, Next};
 use crate::requests;
@@ -91,7 +91,7 @@ pub(super) async fn report(
     if request.is_some() {
         context.requests.close(name);
     }
-    Ok(next)
+    Ok(next.sooner(verdict::tell(context, name, resource, &new, &all).await?))
 }
 
 fn views(children: &Children) -> Vec<Child<'_>> {
@@ -187,7 +187,7 @@ fn summary(status: &LBProducerStatus, kind: ConditionType, decisive: ConditionSt
     all().find(|c| c.status == decisive.name()).or_else(|| all().next()).cloned()
 }
 
-async fn write(
+pub(super) async fn write(
     context: &Context,
     name: &ProducerName,
     resource: &LBProducer,

@@ -198,6 +198,10 @@ pub struct EnvironmentStatus {
     /// How many findings there are in all.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub finding_count: u32,
+    /// Digest of what the git host was told last of the attempted commit, by repository: the same is told once.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub told: BTreeMap<String, String>,
     /// Conditions of the environment, sorted by type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

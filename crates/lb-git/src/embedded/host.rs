@@ -19,8 +19,8 @@ use crate::host::{GitHost, SignIn};
 use crate::names::{Cursor, Login, RefName};
 use crate::process::run;
 use crate::types::{
-    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, HookTarget, Permission,
-    PublicKey, Repository, Rpc, Service, TokenInfo, TreeAnswer, User,
+    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, CommitStatus, Found, Hook, HookTarget,
+    Permission, PublicKey, Repository, Rpc, Service, TokenInfo, TreeAnswer, User,
 };
 use crate::{keys, secrets};
 
@@ -168,7 +168,7 @@ impl GitHost for Embedded {
         user: &GitUser,
         repo: &RepoName,
         hook_target: &HookTarget,
-    ) -> Result<Hook, HostError> {
+    ) -> Result<(Hook, Found), HostError> {
         let target = self.0.target(user, repo)?;
         let url = hook_target.url.as_str();
         if !(url.starts_with("http://") || url.starts_with("https://"))
@@ -194,7 +194,18 @@ impl GitHost for Embedded {
             record.hooks.push(new);
             Ok(Edit::Write(made))
         };
-        self.0.store.edit_repository(&target.login, repo, ensure).await
+        Ok((self.0.store.edit_repository(&target.login, repo, ensure).await?, Found::Undelivered))
+    }
+
+    async fn set_commit_status(
+        &self,
+        user: &GitUser,
+        repo: &RepoName,
+        _commit: &CommitId,
+        _status: &CommitStatus,
+    ) -> Result<bool, HostError> {
+        // Nobody looks at commits here.
+        self.0.target(user, repo).map(|_| false)
     }
 
     async fn keys(&self, user: &GitUser) -> Result<Vec<PublicKey>, HostError> {

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::api::{Api, Ask, Failure};
 use super::scratch::Scratch;
 use super::upload::Want;
-use super::wire::{self, FoundUsersBody, HookBody, KeyBody, PermissionBody, RepositoryBody, UserBody};
+use super::wire::{self, FoundUsersBody, KeyBody, PermissionBody, RepositoryBody, UserBody};
 use super::{Gitea, Inner, git_path, proxy};
 use crate::bare::objects::Objects;
 use crate::bare::{history, tree};
@@ -22,8 +22,8 @@ use crate::host::{GitHost, SignIn};
 use crate::journal::What;
 use crate::names::{Cursor, Login, RefName};
 use crate::types::{
-    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, Hook, HookTarget, Permission,
-    PublicKey, Repository, Rpc, Service, TokenInfo, TreeAnswer, User,
+    Advertisement, At, ByteStream, Changes, Collaborator, CommitInfo, CommitStatus, Found, Hook, HookTarget,
+    Permission, PublicKey, Repository, Rpc, Service, TokenInfo, TreeAnswer, User,
 };
 use crate::{keys, secrets};
 
@@ -216,31 +216,18 @@ impl GitHost for Gitea {
         user: &GitUser,
         repo: &RepoName,
         target: &HookTarget,
-    ) -> Result<Hook, HostError> {
-        let login = known(user)?;
-        let doing = format!("register a webhook on {login}/{repo}");
-        let hooks = ["repos", login.as_str(), repo.as_str(), "hooks"];
-        let registered: Vec<HookBody> = match self.0.api.list(&Ask::get(&hooks)).await {
-            Ok(registered) => registered,
-            Err(Failure::Absent) => return Err(self.0.missing(user, repo).await),
-            Err(failure) => return Err(failure.host(&doing)),
-        };
-        let mut ours = registered.into_iter().filter(|hook| target.replaces(&hook.config.url));
-        let first = ours.next();
-        for again in ours {
-            let id = again.id.to_string();
-            let gone = self.0.api.ask(Ask::new(Method::DELETE, &[&hooks[..], &[&id]].concat())).await;
-            gone.map(drop).or_else(absent_is_fine).map_err(|failure| failure.host(&doing))?;
-        }
-        let ask = match first {
-            Some(hook) if hook.is(target) => return Ok(hook.hook()),
-            Some(hook) => Ask::new(Method::PATCH, &[&hooks[..], &[&hook.id.to_string()]].concat()),
-            None => Ask::new(Method::POST, &hooks),
-        };
-        let config = json!({"url": target.url, "content_type": "json", "secret": target.secret.reveal()});
-        let body = json!({"type": "gitea", "active": true, "events": ["push"], "config": config});
-        let answer = self.0.api.ask(ask.json(body)).await.map_err(|failure| failure.host(&doing))?;
-        Ok(answer.object::<HookBody>()?.hook())
+    ) -> Result<(Hook, Found), HostError> {
+        self.0.ensure_hook(user, repo, target).await
+    }
+
+    async fn set_commit_status(
+        &self,
+        user: &GitUser,
+        repo: &RepoName,
+        commit: &CommitId,
+        status: &CommitStatus,
+    ) -> Result<bool, HostError> {
+        self.0.set_commit_status(user, repo, commit, status).await.map(|()| true)
     }
 
     async fn keys(&self, user: &GitUser) -> Result<Vec<PublicKey>, HostError> {
@@ -568,17 +555,8 @@ impl Inner {
 }
 
 /// The login of a user that may exist.
-fn known(user: &GitUser) -> Result<Login, HostError> {
+pub(super) fn known(user: &GitUser) -> Result<Login, HostError> {
     Login::try_from(user).map_err(|_| HostError::not_found(Kind::User, user))
-}
-
-fn absent_is_fine(failure: Failure) -> Result<(), Failure> {
-    match failure {
-        Failure::Absent => Ok(()),
-        Failure::Exists | Failure::Refused(_) | Failure::Denied(_) | Failure::Moved(_) | Failure::Host(_) => {
-            Err(failure)
-        }
-    }
 }
 
 /// What the last part of this path may do with the repository before it; `None`: no such user or repository.

@@ -7,12 +7,14 @@
 
 mod api;
 mod breaker;
+mod hooks;
 mod host;
 mod observer;
 mod pages;
 mod proxy;
 mod scratch;
 mod sign_in;
+mod statuses;
 mod tokens;
 mod upload;
 mod wire;
@@ -69,8 +71,6 @@ impl Token {
 /// An OAuth 2 application of Gitea's, confidential, with which people sign in.
 #[derive(Clone, Debug)]
 pub struct OAuth {
-    /// Gitea's base URL as browsers reach it.
-    pub public_url: Url,
     /// The application's id.
     pub client_id: String,
     /// The application's secret.
@@ -82,6 +82,8 @@ pub struct OAuth {
 pub struct Settings {
     /// Its base URL; its REST interface is below `api/v1`.
     pub url: Url,
+    /// Where people reach it, if that is elsewhere: what links begin with.
+    pub public_url: Option<Url>,
     /// An administrator's token with all scopes.
     pub token: Token,
     /// Prefix of the git users whose changes are told.
@@ -108,11 +110,17 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Gitea's base URL as people reach it.
+    fn for_people(&self) -> Url {
+        self.public_url.as_ref().unwrap_or(&self.url).clone()
+    }
+
     /// The defaults, for this Gitea and this data directory.
     #[must_use]
     pub fn new(url: Url, token: impl Into<Token>, prefix: Prefix, directory: impl Into<PathBuf>) -> Self {
         Self {
             url,
+            public_url: None,
             token: token.into(),
             prefix,
             directory: directory.into(),

@@ -28,8 +28,8 @@ impl Gitea {
 #[async_trait]
 impl SignIn for Gitea {
     fn address(&self, callback: &Url, state: &str, challenge: &str) -> Result<Url, HostError> {
-        let OAuth { public_url, client_id, client_secret: _ } = self.oauth()?;
-        let mut url = public_url.clone();
+        let OAuth { client_id, client_secret: _ } = self.oauth()?;
+        let mut url = self.0.settings.for_people();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["login", "oauth", "authorize"]);
         }
@@ -45,7 +45,7 @@ impl SignIn for Gitea {
     }
 
     async fn signed_in(&self, callback: &Url, code: &Secret, verifier: &Secret) -> Result<Login, HostError> {
-        let OAuth { public_url: _, client_id, client_secret } = self.oauth()?;
+        let OAuth { client_id, client_secret } = self.oauth()?;
         let grant = json!({
             "grant_type": "authorization_code",
             "client_id": client_id,

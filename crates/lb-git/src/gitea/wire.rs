@@ -112,6 +112,8 @@ pub(super) struct HookBody {
     pub(super) config: HookConfigBody,
     pub(super) events: Vec<String>,
     pub(super) active: bool,
+    #[serde(default)]
+    branch_filter: String,
     created_at: Time,
 }
 
@@ -229,6 +231,7 @@ impl HookBody {
             && self.config.content_type == "json"
             && self.active
             && self.events == ["push"]
+            && matches!(self.branch_filter.as_str(), "" | "*")
     }
 
     pub(super) fn hook(self) -> Hook {

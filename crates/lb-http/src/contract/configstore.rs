@@ -101,6 +101,59 @@ pub struct PushEvent {
     pub is_external: bool,
 }
 
+/// Something that happened to a repository's webhook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookEvent {
+    /// `<login>/<name>`; of a delivery, as its address has it, which anybody may have written.
+    pub repository: String,
+    /// When, milliseconds since the epoch.
+    pub at: u64,
+}
+
+/// What `GET /hooks` answers about deliveries since the configstore's start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deliveries {
+    /// Deliveries with the right signature.
+    pub accepted: u64,
+    /// The last of them.
+    pub last_accepted: Option<HookEvent>,
+    /// Deliveries without it.
+    pub refused: u64,
+    /// The last of them.
+    pub last_refused: Option<HookEvent>,
+}
+
+/// What `GET /hooks` answers about webhooks that were registered anew since the configstore's start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Repairs {
+    /// Webhooks that were missing or amiss.
+    pub repaired: u64,
+    /// The last of them.
+    pub last_repaired: Option<HookEvent>,
+    /// Webhooks that looked as they should, and did not deliver.
+    pub renewed: u64,
+    /// The last of them.
+    pub last_renewed: Option<HookEvent>,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// The last of them.
+    pub last_failed: Option<HookEvent>,
+    /// Repositories whose delivery is waited for, or whose repair is to be tried again.
+    pub waiting: usize,
+}
+
+/// What `GET /hooks` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hooks {
+    /// What came.
+    #[serde(flatten)]
+    pub deliveries: Deliveries,
+    /// What did not come, and what was done about it.
+    pub repairs: Repairs,
+}
+
 /// A client of the configstore.
 #[derive(Clone, Debug)]
 pub struct Configstore(Caller);
@@ -166,6 +219,14 @@ impl Configstore {
     pub async fn sign_up(&self, name: &ProducerName) -> Result<Created, ClientError> {
         let call = self.0.call(Method::POST, &["sign-up"])?.json(&serde_json::json!({"id": name}));
         self.0.send(call, LISTING_LIMIT).await?.object()
+    }
+
+    /// What became of webhooks since its start.
+    ///
+    /// # Errors
+    /// Where the call fails.
+    pub async fn hooks(&self) -> Result<Hooks, ClientError> {
+        self.0.send(self.0.call(Method::GET, &["hooks"])?, EVENT_LIMIT).await?.object()
     }
 
     /// Pushes to a producer's repositories, from now on.

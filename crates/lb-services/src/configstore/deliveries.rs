@@ -3,34 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
+use lb_http::contract::configstore::{Deliveries as Counted, HookEvent};
 use lb_vocab::{Clock, GitUser, RepoName};
-use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::App;
-
-/// A delivery, for people.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Delivery {
-    /// `<login>/<name>`, as the address has it.
-    repository: String,
-    /// When it came, milliseconds since the epoch.
-    at: u64,
-}
-
-/// What `GET /hooks` answers.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Counted {
-    /// Deliveries with the right signature.
-    accepted: u64,
-    /// The last of them.
-    last_accepted: Option<Delivery>,
-    /// Deliveries without it.
-    refused: u64,
-    /// The last of them.
-    last_refused: Option<Delivery>,
-}
 
 /// Deliveries since the start of this process.
 #[derive(Debug)]
@@ -74,8 +51,8 @@ impl Deliveries {
         self.lock().counted.clone()
     }
 
-    fn delivery(&self, repository: String) -> Delivery {
-        Delivery { repository, at: self.clock.now().0 }
+    fn delivery(&self, repository: String) -> HookEvent {
+        HookEvent { repository, at: self.clock.now().0 }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

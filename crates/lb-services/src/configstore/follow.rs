@@ -102,10 +102,15 @@ async fn once(app: &App, cursor: &mut Option<String>) -> bool {
         match event {
             Ok(ChangeEvent::Change(change)) => {
                 *cursor = Some(change.cursor.clone());
+                // Without the key no delivery is accepted, so that none is missing.
+                if app.hook_key.is_some() {
+                    app.repairs.happened(&change);
+                }
                 app.followers.tell(change);
             }
             Ok(ChangeEvent::Reset(reset)) => {
                 *cursor = Some(reset.cursor);
+                app.repairs.reset();
                 reset.changes.into_iter().for_each(|change| app.followers.tell(change));
             }
             Err(error) => {

@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use hmac::Mac;
 use http::HeaderMap;
+use lb_http::contract::configstore::Hooks;
 use lb_http::contract::hook::{self, keyed};
 use lb_http::error::ApiError;
 use lb_http::extract::read_pieces;
@@ -12,7 +13,6 @@ use lb_vocab::{GitUser, Prefix, RepoName};
 use serde_json::{Value, json};
 
 use super::Shared;
-use super::deliveries::Counted;
 
 /// The largest webhook that is read, bytes. One that is larger is lost, as one that never came: the sweep sees the push.
 const LIMIT: usize = 1 << 20;
@@ -28,6 +28,7 @@ pub(super) async fn hook(
     let named = request.uri().query().and_then(hook::repository);
     let checked = check(&app, named.as_deref(), &headers, request).await;
     let (user, repo) = checked.inspect_err(|_| app.deliveries.refuse(named.as_deref()))?;
+    app.repairs.heard(&user, &repo);
     app.deliveries.accept(user, repo);
     Ok(Json(json!({"ok": true})))
 }
@@ -58,9 +59,9 @@ fn repository(prefix: &Prefix, named: &str) -> Option<(GitUser, RepoName)> {
     Some((user, repo.parse().ok()?))
 }
 
-/// What deliveries came since the start.
-pub(super) async fn deliveries(State(app): State<Shared>) -> Json<Counted> {
-    Json(app.deliveries.counted())
+/// What deliveries came since the start, and which webhooks were repaired.
+pub(super) async fn hooks(State(app): State<Shared>) -> Json<Hooks> {
+    Json(Hooks { deliveries: app.deliveries.counted(), repairs: app.repairs.told() })
 }
 
 /// The signature that the headers carry. `None` where there is none, one is none, or two disagree.

@@ -6,6 +6,7 @@ mod follow;
 mod guard;
 mod hook;
 mod producers;
+mod repairs;
 mod routes;
 mod settings;
 mod sign_up;
@@ -36,6 +37,7 @@ pub use settings::{Settings, SignUp, VARIABLES};
 use crate::ServeError;
 use deliveries::Deliveries;
 use follow::Followers;
+use repairs::Repairs;
 
 /// The audience of tokens for the configstore.
 pub const AUDIENCE: &str = lb_desired::build::CONFIGSTORE_AUDIENCE;
@@ -49,6 +51,7 @@ struct App {
     deliveries: Deliveries,
     sign_up: SignUp,
     sign_up_limit: usize,
+    repairs: Repairs,
     followers: Followers,
     metrics: Metrics,
     shutdown: CancellationToken,
@@ -92,6 +95,7 @@ impl Server {
             deliveries: Deliveries::new(clock.clone()),
             sign_up: settings.sign_up,
             sign_up_limit: settings.sign_up_limit,
+            repairs: Repairs::new(clock.clone(), settings.hook_grace, &metrics),
             followers: Followers::default(),
             metrics: metrics.clone(),
             shutdown,
@@ -123,7 +127,8 @@ impl Server {
         tracing::info!(address = %self.address, "configstore serves");
         let shutdown = self.app.shutdown.clone();
         let serving = lb_http::serve::run(self.listener, self.routes, shutdown);
-        let (served, (), ()) = tokio::join!(serving, follow::run(&self.app), deliveries::run(&self.app));
+        let (follow, deliveries) = (follow::run(&self.app), deliveries::run(&self.app));
+        let (served, (), (), ()) = tokio::join!(serving, follow, deliveries, repairs::run(&self.app));
         served.map_err(ServeError::Serve)
     }
 }

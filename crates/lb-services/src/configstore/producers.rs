@@ -72,7 +72,8 @@ pub(super) async fn furnish(
     let failed = |error| upstream(&error);
     for repo in repositories() {
         app.git.ensure_repository(git_user, &repo).await.map_err(failed)?;
-        app.git.ensure_hook(git_user, &repo, &app.hook_url).await.map_err(failed)?;
+        let found = app.git.ensure_hook(git_user, &repo, &app.hook_url, false).await.map_err(failed)?;
+        app.repairs.registered(git_user, &repo, found);
     }
     let repos = app.git.repositories(git_user).await.map_err(failed)?.unwrap_or_default();
     Ok(Created { id: name.to_string(), user: CreatedUser { user }, repos })

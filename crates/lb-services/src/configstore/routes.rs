@@ -12,7 +12,7 @@ lb_http::routes! { Shared;
     ANY "/producers/{name}/accesskey" Owner producers::access_key, "`{key:null,message}`";
     POST "/sign-up" Known sign_up::sign_up, "as `POST /producers`, for a git user, who becomes its admin; 409 where the name is taken; only where SIGN_UP is `self`";
     POST "/hook" Public hook::hook, "`{ok:true}`: the git server's push webhook about `?repository=`, signed with that repository's secret";
-    GET "/hooks" System hook::deliveries, "`{accepted,lastAccepted,refused,lastRefused}`: webhooks since the start, the last ones with `repository` and `at`";
+    GET "/hooks" System hook::hooks, "`{accepted,lastAccepted,refused,lastRefused,repairs}`: webhooks since the start, the last ones with `repository` and `at`; `repairs` are webhooks that were registered anew";
     GET "/change-stream/{name}" Read stream::stream, "event stream of the producer's pushes: events `data`";
 }
 

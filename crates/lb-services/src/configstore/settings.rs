@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lb_desired::settings::TARGET_NAMESPACE;
 use lb_http::auth::{self, AuthError, AuthSettings, Identity};
@@ -43,6 +44,11 @@ const SIGN_UP_LIMIT: Variable = Variable {
     default: Some("3"),
     meaning: "producers that one git user may administer before it can make no more by itself",
 };
+const HOOK_GRACE: Variable = Variable {
+    name: "HOOK_GRACE",
+    default: Some("60000"),
+    meaning: "milliseconds in which the webhook of a push must have come; then it is registered anew",
+};
 const SYSTEM_TOKEN: Variable = Variable {
     name: "SYSTEM_TOKEN",
     default: None,
@@ -63,6 +69,7 @@ pub const VARIABLES: &[Variable] = &[
     HOOK_SECRET,
     SIGN_UP,
     SIGN_UP_LIMIT,
+    HOOK_GRACE,
     SYSTEM_TOKEN,
     SYSTEM_TOKEN_FILE,
     CORS_ORIGINS,
@@ -117,6 +124,8 @@ pub struct Settings {
     pub sign_up: SignUp,
     /// Producers that one git user may administer before it makes no more by itself.
     pub sign_up_limit: usize,
+    /// In what time a push's webhook must have come.
+    pub hook_grace: Duration,
     /// Token for git-api.
     pub system_token: Option<Secret>,
     /// File with the token for git-api.
@@ -141,6 +150,7 @@ impl Settings {
             hook_key: reader.secret(&HOOK_SECRET).map(HookKey::new),
             sign_up: reader.parsed(&SIGN_UP),
             sign_up_limit: count(reader, &SIGN_UP_LIMIT),
+            hook_grace: reader.milliseconds(&HOOK_GRACE),
             system_token: reader.secret(&SYSTEM_TOKEN),
             system_token_file: reader.text(&SYSTEM_TOKEN_FILE).map(PathBuf::from),
             origins: origins(reader),

@@ -2,6 +2,7 @@
 //! to it, and nobody else holds a git host's credentials.
 
 mod access;
+mod callbacks;
 mod changes;
 mod errors;
 mod files;
@@ -13,6 +14,7 @@ mod routes;
 mod settings;
 mod sign_in;
 mod smart_http;
+mod statuses;
 mod target;
 mod users;
 mod wire;
@@ -33,6 +35,7 @@ use lb_vocab::{Clock, Prefix, Secret};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use callbacks::Allowed;
 pub use routes::ROUTES;
 pub use settings::{Gitea, OAuth, Settings, VARIABLES};
 
@@ -45,7 +48,7 @@ pub const AUDIENCE: &str = lb_desired::build::GIT_API_AUDIENCE;
 struct App {
     host: Arc<dyn GitHost>,
     prefix: Prefix,
-    hook_url: url::Url,
+    callbacks: callbacks::Callbacks,
     hook_key: Option<HookKey>,
     /// Where people sign in; without a key to sign with there is none.
     desk: Option<sign_in::Desk>,
@@ -89,7 +92,7 @@ impl Server {
         let app = Arc::new(App {
             host,
             prefix: settings.platform.prefix.clone(),
-            hook_url: settings.hook_url.clone(),
+            callbacks: callbacks::Callbacks::new(settings.hook_url.clone(), settings.hook_allowed.clone()),
             hook_key: settings.hook_key.clone(),
             desk: desk(settings, passwords, clock)?,
             domain: settings.platform.domain.to_string(),

@@ -3,7 +3,7 @@
 use axum::Router;
 use lb_http::route::Seam;
 
-use super::{Shared, access, changes, files, forward_auth, sign_in, smart_http, users};
+use super::{Shared, access, changes, files, forward_auth, sign_in, smart_http, statuses, users};
 
 lb_http::routes! { Shared;
     GET "/search/users" System users::search, "`{users:[user]}` of any prefix whose login contains `?q=`";
@@ -27,7 +27,7 @@ lb_http::routes! { Shared;
     DELETE "/users/{prefix}/{name}/ssh/{id}" Admin users::delete_key, "204; 400 `{result:\"UNKNOWN_ID\"}`";
     POST "/users/{prefix}/{name}/tokens" System users::create_token, "`{token}` for the git client, shown this once, named `{name}`";
     PUT "/users/{prefix}/{name}/repos/{repo}" System users::ensure_repository, "`{repo}`; makes it, private";
-    PUT "/users/{prefix}/{name}/repos/{repo}/hook" System users::hook, "`{ok:true}`; registers the push webhook `{callbackUrl}` once";
+    PUT "/users/{prefix}/{name}/repos/{repo}/hook" System users::hook, "`{ok:true,found}`; registers the push webhook `{callbackUrl,anew}` once; it was found `standing`, `amiss`, or `undelivered` where the git host delivers none";
     POST "/users/{prefix}/{name}/repos/{repo}/look" System users::look, "`{ok:true}`; has the git host looked at for what happened to the repository";
     GET "/users/{prefix}/{name}/repos/{repo}/hook" Read files::file, "`{data}` of a file with this name";
     GET "/users/{prefix}/{name}/repos/{repo}/collaborators" Admin users::collaborators, "`{collaborators:[{login,permission}]}`";
@@ -36,6 +36,7 @@ lb_http::routes! { Shared;
     GET "/users/{prefix}/{name}/repos/{repo}/{*path}" Read files::file, "`{data}`: the file on `master`, base64; null where it is missing";
     POST "/trees/{prefix}/{name}/{repo}" Read files::trees, "`{commit,files}` of `{ref,globs,maxBytes}`, or `{commit:null,refs}`";
     GET "/history/{prefix}/{name}/{repo}" Read files::history, "`{commits}` of `?ref=&path=&limit=`, newest first, along first parents";
+    PUT "/statuses/{prefix}/{name}/{repo}/{commit}" System statuses::put, "`{kept}`; says of a commit `{context,state,description,file,line}`; `state` is success, failure or error; not kept where the git host has no such thing";
     GET "/changes" System changes::changes, "`{cursor,reset,changes}` after `?after=`; with `Accept: text/event-stream` events `change` and `reset` after `Last-Event-ID`";
     GET "/{login}/{repository}/info/refs" Git smart_http::advertise, "smart HTTP: references for `?service=`";
     POST "/{login}/{repository}/git-upload-pack" Git smart_http::rpc, "smart HTTP: fetch";

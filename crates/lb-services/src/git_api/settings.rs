@@ -7,10 +7,11 @@ use std::time::Duration;
 use lb_http::auth::{self, AuthSettings};
 use lb_http::contract::hook::HookKey;
 use lb_http::serve::Origins;
-use lb_vocab::Secret;
 use lb_vocab::settings::{Reader, Variable};
+use lb_vocab::{Secret, TextError};
 use url::Url;
 
+use super::callbacks::Allowed;
 use crate::accounts::{self, ReviewSettings};
 use crate::settings::{CORS_ORIGINS, HOOK_SECRET, count, origins, url};
 
@@ -34,6 +35,11 @@ const CONFIGSTORE_HOOK_URL: Variable = Variable {
     default: Some("http://configstore.default/hook"),
     meaning: "where pushes are told to when a webhook is registered without an address",
 };
+const HOOK_ALLOWED_HOSTS: Variable = Variable {
+    name: "HOOK_ALLOWED_HOSTS",
+    default: None,
+    meaning: "comma-separated hosts to which webhooks may lead beside public addresses and CONFIGSTORE_HOOK_URL: names, `*.` and the end of names, addresses, ranges like `10.0.0.0/8`",
+};
 const GIT_DATA_DIR: Variable = Variable {
     name: "GIT_DATA_DIR",
     default: Some("/var/lib/lunchbadger/git"),
@@ -44,6 +50,11 @@ const GITEA_HOST: Variable = Variable {
     default: None,
     meaning: "base URL of Gitea; without it the embedded git host serves",
 };
+const GITEA_PUBLIC_URL: Variable = Variable {
+    name: "GITEA_PUBLIC_URL",
+    default: None,
+    meaning: "base URL of Gitea as people reach it, which links to it begin with; by default GITEA_HOST",
+};
 const GITEA_TOKEN: Variable = Variable {
     name: "GITEA_TOKEN",
     default: None,
@@ -53,11 +64,6 @@ const GITEA_TOKEN_FILE: Variable = Variable {
     name: "GITEA_TOKEN_FILE",
     default: None,
     meaning: "path of a file with that token, read again for every request",
-};
-const GITEA_PUBLIC_URL: Variable = Variable {
-    name: "GITEA_PUBLIC_URL",
-    default: None,
-    meaning: "base URL of Gitea as browsers reach it; without it, GITEA_HOST",
 };
 const GITEA_OAUTH_CLIENT_ID: Variable = Variable {
     name: "GITEA_OAUTH_CLIENT_ID",
@@ -106,14 +112,15 @@ pub const VARIABLES: &[Variable] = &[
     GIT_API_USER_RATE_LIMIT,
     GIT_API_TOTAL_LIMIT,
     CONFIGSTORE_HOOK_URL,
+    HOOK_ALLOWED_HOSTS,
     GIT_DATA_DIR,
     GITEA_HOST,
+    GITEA_PUBLIC_URL,
     GITEA_TOKEN,
     GITEA_TOKEN_FILE,
     GITEA_REQUESTS,
     GITEA_TIMEOUT,
     GITEA_WALK_INTERVAL,
-    GITEA_PUBLIC_URL,
     GITEA_OAUTH_CLIENT_ID,
     GITEA_OAUTH_CLIENT_SECRET,
     GITEA_OAUTH_CLIENT_SECRET_FILE,
@@ -146,6 +153,8 @@ pub struct Settings {
     pub total_limit: usize,
     /// Default target of webhooks.
     pub hook_url: Url,
+    /// Where else webhooks may lead.
+    pub hook_allowed: Vec<Allowed>,
     /// Directory of the embedded host.
     pub data_dir: PathBuf,
     /// Gitea, instead of the embedded host.
@@ -169,6 +178,8 @@ pub struct Settings {
 pub struct Gitea {
     /// Its base URL.
     pub url: Url,
+    /// As people reach it, if that is elsewhere.
+    pub public_url: Option<Url>,
     /// Its administrator's token.
     pub token: Option<Secret>,
     /// File with that token.
@@ -179,8 +190,6 @@ pub struct Gitea {
     pub timeout: Duration,
     /// Time between two walks over everything.
     pub walk_interval: Duration,
-    /// Base URL as browsers reach it.
-    pub public_url: Url,
     /// The application with which people sign in.
     pub oauth: Option<OAuth>,
 }
@@ -232,12 +241,11 @@ impl Gitea {
         if token.is_none() && token_file.is_none() {
             reader.fail(&GITEA_TOKEN, "it is needed where GITEA_HOST is set, or GITEA_TOKEN_FILE".to_owned());
         }
-        let url = url?;
-        let public_url = public_url.unwrap_or_else(|| url.clone());
-        Some(Self { url, token, token_file, requests, timeout, walk_interval, public_url, oauth })
+        Some(Self { url: url?, public_url, token, token_file, requests, timeout, walk_interval, oauth })
     }
 }
 
+/// An http or https URL.
 fn http_url(text: &str) -> Option<Url> {
     text.parse().ok().filter(|url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
@@ -268,6 +276,7 @@ impl Settings {
             user_rate_limit: count(reader, &GIT_API_USER_RATE_LIMIT),
             total_limit: count(reader, &GIT_API_TOTAL_LIMIT),
             hook_url: url(reader, &CONFIGSTORE_HOOK_URL),
+            hook_allowed: hook_allowed(reader),
             data_dir: PathBuf::from(reader.required(&GIT_DATA_DIR)),
             gitea,
             hook_key,
@@ -279,6 +288,17 @@ impl Settings {
             platform,
         }
     }
+}
+
+fn hook_allowed(reader: &mut Reader<'_>) -> Vec<Allowed> {
+    let mut allowed = Vec::new();
+    for text in reader.list(&HOOK_ALLOWED_HOSTS) {
+        match text.parse() {
+            Ok(host) => allowed.push(host),
+            Err(error) => reader.fail(&HOOK_ALLOWED_HOSTS, TextError::to_string(&error)),
+        }
+    }
+    allowed
 }
 
 #[cfg(test)]
@@ -313,6 +333,8 @@ mod tests {
             ("GIT_API_USER_RATE_LIMIT", "0"),
             ("GIT_API_TOTAL_LIMIT", "many"),
             ("CONFIGSTORE_HOOK_URL", "file:///etc/passwd"),
+            ("HOOK_ALLOWED_HOSTS", "ok.example.com,http://x"),
+            ("GITEA_PUBLIC_URL", "git.example.com"),
             ("CORS_ORIGINS", "https://ui.example.com/"),
             ("AUTH_MODE", "off"),
             ("AUTH_TOKEN_REVIEW", "yes"),

@@ -92,25 +92,20 @@ pub(super) async fn ensure_repository(State(app): State<Shared>, at: AtRepo) -> 
 pub(super) struct NewHook {
     callback_url: Option<String>,
     url: Option<String>,
+    #[serde(default)]
+    anew: bool,
 }
 
 pub(super) async fn hook(State(app): State<Shared>, at: AtRepo, JsonBody(body): JsonBody<NewHook>) -> Answer {
-    let url = match body.callback_url.or(body.url) {
-        Some(text) => text.parse().ok(),
-        None => Some(app.hook_url.clone()),
-    };
-    let url: url::Url = url
-        .filter(|url: &url::Url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or_else(|| ApiError::bad_request("`callbackUrl` must be an http or https URL"))?;
+    let url = app.callbacks.choose(body.callback_url.or(body.url).as_deref()).await?;
     let repository = format!("{}/{}", at.user, at.repo);
-    let target = match &app.hook_key {
-        Some(key) => {
-            HookTarget { url: key.address(&url, &repository).into(), secret: key.secret(&repository) }
-        }
-        None => HookTarget { url: url.into(), secret: Secret::new(String::new()) },
+    let (url, secret) = match &app.hook_key {
+        Some(key) => (key.address(&url, &repository), key.secret(&repository)),
+        None => (url, Secret::new(String::new())),
     };
-    app.host.ensure_hook(&at.user, &at.repo, &target).await.map_err(errors::api)?;
-    Ok(Json(json!({"ok": true})))
+    let target = HookTarget { url: url.into(), secret, anew: body.anew };
+    let (_, found) = app.host.ensure_hook(&at.user, &at.repo, &target).await.map_err(errors::api)?;
+    Ok(Json(json!({"ok": true, "found": wire::found(found)})))
 }
 
 /// Somebody heard that something happened to a repository: what, is looked up.

@@ -51,6 +51,22 @@ pub(super) fn collaborator(collaborator: lb_git::Collaborator) -> wire::Collabor
     wire::Collaborator { login: login.into(), permission: from_host(permission) }
 }
 
+pub(super) fn commit_state(state: wire::CommitState) -> lb_git::CommitState {
+    match state {
+        wire::CommitState::Success => lb_git::CommitState::Success,
+        wire::CommitState::Failure => lb_git::CommitState::Failure,
+        wire::CommitState::Error => lb_git::CommitState::Error,
+    }
+}
+
+pub(super) fn found(found: lb_git::Found) -> wire::HookState {
+    match found {
+        lb_git::Found::Standing => wire::HookState::Standing,
+        lb_git::Found::Amiss => wire::HookState::Amiss,
+        lb_git::Found::Undelivered => wire::HookState::Undelivered,
+    }
+}
+
 pub(super) fn from_host(permission: Permission) -> wire::Permission {
     match permission {
         Permission::Read => wire::Permission::Read,

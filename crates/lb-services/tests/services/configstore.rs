@@ -191,7 +191,7 @@ async fn tokens_are_for_one_audience() {
         let base = format!("http://{}", world.configstore).parse().unwrap();
         Configstore::new(base, signer.source(me.clone(), audience), Timeouts::default()).unwrap()
     };
-    assert_eq!(client("configstore").producers().await.unwrap().len(), 4);
+    assert_eq!(client("configstore").producers().await.unwrap().len(), 5);
     assert!(matches!(client("git-api").producers().await, Err(ClientError::Refused { status: 401, .. })));
     let base = format!("http://{}", world.configstore).parse().unwrap();
     let nobody = Configstore::new(base, TokenSource::none(), Timeouts::default()).unwrap();

@@ -1,6 +1,6 @@
 //! git-api's facade: users, repositories, files, keys, and names that are hostile.
 
-use lb_http::contract::git_api::{TreeAnswer, TreeRequest};
+use lb_http::contract::git_api::{HookState, TreeAnswer, TreeRequest};
 use lb_vocab::Blob;
 use serde_json::json;
 
@@ -19,9 +19,9 @@ async fn users_and_repositories_in_the_shapes_that_clients_read() {
         let (made, _) = git.create_user(&user("al")).await.unwrap();
         assert_eq!((made.login.as_str(), made.email.as_str()), ("customer-al", "al@customer.com"));
         git.ensure_repository(&user("al"), &repo("dev")).await.unwrap();
-        git.ensure_hook(&user("al"), &repo("dev"), &"http://configstore.default/hook".parse().unwrap())
-            .await
-            .unwrap();
+        let callback = "http://configstore.default/hook".parse().unwrap();
+        let found = git.ensure_hook(&user("al"), &repo("dev"), &callback, false).await.unwrap();
+        assert_eq!(found, HookState::Undelivered);
     }
     assert_eq!(git.user(&user("nobody")).await.unwrap(), None);
     assert_eq!(git.repositories(&user("nobody")).await.unwrap(), None);
@@ -45,7 +45,7 @@ async fn users_and_repositories_in_the_shapes_that_clients_read() {
     assert_eq!((status, body["error"]["statusCode"].as_u64()), (400, Some(400)));
     assert_eq!(
         answer(world.request("operator", "PUT", "/users/customer/al/repos/dev/hook")).await,
-        (200, json!({"ok": true}))
+        (200, json!({"ok": true, "found": "undelivered"}))
     );
 }
 

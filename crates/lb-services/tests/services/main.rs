@@ -7,6 +7,7 @@ mod docs;
 mod events;
 mod facade;
 mod gitea;
+mod hooks;
 mod http_rules;
 mod large_push;
 mod pods;

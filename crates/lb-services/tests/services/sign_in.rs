@@ -97,12 +97,11 @@ impl Case {
         let application = real.create_application(&format!("{base}/login/callback")).await.unwrap();
         real.create_person("alice", PASSWORD).await.unwrap();
         let oauth = OAuth {
-            public_url: real.url().parse().unwrap(),
             client_id: application.client_id,
             client_secret: Secret::new(application.client_secret).into(),
         };
         let variables = [("GIT_API_LISTEN", &*address), ("GIT_API_PUBLIC_URL", &base)];
-        let world = World::over_gitea_with(&real, Some(oauth), &variables).await;
+        let world = World::over_gitea_with(&real, Some(oauth), lb_testkit::clock::system(), &variables).await;
         for name in ["al", "bob"] {
             world.configstore().create(&name.parse().unwrap()).await.unwrap();
         }

@@ -46,7 +46,11 @@ pub(crate) fn hook_secret(repository: &str) -> Secret {
 
 /// The token of a role.
 pub(crate) fn token(role: &str) -> Secret {
-    Secret::new(format!("0123456789abcdef-{role}"))
+    Secret::new(token_of(role))
+}
+
+fn token_of(role: &str) -> String {
+    format!("0123456789abcdef-{role}")
 }
 
 /// The git user of the producer with this name.
@@ -93,18 +97,19 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let settings = HostSettings::new(directory.path().join("git"));
         let host = Arc::new(Embedded::open(settings, clock.clone()).await.unwrap());
-        Self::over_host(host, directory, cluster, clock, variables).await
+        Self::over_host(host, directory, cluster, [clock.clone(), clock], variables).await
     }
 
     /// Services over a Gitea, whose webhooks reach the configstore.
     pub(crate) async fn over_gitea(real: &RealGitea) -> Self {
-        Self::over_gitea_with(real, None, &[]).await
+        Self::over_gitea_with(real, None, lb_testkit::clock::system(), &[]).await
     }
 
-    /// The same where people sign in, with more variables set.
+    /// The same where people sign in, with a clock of the configstore's own and more variables set.
     pub(crate) async fn over_gitea_with(
         real: &RealGitea,
         oauth: Option<gitea::OAuth>,
+        configstore: Clock,
         variables: &[(&str, &str)],
     ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -116,16 +121,19 @@ impl World {
         let host = Arc::new(Gitea::open(settings, clock.clone()).await.unwrap());
         let address = format!("127.0.0.1:{}", lb_testkit::free_port());
         let hook = format!("http://{address}/hook");
-        let own = [("CONFIGSTORE_LISTEN", &*address), ("CONFIGSTORE_HOOK_URL", &hook)];
+        let system = token_of("system");
+        // A token that is signed by another clock would not be valid.
+        let own =
+            [("CONFIGSTORE_LISTEN", &*address), ("CONFIGSTORE_HOOK_URL", &hook), ("SYSTEM_TOKEN", &system)];
         let variables = [&own, variables].concat();
-        Self::over_host(host, directory, None, clock, &variables).await
+        Self::over_host(host, directory, None, [clock, configstore], &variables).await
     }
 
     async fn over_host(
         host: Arc<dyn GitHost>,
         directory: TempDir,
         cluster: Option<Cluster>,
-        clock: Clock,
+        [clock, configstore_clock]: [Clock; 2],
         variables: &[(&str, &str)],
     ) -> Self {
         let tokens = directory.path().join("tokens");
@@ -144,7 +152,7 @@ impl World {
         let git_api =
             start_git_api(&environment, Arc::clone(&host), cluster.clone(), &clock, &shutdown).await;
         environment.entry("GIT_API_URL".into()).or_insert_with(|| format!("http://{git_api}"));
-        let configstore = start_configstore(&environment, cluster, &clock, &shutdown).await;
+        let configstore = start_configstore(&environment, cluster, &configstore_clock, &shutdown).await;
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())

@@ -63,10 +63,11 @@ pub(super) async fn host(settings: &git_api::Settings) -> Result<Arc<dyn GitHost
     let prefix = settings.platform.prefix.clone();
     let defaults = gitea::Settings::new(wanted.url.clone(), token(wanted)?, prefix, directory);
     let settings = gitea::Settings {
+        public_url: wanted.public_url.clone(),
         requests: wanted.requests,
         timeout: wanted.timeout,
         walk_interval: wanted.walk_interval,
-        oauth: wanted.oauth.as_ref().map(|oauth| self::oauth(oauth, wanted)).transpose()?,
+        oauth: wanted.oauth.as_ref().map(oauth).transpose()?,
         ..defaults
     };
     let host = Gitea::open(settings, clock::system()).await;
@@ -80,11 +81,10 @@ fn token(wanted: &git_api::Gitea) -> Result<gitea::Token> {
 }
 
 /// The application with which people sign in.
-fn oauth(oauth: &git_api::OAuth, wanted: &git_api::Gitea) -> Result<gitea::OAuth> {
-    let git_api::OAuth { client_id, client_secret, client_secret_file } = oauth;
+fn oauth(wanted: &git_api::OAuth) -> Result<gitea::OAuth> {
+    let git_api::OAuth { client_id, client_secret, client_secret_file } = wanted;
     let secret = secret(client_secret_file.as_ref(), client_secret.as_ref());
     Ok(gitea::OAuth {
-        public_url: wanted.public_url.clone(),
         client_id: client_id.clone(),
         client_secret: secret.context("GITEA_OAUTH_CLIENT_ID is set, and no secret for it")?,
     })

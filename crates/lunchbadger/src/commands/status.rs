@@ -2,6 +2,7 @@
 
 mod children;
 mod detail;
+mod hooks;
 mod watch;
 
 use anyhow::Result;
@@ -23,13 +24,18 @@ use crate::screen::{Screen, Table, printable};
 pub(crate) async fn run(arguments: &StatusArgs, connect: &Connect<'_>, screen: &mut Screen) -> Result<Exit> {
     let cluster = connect.cluster().await?;
     if arguments.watch {
-        watch::run(arguments, &cluster, screen).await
+        watch::run(arguments, connect, &cluster, screen).await
     } else {
-        show(arguments, &cluster, screen).await
+        show(arguments, connect, &cluster, screen).await
     }
 }
 
-async fn show(arguments: &StatusArgs, cluster: &Cluster, screen: &mut Screen) -> Result<Exit> {
+async fn show(
+    arguments: &StatusArgs,
+    connect: &Connect<'_>,
+    cluster: &Cluster,
+    screen: &mut Screen,
+) -> Result<Exit> {
     let client = cluster.client();
     let api: Api<LBProducer> = Api::all(client.clone());
     let producers = match &arguments.producer {
@@ -43,8 +49,16 @@ async fn show(arguments: &StatusArgs, cluster: &Cluster, screen: &mut Screen) ->
         return findings(&producers, screen);
     }
     match (&arguments.producer, screen.json()) {
-        (None, false) => overview(&producers, screen)?,
-        (None, true) => screen.document(&json!({"producers": producers}))?,
+        (None, false) => {
+            overview(&producers, screen)?;
+            if let Some(line) = connect.hooks().await.and_then(|hooks| hooks::line(&hooks)) {
+                screen.line(printable(&line))?;
+            }
+        }
+        (None, true) => {
+            let hooks = connect.hooks().await;
+            screen.document(&json!({"producers": producers, "hooks": hooks}))?;
+        }
         (Some(name), json) => {
             let children = children(client, name).await?;
             if json {

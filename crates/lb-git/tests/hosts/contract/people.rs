@@ -1,6 +1,6 @@
 //! Users, repositories, keys, collaborators, webhooks, passwords.
 
-use lb_git::{HookTarget, HostError, Kind, Permission};
+use lb_git::{CommitState, CommitStatus, Found, HookTarget, HostError, Kind, Permission};
 use lb_vocab::{GitUser, Secret};
 
 use super::over_every_host;
@@ -13,6 +13,7 @@ over_every_host!(
     an_internal_key_replaces_the_older_one_and_nobody_touches_anothers,
     permissions_follow_collaborators_and_end_with_them,
     a_webhook_is_registered_once,
+    a_commit_is_told_how_it_fared_where_that_is_kept,
     a_token_opens_its_own_users_door_until_it_is_revoked,
 );
 
@@ -134,8 +135,8 @@ async fn permissions_follow_collaborators_and_end_with_them(world: World) {
 
 async fn a_webhook_is_registered_once(world: World) {
     let ensure = async |url: &str| {
-        let target = HookTarget { url: url.to_owned(), secret: Secret::new("s".to_owned()) };
-        world.host.ensure_hook(&world.user("al"), &repo("dev"), &target).await
+        let target = HookTarget { url: url.to_owned(), secret: Secret::new("s".to_owned()), anew: false };
+        world.host.ensure_hook(&world.user("al"), &repo("dev"), &target).await.map(|(hook, _)| hook)
     };
     let first = ensure("http://configstore.default/hook").await.unwrap();
     assert_eq!(ensure("http://configstore.default/hook").await.unwrap(), first);
@@ -145,6 +146,42 @@ async fn a_webhook_is_registered_once(world: World) {
     assert_ne!(ensure("https://other/hook").await.unwrap().id, keyed.id);
     for bad in ["", "ftp://x", "file:///etc/passwd", "http://a\nb"] {
         refused(ensure(bad).await);
+    }
+    let ensure = async |name: &str, anew| {
+        let url = format!("http://configstore.default/hook?key={name}");
+        let target = HookTarget { url, secret: Secret::new(name.to_owned()), anew };
+        let (hook, found) = world.host.ensure_hook(&world.user("al"), &repo("dev"), &target).await.unwrap();
+        // The embedded host says so however it is.
+        let standing = (found != Found::Undelivered).then_some(found == Found::Standing);
+        (hook.id, standing)
+    };
+    let (old, standing) = ensure("2", false).await;
+    assert!(standing.is_none_or(|standing| !standing), "one with an older key is amiss");
+    let (same, standing) = ensure("2", false).await;
+    assert!(same == old && standing.is_none_or(|standing| standing));
+    let (anew, standing) = ensure("2", true).await;
+    assert!(standing.is_none_or(|standing| standing && anew != old), "its secret cannot be seen");
+    assert_eq!(ensure("2", false).await.0, anew);
+}
+
+async fn a_commit_is_told_how_it_fared_where_that_is_kept(world: World) {
+    let (commit, _) = world.al().await.write("a", "1").commit_and_push("first").await;
+    let status = CommitStatus {
+        context: "lunchbadger/dev".into(),
+        state: CommitState::Failure,
+        description: "1 finding".into(),
+        place: Some(("a".parse().unwrap(), 1)),
+    };
+    let tell = async |repository: &str, commit: &str| {
+        let commit = commit.parse().unwrap();
+        world.host.set_commit_status(&world.user("al"), &repo(repository), &commit, &status).await
+    };
+    assert_eq!(missing(tell("x", &commit).await), Kind::Repository);
+    for _ in 0..2 {
+        let kept = tell("dev", &commit).await.unwrap();
+        let of_nothing = tell("dev", &"1".repeat(40)).await;
+        // Where nothing is kept, commits are not looked at.
+        assert!(if kept { missing(of_nothing) == Kind::Commit } else { !of_nothing.unwrap() });
     }
 }
 

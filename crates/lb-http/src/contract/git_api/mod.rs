@@ -7,7 +7,7 @@ mod types;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use http::Method;
-use lb_vocab::{GitUser, Prefix, RepoName, SafePath, Secret};
+use lb_vocab::{CommitId, GitUser, Prefix, RepoName, SafePath, Secret};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -16,9 +16,9 @@ use url::Url;
 pub use sign_in::{Issued, Login, SignIn};
 pub use tree::TreeAnswer;
 pub use types::{
-    Access, Caller as Who, Change, ChangeEvent, ChangeKind, Changes, Collaborator, CommitInfo, FileBody,
-    NoContent, Owner, Permission, Permissions, PublicKey, Repository, TreeBody, TreeRequest, User,
-    UserWithRepos,
+    Access, Caller as Who, Change, ChangeEvent, ChangeKind, Changes, Collaborator, CommitInfo, CommitState,
+    CommitStatus, FileBody, HookState, NoContent, Owner, Permission, Permissions, PublicKey, Repository,
+    TreeBody, TreeRequest, User, UserWithRepos,
 };
 
 use super::client::{Call, Caller};
@@ -147,7 +147,8 @@ impl GitApi {
         data.map(|data| tree::decode(&data).map_err(|why| answer.malformed(why))).transpose()
     }
 
-    /// Makes sure that pushes are told to this URL, once.
+    /// Makes sure that pushes are told to this URL, once; says how that was found. `anew`: pushes are not told, so that
+    /// it is registered anew even where it looks as it should.
     ///
     /// # Errors
     /// Where the call fails.
@@ -156,10 +157,15 @@ impl GitApi {
         user: &GitUser,
         repo: &RepoName,
         callback: &Url,
-    ) -> Result<(), ClientError> {
-        let call =
-            self.repo_call(Method::PUT, user, repo, &["hook"])?.json(&json!({"callbackUrl": callback}));
-        self.0.send(call, SMALL_LIMIT).await.map(drop)
+        anew: bool,
+    ) -> Result<HookState, ClientError> {
+        #[derive(Deserialize)]
+        struct Body {
+            found: HookState,
+        }
+        let body = json!({"callbackUrl": callback, "anew": anew});
+        let call = self.repo_call(Method::PUT, user, repo, &["hook"])?.json(&body);
+        Ok(self.ask::<Body>(call, SMALL_LIMIT).await?.found)
     }
 
     /// Has the git host looked at: something may have happened to this repository.
@@ -217,6 +223,26 @@ impl GitApi {
         let query = [("ref", reference), ("path", path), ("limit", &limit)];
         let call = self.0.call(Method::GET, &segments)?.query(&query);
         Ok(self.ask::<Body>(call, LISTING_LIMIT).await?.commits)
+    }
+
+    /// Says of a commit how it fared. `false`: the git host keeps no such thing.
+    ///
+    /// # Errors
+    /// Where the call fails.
+    pub async fn set_commit_status(
+        &self,
+        user: &GitUser,
+        repo: &RepoName,
+        commit: &CommitId,
+        status: &CommitStatus,
+    ) -> Result<bool, ClientError> {
+        #[derive(Deserialize)]
+        struct Body {
+            kept: bool,
+        }
+        let segments = ["statuses", user.prefix.as_str(), &user.name, repo.as_str(), commit.as_str()];
+        let call = self.0.call(Method::PUT, &segments)?.json(&json!(status));
+        Ok(self.ask::<Body>(call, SMALL_LIMIT).await?.kept)
     }
 
     /// Public keys of a user, without the system's own.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lb_vocab::{CommitId, GitUser, Prefix, RepoName, Timestamp};
+use lb_vocab::{CommitId, GitUser, Prefix, RepoName, SafePath, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A git user in the fields of the git server's API that older clients read.
@@ -124,6 +124,47 @@ pub struct Caller {
     /// A user's names and mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<User>,
+}
+
+/// How a webhook was found that is now as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HookState {
+    /// It stood, as far as can be seen: nobody tells the secret that it has.
+    Standing,
+    /// It was missing, or another one.
+    Amiss,
+    /// The git host notes webhooks and delivers none.
+    Undelivered,
+}
+
+/// How a commit fared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CommitState {
+    /// What it wants stands.
+    Success,
+    /// Something in it is to be mended.
+    Failure,
+    /// It is not the commit's fault that it does not stand.
+    Error,
+}
+
+/// The body of `PUT /statuses/:prefix/:name/:repo/:commit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitStatus {
+    /// Whose word it is: `lunchbadger/dev`.
+    pub context: String,
+    /// How it fared.
+    pub state: CommitState,
+    /// One line; cut to 255 bytes.
+    pub description: String,
+    /// A file of the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<SafePath>,
+    /// A line of that file, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
 }
 
 /// A public SSH key in the fields of the git server's API.

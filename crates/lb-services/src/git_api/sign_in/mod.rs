@@ -328,8 +328,9 @@ async fn signed_in(desk: &Desk, headers: &HeaderMap) -> Result<(Login, Permissio
             let login = login.parse().map_err(|_: lb_vocab::TextError| ApiError::forbidden())?;
             Ok((login, reach))
         }
-        Identity::Anonymous => Err(ApiError::unauthenticated()),
-        Identity::Pod { .. } | Identity::System { .. } | Identity::Operator => {
+        // Pods are not known here, whatever they show.
+        Identity::Anonymous | Identity::Pod { .. } => Err(ApiError::unauthenticated()),
+        Identity::System { .. } | Identity::Operator => {
             let message =
                 "only git users get tokens here: show a session, or a login with a token of the git host";
             Err(ApiError::new(StatusCode::FORBIDDEN, code::FORBIDDEN, message))

@@ -16,6 +16,7 @@ use lb_vocab::with_causes;
 use super::children::kinds;
 
 use crate::cli::StatusArgs;
+use crate::connect::Connect;
 use crate::exit::Exit;
 use crate::screen::Screen;
 
@@ -23,9 +24,14 @@ use crate::screen::Screen;
 const BUNDLE: Duration = Duration::from_millis(200);
 
 /// Shows it until the process is told to end.
-pub(super) async fn run(arguments: &StatusArgs, cluster: &Cluster, screen: &mut Screen) -> Result<Exit> {
+pub(super) async fn run(
+    arguments: &StatusArgs,
+    connect: &Connect<'_>,
+    cluster: &Cluster,
+    screen: &mut Screen,
+) -> Result<Exit> {
     // The first picture says what is wrong with the question; later ones outlast an API server that restarts.
-    let mut exit = super::show(arguments, cluster, screen).await?;
+    let mut exit = super::show(arguments, connect, cluster, screen).await?;
     screen.flush()?;
     let mut changes = pin!(changes(cluster.client()).ready_chunks(1024));
     loop {
@@ -35,7 +41,7 @@ pub(super) async fn run(arguments: &StatusArgs, cluster: &Cluster, screen: &mut 
         // More usually follows: one picture of all of it.
         while let Ok(Some(_)) = tokio::time::timeout(BUNDLE, changes.next()).await {}
         screen.clear()?;
-        match super::show(arguments, cluster, screen).await {
+        match super::show(arguments, connect, cluster, screen).await {
             Ok(shown) => exit = shown,
             Err(error) => screen.note(format!("{}; trying again", with_causes(error.as_ref())))?,
         }
