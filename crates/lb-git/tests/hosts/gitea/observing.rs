@@ -2,18 +2,23 @@
 
 use std::time::Duration;
 
-use lb_git::{ChangeKind, GitHost};
+use lb_git::{ChangeKind, GitHost, Login};
 use lb_testkit::eventually;
 use lb_testkit::gitea::{Gitea as RealGitea, Options};
 use reqwest::Method;
 use serde_json::json;
 
 use super::proxy::{Act, Proxy};
-use super::world::Behind;
+use super::world::{Behind, PAUSE};
 use crate::contract::changes::lines;
 use crate::contract::world::repo;
 
 const MASTER: &str = "al dev refs/heads/master";
+
+/// Somebody who is made at Gitea itself.
+fn person(login: &Login) -> serde_json::Value {
+    json!({"username": login.as_str(), "email": format!("{login}@example.com"), "password": "Aa1!Aa1!Aa1!"})
+}
 
 async fn world() -> Option<Behind> {
     lb_testkit::skip::needs_gitea()?;
@@ -84,9 +89,7 @@ async fn what_is_made_there_is_told_by_a_sweep_and_what_is_gone_by_a_walk() {
     let Some(behind) = world().await else { return };
     let start = behind.host.changes(None).await.unwrap().cursor;
     let bob = behind.login("bob");
-    let user =
-        json!({"username": bob.as_str(), "email": format!("{bob}@example.com"), "password": "Aa1!Aa1!Aa1!"});
-    behind.api(Method::POST, "admin/users", user).await;
+    behind.api(Method::POST, "admin/users", person(&bob)).await;
     behind.api(Method::POST, &format!("admin/users/{bob}/repos"), json!({"name": "dev"})).await;
     let made = behind.told(&start, &["bob dev created"]).await;
     behind.api(Method::DELETE, &format!("repos/{}/dev", behind.login("al")), json!(null)).await;
@@ -94,6 +97,32 @@ async fn what_is_made_there_is_told_by_a_sweep_and_what_is_gone_by_a_walk() {
     behind.told(&made, &[]).await;
     behind.clock.advance(Duration::from_secs(60));
     behind.told(&made, &["al dev deleted", "bob dev deleted", "bob - deleted"]).await;
+}
+
+/// Every sweep and walk of that hour is an error, and little is asked; what happened meanwhile is told afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_hour_without_gitea_tells_nothing_and_loses_nothing() {
+    let Some(behind) = world().await else { return };
+    let clone = behind.directly("al", "dev").await;
+    let start = behind.host.changes(None).await.unwrap().cursor;
+    clone.write("a", "1").commit_and_push("before").await;
+    let before = behind.told(&start, &[MASTER]).await;
+    behind.proxy.does(|_| Act::Cut);
+    let (commit, _) = clone.write("a", "2").commit_and_push("meanwhile").await;
+    behind.api(Method::POST, "admin/users", person(&behind.login("eve"))).await;
+    behind.proxy.asked();
+    for _ in 0..60 {
+        behind.clock.advance(Duration::from_secs(60));
+        assert!(behind.host.changes(Some(&before)).await.is_err());
+        assert!(behind.host.users(&behind.prefix).await.is_err());
+        assert!(behind.master("dev").await.is_err());
+    }
+    let asked = behind.proxy.asked().len();
+    assert!(asked < 60 * 4, "{asked} requests in an hour");
+    behind.proxy.heal();
+    behind.clock.advance(PAUSE);
+    behind.told(&before, &["eve - created", MASTER]).await;
+    assert_eq!(behind.master("dev").await.unwrap().map(String::from), Some(commit));
 }
 
 /// A listing without somebody's repositories, as one that was read while they were made, is no proof.
