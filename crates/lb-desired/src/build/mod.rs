@@ -212,3 +212,17 @@ pub fn namespace(producer: &ProducerName, settings: &Settings) -> Value {
 fn revision_annotation(revision: Option<&CommitId>) -> BTreeMap<String, String> {
     revision.map(|commit| (REVISION_ANNOTATION.to_owned(), commit.to_string())).into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_leaf_is_shown_without_what_it_holds() {
+        let manifest = json!({"data": {"password": "aHVudGVyMg=="}});
+        let leaf = Leaf { kind: LeafKind::Secret, name: "credentials".to_owned(), manifest };
+        assert_eq!(format!("{leaf:?}"), "Secret credentials");
+    }
+}

@@ -318,3 +318,29 @@ fn replaced_id(place: &Place, label: &str) -> Finding {
     let text = format!("its id is no Kubernetes label value: its objects carry the id `{label}`");
     Finding::warning("IdReplaced", place.clone(), text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_tells_its_decisions_apart() {
+        let decisions = [
+            ("a", Decision::Deploy(7)),
+            ("b", Decision::Withdraw(Why::Withdrawn)),
+            ("c", Decision::Hold("git is silent".to_owned())),
+        ];
+        let children = decisions.map(|(name, decision)| (name.to_owned(), decision)).into();
+        let component = Component { children, complete: None };
+        assert_eq!(component.deployed().collect::<Vec<_>>(), [("a", &7)]);
+        assert_eq!(component.withdrawn().collect::<Vec<_>>(), [("b", Why::Withdrawn)]);
+        assert_eq!(component.held().collect::<Vec<_>>(), [("c", "git is silent")]);
+    }
+
+    #[test]
+    fn a_reason_s_name_is_its_variant_s() {
+        for why in [Why::NotInProject, Why::DisabledByProject, Why::DisabledByOperator, Why::Withdrawn] {
+            assert_eq!(why.name(), format!("{why:?}"));
+        }
+    }
+}

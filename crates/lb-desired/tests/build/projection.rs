@@ -26,6 +26,22 @@ fn rows() -> Vec<Row> {
         ("an empty object is missing", json!({"a": {}}), json!({}), true, &[]),
         ("null is missing", json!({"a": null}), json!({}), true, &[]),
         ("an empty list is not a list with something", json!({"a": []}), json!({"a": [1]}), false, &[]),
+        ("a value that is no object is equal", json!("a"), json!("a"), true, &[]),
+        ("a value that is no object differs", json!("a"), json!("b"), false, &[]),
+        (
+            "ports of a NetworkPolicy have an order",
+            json!({"ports": [{"port": 80}, {"port": 81}]}),
+            json!({"ports": [{"port": 81}, {"port": 80}]}),
+            false,
+            &[],
+        ),
+        (
+            "an item without its key is nobody's",
+            json!({"env": [{"name": "TCP", "value": "x"}]}),
+            json!({"env": [{"name": "TCP", "value": "x"}, {"value": "y"}]}),
+            false,
+            &["/env/1"],
+        ),
         ("another type", json!({"a": "1"}), json!({"a": 1}), false, &[]),
         (
             "kind and apiVersion may be missing",
