@@ -1,4 +1,4 @@
-//! What hand-written pages speak of must exist: environment variables and routes.
+//! What hand-written pages speak of must exist: environment variables, routes and tests.
 
 use std::collections::BTreeSet;
 
@@ -25,6 +25,8 @@ pub(super) fn check(files: &[TextFile]) -> Vec<Breach> {
             for name in quoted(line) {
                 let missing = if is_variable(name) {
                     !sources.iter().any(|source| source.text.contains(name))
+                } else if is_test(name) {
+                    !sources.iter().any(|source| source.text.contains(&format!("fn {name}(")))
                 } else {
                     !routes.is_empty() && route(name).is_some_and(|route| !leads_somewhere(&routes, &route))
                 };
@@ -57,6 +59,12 @@ fn is_variable(name: &str) -> bool {
     name.contains('_') && name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().all(valid)
 }
 
+/// `a_pod_reaches_its_own_producer`: nothing else has a name of so many words.
+fn is_test(name: &str) -> bool {
+    let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    name.matches('_').count() >= 3 && name.chars().all(valid)
+}
+
 /// `GET /users/{}/{}` of a route, however its parameters are written and called; queries do not count.
 fn route(text: &str) -> Option<String> {
     let (method, path) = text.split_once(' ')?;
@@ -74,20 +82,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_and_routes_exist() {
+    fn variables_routes_and_tests_exist() {
         let files = [
             rust("docs/http.md", "| `GET /users/{prefix}/{name}` | owner |\n"),
-            rust("a/src/x.rs", "const A: &str = \"SLEEP_TIME\";"),
+            rust("a/src/x.rs", "const A: &str = \"SLEEP_TIME\"; fn a_b_c_d() {}"),
             rust(
                 "docs/use.md",
-                "Set `SLEEP_TIME`, ask `GET /users/:prefix/:name?x=1`, get `JSON`; `GET /users`.\n",
+                "Set `SLEEP_TIME`, ask `GET /users/:prefix/:name?x=1`, get `JSON`; `GET /users`; `a_b_c_d`.\n",
             ),
             rust(
                 "docs/wrong.md",
-                "\n`SLEPT_TIME`\n`GET /users/:a/:b/:c`\n`POST /users/:a/:b`\n`GET /user`\n",
+                "\n`SLEPT_TIME`\n`GET /users/:a/:b/:c`\n`POST /users/:a/:b`\n`GET /user`\n`a_b_c_e`\n",
             ),
         ];
         let found: Vec<_> = check(&files).into_iter().map(|breach| (breach.file, breach.line)).collect();
-        assert_eq!(found, [2, 3, 4, 5].map(|line| ("docs/wrong.md".into(), line)));
+        assert_eq!(found, [2, 3, 4, 5, 6].map(|line| ("docs/wrong.md".into(), line)));
     }
 }
