@@ -98,6 +98,9 @@ pub(crate) enum Command {
     /// The custom resource definitions
     #[command(subcommand)]
     Crds(CrdsCommand),
+    /// Print the accounts of the control plane's roles, and the rights that each needs: for `kubectl apply -f -`
+    #[command(after_help = RIGHTS_HELP)]
+    Rights,
     /// Run everything in one process, with the embedded git host: for evaluation and tests
     Up(UpArgs),
     /// Run the Actualizer: makes Kubernetes match git
@@ -117,6 +120,10 @@ const PLAN_HELP: &str = "\
 Objects go to standard output, findings to standard error as `file:line:column: severity: ...`. Settings come from the \
 environment, as the Actualizer's do. A commit id is made from the files' content.\n\n\
 Exit status: 0 clean; 1 there are findings; 2 unusable: nothing to read, or a wrong setting.";
+
+const RIGHTS_HELP: &str = "\
+Settings come from the environment, as the Actualizer's do: ACTUALIZER_TARGET_NAMESPACE and CONTROL_PLANE_NAMESPACE say \
+where producers' objects and the control plane are.";
 
 const LOGIN_HELP: &str = "\
 Without --user a page of the git host is shown to you in a browser, and you are signed in for some hours. With --user a \

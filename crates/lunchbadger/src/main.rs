@@ -60,6 +60,7 @@ fn default_filter(command: &Command) -> &'static str {
         | Command::Why(_)
         | Command::Brake(_)
         | Command::Crds(_)
+        | Command::Rights
         | Command::Completion { .. } => "warn,kube_client=off",
     }
 }
@@ -87,6 +88,7 @@ async fn dispatch(
         Command::Logout => commands::login::forget(connect, screen),
         Command::Whoami => commands::whoami::run(connect, screen).await,
         Command::Crds(command) => commands::crds::run(command, connect, screen).await,
+        Command::Rights => commands::rights::run(variables, screen),
         Command::Producers(command) => commands::producers::run(command, connect, screen).await,
         Command::Status(arguments) => commands::status::run(arguments, connect, screen).await,
         Command::Reconcile(arguments) => commands::reconcile::run(arguments, connect, screen).await,

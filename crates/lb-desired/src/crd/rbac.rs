@@ -11,6 +11,7 @@
 //!   which a stolen identity of the actualizer could abuse: one namespace is the smaller right.
 //! * Its lease and the brake's ConfigMap in the control plane's namespace, and Events.
 
+use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
 };
@@ -37,6 +38,14 @@ const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 const CHILDREN: [&str; 3] = ["lbworkspaces", "lbgateways", "lbfunctions"];
 const WRITE: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 const WATCH: &[&str] = &["list", "watch"];
+
+/// ServiceAccounts of the control plane's roles, as manifests.
+#[must_use]
+pub fn accounts(settings: &Settings) -> Vec<Value> {
+    let home = settings.control_plane.namespace.as_str();
+    let account = |name| ServiceAccount { metadata: named(name, Some(home)), ..ServiceAccount::default() };
+    [SERVICE_ACCOUNT, GIT_API_ACCOUNT, CONFIGSTORE_ACCOUNT].map(|name| manifest(&account(name))).to_vec()
+}
 
 /// Roles and bindings of the control plane, as manifests in the order of application.
 #[must_use]

@@ -9,6 +9,7 @@ pub(crate) mod login;
 pub(crate) mod plan;
 pub(crate) mod producers;
 pub(crate) mod reconcile;
+pub(crate) mod rights;
 pub(crate) mod roles;
 pub(crate) mod status;
 pub(crate) mod up;

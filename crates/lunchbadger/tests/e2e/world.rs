@@ -13,7 +13,7 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind, ObjectMeta};
 use kube::{Client, Resource, ResourceExt};
-use lb_desired::crd::{LBFunction, LBGateway, LBProducer, LBWorkspace};
+use lb_desired::crd::{LBFunction, LBGateway, LBProducer, LBWorkspace, REVIEWER_ROLE, SERVICE_ACCOUNT};
 use lb_testkit::cluster::TestCluster;
 use lb_testkit::control_plane::Options;
 use lb_testkit::git::{Clone, Git};
@@ -24,6 +24,8 @@ use tempfile::TempDir;
 
 use crate::proxy::Proxy;
 
+/// The kubeconfig's context of the account that the platform runs as.
+const CONTEXT: &str = "actualizer";
 /// The namespace of every producer's objects.
 pub(crate) const NAMESPACE: &str = "customer";
 
@@ -102,7 +104,34 @@ impl World {
         }
         let created = world.cluster.kubectl(&["create", "namespace", NAMESPACE]).await;
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+        world.grant_rights().await;
         world
+    }
+
+    /// Makes the accounts that the platform runs as, with the rights that `lunchbadger rights` prints and no more: from
+    /// here on the context `actualizer` of the kubeconfig is the Actualizer's.
+    async fn grant_rights(&self) {
+        let mut command = lb_testkit::process::bare(Path::new(env!("CARGO_BIN_EXE_lunchbadger")));
+        let rights = command.arg("rights").envs(&*self.settings.lock().expect("the settings")).output();
+        let file = self.data.path().join("rights.yaml").to_string_lossy().into_owned();
+        std::fs::write(&file, rights.expect("print the rights").stdout).expect("write the rights");
+        let kubectl = async |arguments: &[&str]| {
+            let output = self.cluster.kubectl(arguments).await;
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{arguments:?}: {told}");
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        };
+        kubectl(&["apply", "-f", &file]).await;
+        // One process has one account, which reviews tokens, too.
+        let role = format!("--clusterrole={REVIEWER_ROLE}");
+        let account = format!("--serviceaccount=default:{SERVICE_ACCOUNT}");
+        kubectl(&["create", "clusterrolebinding", "all-in-one", &role, &account]).await;
+        let token =
+            kubectl(&["create", "token", SERVICE_ACCOUNT, "--namespace=default", "--duration=24h"]).await;
+        kubectl(&["config", "set-credentials", CONTEXT, &format!("--token={token}")]).await;
+        let cluster = kubectl(&["config", "view", "--output=jsonpath={.clusters[0].name}"]).await;
+        let cluster = format!("--cluster={cluster}");
+        kubectl(&["config", "set-context", CONTEXT, &cluster, &format!("--user={CONTEXT}")]).await;
     }
 
     /// Starts LunchBadger and waits until it is ready.
@@ -124,6 +153,7 @@ impl World {
             let arguments = [
                 "up".to_owned(),
                 kubeconfig,
+                format!("--context={CONTEXT}"),
                 format!("--data-dir={}", text(self.data.path())),
                 format!("--git-api-address={}", address(&self.git_api)),
                 format!("--configstore-address={}", address(&self.configstore)),
@@ -148,6 +178,7 @@ impl World {
     pub(crate) async fn launch_actualizer(&self) {
         let [git_api, configstore] = self.proxies.as_ref().expect("roles run apart");
         let kubeconfig = format!("--kubeconfig={}", self.cluster.kubeconfig().to_string_lossy());
+        let context = format!("--context={CONTEXT}");
         let file = |name: &str| self.data.path().join(name).to_string_lossy().into_owned();
         let settings = [
             ("AUTH_TOKENS_FILE", file("tokens")),
@@ -156,7 +187,10 @@ impl World {
             ("GIT_API_URL", git_api.url.clone()),
             ("CONFIGSTORE_URL", configstore.url.clone()),
         ];
-        self.processes.lock().await.push(self.spawn(&["actualizer".to_owned(), kubeconfig], &settings));
+        self.processes
+            .lock()
+            .await
+            .push(self.spawn(&["actualizer".to_owned(), kubeconfig, context], &settings));
     }
 
     fn spawn(&self, arguments: &[String], more: &[(&str, String)]) -> Supervised {
