@@ -317,12 +317,22 @@ async fn an_ingress_asks_and_a_caller_learns_who_it_is() {
         ("GET", host, "/workspace-api/api/Facets", Some(&token), (200, alice)),
         ("GET", "sls-al-dev.lunchbadger.io", "/service", Some(&token), (403, None)),
         ("GET", "internal-bob-dev.lunchbadger.io", "/project-api/x", Some(&token), (401, None)),
+        ("POST", host, "/project-api/api/WorkspaceStatus//restart", Some(&token), (403, None)),
+        ("POST", host, "/project-api/api/WorkspaceStatus/%72estart", Some(&token), (403, None)),
+        ("POST", host, "/explorer/..%2fproject-api/api/WorkspaceStatus/restart", Some(&token), (403, None)),
         ("GET", host, "/elsewhere", Some(&token), (403, None)),
+        ("OPTIONS", host, "/elsewhere", None, (403, None)),
         ("GET", host, "/project-api/x", None, (401, None)),
         ("OPTIONS", host, "/project-api/x", None, (200, None)),
     ] {
         assert_eq!(forward(method, host, uri, shown).await, expected, "{method} {host}{uri}");
     }
+    // What a client adds of the other kind of headers does not turn a restart into a look.
+    let disguised = case.world.http.get(format!("{}/forward-auth", case.base)).bearer_auth(token.reveal());
+    let disguised = disguised.header("x-forwarded-method", "POST").header("x-forwarded-host", host);
+    let disguised = disguised.header("x-forwarded-uri", restart).header("x-original-method", "GET");
+    let disguised = disguised.header("x-original-url", format!("http://{host}/project-api/x"));
+    assert_eq!(answer(disguised).await.0, 400);
     assert_eq!(case.token(&session, "nonsense").await, Err(400));
     let git = case.token(&session, "git-api").await.unwrap();
     let ask = async |path: &str| -> Value {
