@@ -246,6 +246,7 @@ pub(super) async fn callback(
     let answer = match (code, error) {
         (Some(code), None) => {
             let callback = desk.callback()?;
+            let _place = app.strangers.enter().await?;
             let login = door.signed_in(&callback, &code, &verifier).await.map_err(errors::api)?;
             let person = Person { person: person(&app, &login).await?.id, login };
             let came = Came { person, challenge: sent.challenge };
