@@ -130,8 +130,8 @@ pub trait GitHost: Send + Sync {
         repo: &RepoName,
     ) -> Result<Option<Permission>, HostError>;
 
-    /// The most that this password or token, as in HTTP Basic, lets that user do with any repository; `None`: it is not
-    /// this user's, or lets it do nothing. Compared in constant time.
+    /// The most that this token, as the password of HTTP Basic, lets that user do with any repository; `None`: it is not
+    /// this user's, or lets it do nothing. A user's own password is no token. Compared in constant time.
     async fn authenticate(&self, login: &Login, password: &Secret) -> Result<Option<Permission>, HostError>;
 
     /// Whoever has this login, of whatever prefix; `None` where nobody has, or who has may not sign in.

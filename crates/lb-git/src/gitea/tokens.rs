@@ -64,8 +64,9 @@ impl Inner {
         }
     }
 
-    /// The most that a password or token lets its user do. Gitea checks scopes of tokens at its own doors only, and what
-    /// comes through ours comes with the administrator's token: so they are looked up among the user's tokens.
+    /// The most that a token lets its user do. Gitea checks scopes of tokens at its own doors only, and what comes through
+    /// ours comes with the administrator's token: so they are looked up among the user's tokens. Gitea takes other things in
+    /// a token's place, too, among them what OAuth 2 applications got, with scopes that it tells nobody: here they open nothing.
     pub(super) async fn authenticate(
         &self,
         login: &Login,
@@ -85,8 +86,8 @@ impl Inner {
         let ask = Ask::get(&["users", login.as_str(), "tokens"]).with_password();
         let tokens = self.api.list::<TokenBody>(&ask).await.map_err(|failure| failure.host(&doing))?;
         let this = tokens.iter().filter(|token| password.reveal().ends_with(&token.token_last_eight));
-        // Where two of a user's tokens end alike, it is the weaker one. Where none does, it is the password.
-        Ok(this.map(|token| reach(&token.scopes)).min().unwrap_or(Some(Permission::Admin)))
+        // Where two of a user's tokens end alike, it is the weaker one.
+        Ok(this.map(|token| reach(&token.scopes)).min().flatten())
     }
 
     pub(super) async fn revoke_token(&self, login: &Login, id: u64) -> Result<(), HostError> {

@@ -9,7 +9,7 @@ use http::{HeaderMap, header};
 use lb_vocab::Secret;
 use lb_vocab::settings::AuthMode;
 
-use super::{Identity, Reviews, StaticTokens, Verifier};
+use super::{Identity, Reviews, StaticTokens, Verifier, signed};
 use crate::contract::git_api::Permission;
 use crate::error::ApiError;
 
@@ -109,6 +109,10 @@ impl Authenticator {
     async fn password(&self, login: String, password: &Secret) -> Result<Identity, ApiError> {
         if let Some(identity) = self.token(password).await? {
             return Ok(identity);
+        }
+        // Whoever is asked about passwords may be the one whom a signed token is for, and would take it for its user's.
+        if signed::is_token(password) {
+            return Err(ApiError::unauthenticated());
         }
         let Some(passwords) = &self.passwords else { return Err(ApiError::unauthenticated()) };
         let reach = passwords.check(&login, password).await?.ok_or_else(ApiError::unauthenticated)?;

@@ -23,19 +23,31 @@ const HOLDS: Duration = Duration::from_secs(30);
 const REMEMBERED: usize = 10_000;
 /// Keys are asked for once in this time, whatever keys tokens name.
 const KEY_INTERVAL: Duration = Duration::from_secs(10);
+/// Where they were not answered, they are asked for again after this.
+const KEY_RETRY: Duration = Duration::from_secs(2);
 
 /// Checks tokens that git-api issued to users for one audience.
 pub struct UserTokens {
     git: GitApi,
     verifier: Verifier,
     clock: Clock,
-    keys: Mutex<Keys>,
+    keys: Mutex<KeySet>,
+    /// Held while they are asked for, so that whoever comes meanwhile waits for the answer.
+    asked: tokio::sync::Mutex<Option<Asked>>,
 }
 
-#[derive(Default)]
-struct Keys {
-    set: KeySet,
-    asked: Option<Timestamp>,
+/// When keys were asked for last, and whether they were answered.
+#[derive(Clone, Copy)]
+struct Asked {
+    at: Timestamp,
+    answered: bool,
+}
+
+impl Asked {
+    fn is_recent(&self, now: Timestamp) -> bool {
+        let holds = if self.answered { KEY_INTERVAL } else { KEY_RETRY };
+        self.at <= now && now.since(self.at) < holds
+    }
 }
 
 impl UserTokens {
@@ -43,33 +55,44 @@ impl UserTokens {
     #[must_use]
     pub fn new(git: GitApi, issuer: &str, audience: &str, clock: &Clock) -> Self {
         let verifier = Verifier::new(issuer, audience, clock.clone());
-        Self { git, verifier, clock: clock.clone(), keys: Mutex::default() }
+        Self {
+            git,
+            verifier,
+            clock: clock.clone(),
+            keys: Mutex::default(),
+            asked: tokio::sync::Mutex::default(),
+        }
     }
 
-    /// The keys that are known, and whether it is time to ask for newer ones.
-    fn known(&self, token: &Secret) -> (KeySet, bool) {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now();
-        let due = keys.asked.is_none_or(|asked| asked > now || now.since(asked) >= KEY_INTERVAL);
-        let ask = due && keys.set.of(token.reveal()).is_none();
-        if ask {
-            keys.asked = Some(now);
+    fn known(&self) -> MutexGuard<'_, KeySet> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The keys that a token of a new key is checked with.
+    async fn newer(&self, token: &Secret) -> Result<KeySet, NoVerdict> {
+        let mut asked = self.asked.lock().await;
+        let known = self.known().clone();
+        if known.of(token.reveal()).is_some() {
+            return Ok(known);
         }
-        (keys.set.clone(), ask)
+        let silent = NoVerdict { retry_after: KEY_RETRY };
+        if let Some(asked) = asked.filter(|asked| asked.is_recent(self.clock.now())) {
+            return if asked.answered { Ok(known) } else { Err(silent) };
+        }
+        let answer = self.git.public_keys().await;
+        *asked = Some(Asked { at: self.clock.now(), answered: answer.is_ok() });
+        let keys = answer.map_err(|error| {
+            tracing::warn!(%error, "git-api does not answer its public keys");
+            silent
+        })?;
+        self.known().clone_from(&keys);
+        Ok(keys)
     }
 
     async fn check(&self, token: &Secret) -> Result<Option<Identity>, NoVerdict> {
-        let (mut set, ask) = self.known(token);
-        if ask {
-            set = self.git.public_keys().await.map_err(|error| {
-                tracing::warn!(%error, "git-api does not answer its public keys");
-                let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-                keys.asked = None;
-                NoVerdict { retry_after: Duration::from_secs(2) }
-            })?;
-            self.keys.lock().unwrap_or_else(PoisonError::into_inner).set = set.clone();
-        }
-        let who = self.verifier.clone().trust(set).identify(token.reveal());
+        let known = self.known().clone();
+        let keys = if known.of(token.reveal()).is_some() { known } else { self.newer(token).await? };
+        let who = self.verifier.clone().trust(keys).identify(token.reveal());
         // Only people come this way: the platform's parts have tokens of their own.
         Ok(who.filter(|who| matches!(who, Identity::User { .. })))
     }
@@ -193,5 +216,54 @@ impl Guard for Members {
         _: &'a [(String, String)],
     ) -> BoxFuture<'a, Result<bool, ApiError>> {
         Box::pin(self.decide(rule, who))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::extract::State;
+    use axum::routing::get;
+    use axum::{Json, Router};
+    use futures::future::join_all;
+    use serde_json::{Value, json};
+
+    use super::super::{MAX_LIFETIME, Signer};
+    use super::*;
+    use crate::contract::{Timeouts, TokenSource};
+
+    /// How often keys were asked for, and what is answered.
+    type Keys = Arc<(AtomicUsize, String)>;
+
+    async fn keys(State(keys): State<Keys>) -> Json<Value> {
+        keys.0.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Json(json!({"keys": keys.1}))
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_while_keys_are_asked_for_waits_for_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = lb_testkit::clock::system();
+        let signer =
+            |name| Signer::load_or_create(&directory.path().join(name), "lb", clock.clone()).unwrap();
+        let (right, other) = (signer("right"), signer("other"));
+        let answered: Keys = Arc::new((AtomicUsize::new(0), right.public_keys().pem().unwrap()));
+        let app = Router::new().route("/keys", get(keys)).with_state(Arc::clone(&answered));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(axum::serve(listener, app).into_future());
+        let git = GitApi::new(base, TokenSource::none(), Timeouts::default()).unwrap();
+        let tokens = UserTokens::new(git, "lb", "al-dev", &clock);
+        let issue =
+            |signer: &Signer, login| signer.issue(&Identity::user(login), "al-dev", MAX_LIFETIME).unwrap();
+        let shown: Vec<Secret> = ["a", "b", "c"].iter().map(|login| issue(&right, login)).collect();
+        let found = join_all(shown.iter().map(|token| tokens.check(token))).await;
+        let expected = ["a", "b", "c"].map(|login| Ok(Some(Identity::user(login))));
+        assert_eq!(found, expected);
+        assert_eq!(tokens.check(&issue(&other, "a")).await, Ok(None), "another key");
+        assert_eq!(answered.0.load(Ordering::SeqCst), 1, "asked once for all of them");
     }
 }

@@ -2,6 +2,7 @@
 
 use http::Method;
 use lb_vocab::Producer;
+use percent_encoding::percent_decode_str;
 
 use super::git_api::Permission;
 
@@ -48,8 +49,25 @@ impl Api {
     }
 }
 
+/// The path as whoever serves it reads it, with its escapes undone. `None` where servers and proxies differ in that: an empty
+/// part, `.`, `..`, `\`, and escapes of those, of `/` or of escapes.
+#[must_use]
+pub fn plain(path: &str) -> Option<String> {
+    let path = percent_decode_str(path).decode_utf8().ok().filter(|decoded| {
+        // As many `/` as before: none was an escape.
+        decoded.matches('/').count() == path.matches('/').count()
+    })?;
+    let inner = path.strip_prefix('/')?;
+    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    let clear = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && !part.contains(|c: char| c.is_control() || matches!(c, '\\' | '%'))
+    };
+    (inner.is_empty() || inner.split('/').all(clear)).then(|| path.into_owned())
+}
+
 /// What a request needs: read for reading, write for changing, admin for restarts. A project is disabled by a change of
-/// its content, which only the API itself sees: it asks for admin there.
+/// its content, which only the API itself sees: it asks for admin there. The path is a [`plain`] one.
 #[must_use]
 pub fn needs(api: Api, method: &Method, path: &str) -> Permission {
     if *method == Method::GET || *method == Method::HEAD {
@@ -93,6 +111,37 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(at(host, path), None, "{host}{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_can_be_read_in_two_ways_is_none() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("/project-api/api/x/", "/project-api/api/x/"),
+            ("/project-api/api/WorkspaceStatus/re%73tart", "/project-api/api/WorkspaceStatus/restart"),
+            ("/workspace-api/api/Facets/server.Car%20x", "/workspace-api/api/Facets/server.Car x"),
+        ] {
+            assert_eq!(plain(path).as_deref(), Some(expected), "{path}");
+        }
+        for path in [
+            "",
+            "project-api",
+            "//project-api",
+            "/project-api/api/WorkspaceStatus//restart",
+            "/project-api/api/WorkspaceStatus/restart//",
+            "/explorer/../project-api/x",
+            "/explorer/%2e%2E/project-api/x",
+            "/explorer/..%2fproject-api/x",
+            "/project-api/api/WorkspaceStatus%2Frestart",
+            "/project-api/api/WorkspaceStatus%252Frestart",
+            "/project-api/./x",
+            "/explorer\\..\\project-api",
+            "/explorer/..%5cproject-api",
+            "/project-api/%00",
+            "/project-api/%ff",
+        ] {
+            assert_eq!(plain(path), None, "{path}");
         }
     }
 

@@ -34,7 +34,7 @@ impl ProducerGuard {
         let Some(Ok(name)) = name else { return Ok(false) };
         let owner = GitUser::of(self.prefix.clone(), &name);
         if owns(who, &owner, &self.prefix) {
-            return Ok(true);
+            return Ok(who.reach() >= needs);
         }
         // Reading concerns `dev`, where the project is; what is the owner's concerns all repositories.
         let concerned = if needs == Permission::Read { vec!["dev"] } else { REPOSITORIES.to_vec() };

@@ -35,12 +35,16 @@ pub use routes::ROUTES;
 pub use settings::{Settings, SignUp, VARIABLES};
 
 use crate::ServeError;
+use crate::git_api::limits::Limits;
 use deliveries::Deliveries;
 use follow::Followers;
 use repairs::Repairs;
 
 /// The audience of tokens for the configstore.
 pub const AUDIENCE: &str = lb_desired::build::CONFIGSTORE_AUDIENCE;
+
+/// Sign-ups at once, of different people.
+const SIGN_UPS: usize = 20;
 
 /// What handlers share.
 struct App {
@@ -51,6 +55,8 @@ struct App {
     deliveries: Deliveries,
     sign_up: SignUp,
     sign_up_limit: usize,
+    /// Whoever signs up does so once at a time: its producers are counted before.
+    sign_ups: Limits,
     repairs: Repairs,
     followers: Followers,
     metrics: Metrics,
@@ -95,6 +101,7 @@ impl Server {
             deliveries: Deliveries::new(clock.clone()),
             sign_up: settings.sign_up,
             sign_up_limit: settings.sign_up_limit,
+            sign_ups: Limits::new(1, SIGN_UPS),
             repairs: Repairs::new(clock.clone(), settings.hook_grace, &metrics),
             followers: Followers::default(),
             metrics: metrics.clone(),

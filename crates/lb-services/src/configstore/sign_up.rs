@@ -29,6 +29,7 @@ pub(super) async fn sign_up(
         return Err(refused("only a git user signs up, with credentials that may write"));
     };
     let owner = deployable(&app, &body.id)?;
+    let _turn = app.sign_ups.enter(&login).await?;
     within_limit(&app, &owner, &login).await?;
     let (user, made) = app.git.create_user(&owner).await.map_err(|error| upstream(&error))?;
     if !made {
@@ -44,8 +45,7 @@ pub(super) async fn sign_up(
     Ok(Json(created))
 }
 
-/// Whether the login may have one more producer. Two questions at once may both be let through: it is a limit on what one
-/// person takes, not on who may do what.
+/// Whether the login may have one more producer. Those that it administers no longer do not count.
 async fn within_limit(app: &Shared, owner: &GitUser, login: &str) -> Result<(), ApiError> {
     let reachable = app.git.reachable(login).await.map_err(|error| upstream(&error))?;
     // Every producer has one `dev`.

@@ -8,11 +8,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use lb_http::contract::apis::{self, Api};
-use lb_http::error::ApiError;
+use lb_http::error::{ApiError, code};
 use lb_vocab::GitUser;
 use url::Url;
 
-use super::{Shared, access, sign_in, wire};
+use super::{Shared, errors, sign_in, wire};
+use crate::owner::repositories;
 
 /// Who was let through, for the API behind.
 const USER: HeaderName = HeaderName::from_static("x-lunchbadger-user");
@@ -25,32 +26,60 @@ struct Asked {
     path: String,
 }
 
-fn asked(headers: &HeaderMap) -> Option<Asked> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let (method, url) = match (text("x-original-method"), text("x-original-url")) {
-        (Some(method), Some(url)) => (method, url.to_owned()),
-        _ => {
-            let (host, uri) = (text("x-forwarded-host")?, text("x-forwarded-uri")?);
-            (text("x-forwarded-method")?, format!("http://{host}{uri}"))
+/// What a header says; the inner `None`: it is not there. The outer one: it says several things, or no text.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<Option<&'a str>> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Some(None) };
+    if values.next().is_some() { None } else { value.to_str().ok().map(Some) }
+}
+
+impl Asked {
+    /// `None` where host and target are not what they are taken for: `@`, `#` or a missing `/` would move what is host.
+    fn of(method: &str, host: &str, target: &str) -> Option<Self> {
+        if host.contains(['@', '/', '\\', '?', '#']) || !target.starts_with('/') || target.contains('#') {
+            return None;
         }
+        let url: Url = format!("http://{host}/").parse().ok()?;
+        let path = target.split('?').next().unwrap_or_default().to_owned();
+        Some(Self { method: method.parse().ok()?, host: url.host_str()?.to_owned(), path })
+    }
+}
+
+/// An ingress sets one kind of headers, and lets through what its client sends of the other kind: where both stand there,
+/// they must say the same.
+fn asked(headers: &HeaderMap) -> Option<Asked> {
+    let text = |name: &str| only(headers, name);
+    let original = match (text("x-original-method")?, text("x-original-url")?) {
+        (Some(method), Some(url)) => {
+            let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+            let (host, target) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            Some(Asked::of(method, host, if target.is_empty() { "/" } else { target })?)
+        }
+        (None, _) | (_, None) => None,
     };
-    let url: Url = url.parse().ok()?;
-    // The parser has resolved `..`, as whoever serves the path would.
-    let (host, path) = (url.host_str()?.to_owned(), url.path().to_owned());
-    Some(Asked { method: method.parse().ok()?, host, path })
+    let named = [text("x-forwarded-method")?, text("x-forwarded-host")?, text("x-forwarded-uri")?];
+    let forwarded = match named {
+        [Some(method), Some(host), Some(uri)] => Some(Asked::of(method, host, uri)?),
+        [None, _, _] | [_, None, _] | [_, _, None] => None,
+    };
+    match (original, forwarded) {
+        (Some(original), Some(forwarded)) => (original == forwarded).then_some(original),
+        (original, forwarded) => original.or(forwarded),
+    }
 }
 
 pub(super) async fn check(State(app): State<Shared>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let forbidden = |why: &str| ApiError::new(StatusCode::FORBIDDEN, "FORBIDDEN", why);
-    let asked = asked(&headers).ok_or_else(|| {
+    let forbidden = |why: &str| ApiError::new(StatusCode::FORBIDDEN, code::FORBIDDEN, why);
+    let Asked { method, host, path } = asked(&headers).ok_or_else(|| {
         ApiError::bad_request("which request is asked about? X-Forwarded-Method, -Host and -Uri say it, or X-Original-Method and -URL")
     })?;
+    let path = apis::plain(&path).ok_or_else(|| forbidden("this path can be read in several ways"))?;
+    let (api, producer) = Api::at(&host, &path, &app.domain)
+        .ok_or_else(|| forbidden("nothing that users reach has this host and path"))?;
     // A browser's preflight carries no token, and its answer says nothing.
-    if asked.method == Method::OPTIONS {
+    if method == Method::OPTIONS {
         return Ok(StatusCode::OK.into_response());
     }
-    let (api, producer) = Api::at(&asked.host, &asked.path, &app.domain)
-        .ok_or_else(|| forbidden("nothing that users reach has this host and path"))?;
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = token
         .and_then(|text| text.split_once(' '))
@@ -58,16 +87,16 @@ pub(super) async fn check(State(app): State<Shared>, headers: HeaderMap) -> Resu
     let (_, token) = token.ok_or_else(ApiError::unauthenticated)?;
     let (login, reach) =
         sign_in::desk(&app)?.holder(token.trim(), &producer).ok_or_else(ApiError::unauthenticated)?;
-    let needs = apis::needs(api, &asked.method, &asked.path);
+    let needs = apis::needs(api, &method, &path);
     let owner = GitUser::of(app.prefix.clone(), producer.name());
-    let has = access::permissions(&app, &owner, &login).await?;
-    let has =
-        has.iter().find(|(repo, _)| repo.as_str() == api.repository()).map(|(_, has)| wire::from_host(*has));
-    match has {
-        Some(has) if has.min(reach) >= needs => {
-            Ok((StatusCode::OK, [(USER, login.to_string())]).into_response())
-        }
-        Some(_) | None => Err(ApiError::forbidden()),
+    let _place = app.limits.enter(&owner.to_string()).await?;
+    let repo = repositories().into_iter().find(|repo| repo.as_str() == api.repository());
+    let repo = repo.ok_or_else(ApiError::forbidden)?;
+    let has = app.host.permission(&login, &owner, &repo).await.map_err(errors::api)?;
+    if has.is_some_and(|has| wire::from_host(has).min(reach) >= needs) {
+        Ok((StatusCode::OK, [(USER, login.to_string())]).into_response())
+    } else {
+        Err(ApiError::forbidden())
     }
 }
 
@@ -78,7 +107,7 @@ mod tests {
     fn of(pairs: &[(&str, &str)]) -> Option<(String, String, String)> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
-            headers.insert(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+            headers.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
         asked(&headers).map(|Asked { method, host, path }| (method.to_string(), host, path))
     }
@@ -98,8 +127,45 @@ mod tests {
         assert_eq!(of(&[("x-original-method", "GET"), ("x-original-url", &original)]), expected);
         assert_eq!(of(&forwarded[..2]), None);
         assert_eq!(of(&[]), None);
-        let odd = [forwarded[0], forwarded[1], ("x-forwarded-uri", "/workspace-api/../project-api/x")];
-        assert_eq!(of(&odd).unwrap().2, "/project-api/x");
         assert_eq!(of(&[forwarded[0], ("x-forwarded-host", "a b"), forwarded[2]]), None);
+    }
+
+    #[test]
+    fn a_client_of_the_ingress_does_not_choose_what_is_asked_about() {
+        let forwarded = [
+            ("x-forwarded-method", "PATCH"),
+            ("x-forwarded-host", "internal-al-dev.x.io"),
+            ("x-forwarded-uri", "/project-api/x"),
+        ];
+        let with = |more: &[(&'static str, &'static str)]| of(&[&forwarded[..], more].concat());
+        let same = [
+            ("x-original-method", "PATCH"),
+            ("x-original-url", "https://internal-al-dev.x.io/project-api/x?y"),
+        ];
+        assert_eq!(with(&same), of(&forwarded));
+        assert_eq!(with(&[same[0]]), of(&forwarded), "half of the other kind says nothing");
+        for more in [
+            [("x-original-method", "GET"), same[1]],
+            [same[0], ("x-original-url", "https://internal-eve-dev.x.io/project-api/x")],
+            [same[0], ("x-original-url", "https://internal-al-dev.x.io/explorer/x")],
+            [("x-forwarded-method", "GET"), same[1]],
+        ] {
+            assert_eq!(with(&more), None, "{more:?}");
+        }
+        for (host, uri) in [
+            ("internal-al-dev.x.io", "@internal-eve-dev.x.io/project-api/x"),
+            ("internal-al-dev.x.io", "project-api/x"),
+            ("internal-al-dev.x.io", "/project-api/x#/y"),
+            ("al@internal-eve-dev.x.io", "/project-api/x"),
+            ("internal-eve-dev.x.io/project-api/x?", "/y"),
+            ("internal-eve-dev.x.io#", "/y"),
+        ] {
+            let odd = [forwarded[0], ("x-forwarded-host", host), ("x-forwarded-uri", uri)];
+            assert_eq!(of(&odd), None, "{host} {uri}");
+        }
+        for authority in ["al@internal-eve-dev.x.io", "internal-eve-dev.x.io#", "internal-eve-dev.x.io?"] {
+            let url = format!("https://{authority}/project-api/x");
+            assert_eq!(of(&[("x-original-method", "GET"), ("x-original-url", &url)]), None, "{url}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use lb_http::error::{ApiError, code};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// How long a request waits for its turn before it is sent away.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -15,27 +15,27 @@ const REMEMBERED: usize = 1000;
 
 /// A place among the requests that are worked on; it is given back when dropped.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(crate) struct Place {
     _user: Option<OwnedSemaphorePermit>,
     _total: Option<OwnedSemaphorePermit>,
 }
 
 /// Places for requests.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     per_user: usize,
     users: Mutex<HashMap<String, Arc<Semaphore>>>,
     total: Arc<Semaphore>,
 }
 
 impl Limits {
-    pub(super) fn new(per_user: usize, total: usize) -> Self {
+    pub(crate) fn new(per_user: usize, total: usize) -> Self {
         Self { per_user, users: Mutex::default(), total: Arc::new(Semaphore::new(total)) }
     }
 
     /// A place for a request about this user. The user's own limit comes first, so that one user's queue takes
     /// nothing of the total.
-    pub(super) async fn enter(&self, login: &str) -> Result<Place, ApiError> {
+    pub(crate) async fn enter(&self, login: &str) -> Result<Place, ApiError> {
         let own = self.of(login);
         let places = async {
             let user = own.acquire_owned().await.ok();
@@ -56,6 +56,27 @@ impl Limits {
         }
         let places = users.entry(login.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.per_user)));
         Arc::clone(places)
+    }
+}
+
+/// Places for those of whom nobody knows yet who they are: the git host is asked about what they show. It has few places of
+/// its own, of which a flood must leave most to the platform.
+#[derive(Debug)]
+pub(super) struct Strangers(Semaphore);
+
+impl Strangers {
+    /// Questions at once.
+    const PLACES: usize = 4;
+
+    pub(super) fn new() -> Self {
+        Self(Semaphore::new(Self::PLACES))
+    }
+
+    pub(super) async fn enter(&self) -> Result<SemaphorePermit<'_>, ApiError> {
+        tokio::time::timeout(PATIENCE, self.0.acquire()).await.ok().and_then(Result::ok).ok_or_else(|| {
+            let message = "too many show their credentials at once: try again in a few seconds";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code::RATE_LIMITED, message).retry_after(5)
+        })
     }
 }
 
@@ -91,5 +112,18 @@ mod tests {
         }
         assert!(limits.users.lock().unwrap().len() <= REMEMBERED);
         assert!(limits.enter("busy").await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_wait_for_each_other_and_are_sent_away() {
+        let strangers = Strangers::new();
+        let mut held = Vec::new();
+        for _ in 0..Strangers::PLACES {
+            held.push(strangers.enter().await.unwrap());
+        }
+        let refused = strangers.enter().await.unwrap_err();
+        assert_eq!((refused.status().as_u16(), refused.code()), (503, "RATE_LIMITED"));
+        held.pop();
+        drop(strangers.enter().await.unwrap());
     }
 }

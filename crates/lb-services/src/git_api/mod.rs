@@ -8,7 +8,7 @@ mod errors;
 mod files;
 mod forward_auth;
 mod guard;
-mod limits;
+pub(crate) mod limits;
 mod remote;
 mod routes;
 mod settings;
@@ -56,6 +56,7 @@ struct App {
     domain: String,
     previews: remote::Previews,
     limits: limits::Limits,
+    strangers: Arc<limits::Strangers>,
     metrics: Metrics,
     shutdown: CancellationToken,
 }
@@ -82,7 +83,9 @@ impl Server {
         clock: &Clock,
         shutdown: CancellationToken,
     ) -> Result<Self, ServeError> {
-        let passwords = Arc::new(HostPasswords(host.clone()));
+        let strangers = Arc::new(limits::Strangers::new());
+        let passwords =
+            Arc::new(HostPasswords { host: Arc::clone(&host), strangers: Arc::clone(&strangers) });
         let authenticator = settings.auth.authenticator(AUDIENCE, clock)?.passwords(passwords.clone());
         let authenticator = settings.review.extend(authenticator, cluster, AUDIENCE, clock);
         let guard = guard::HostGuard { host: host.clone(), prefix: settings.platform.prefix.clone() };
@@ -98,6 +101,7 @@ impl Server {
             domain: settings.platform.domain.to_string(),
             previews,
             limits: limits::Limits::new(settings.user_rate_limit, settings.total_limit),
+            strangers,
             metrics: metrics.clone(),
             shutdown: shutdown.clone(),
         });
@@ -143,7 +147,10 @@ fn desk(
 }
 
 /// Git users with the host's tokens or passwords.
-struct HostPasswords(Arc<dyn GitHost>);
+struct HostPasswords {
+    host: Arc<dyn GitHost>,
+    strangers: Arc<limits::Strangers>,
+}
 
 impl Passwords for HostPasswords {
     fn check<'a>(
@@ -153,7 +160,8 @@ impl Passwords for HostPasswords {
     ) -> futures::future::BoxFuture<'a, Result<Option<Permission>, ApiError>> {
         Box::pin(async move {
             let Ok(login) = login.parse() else { return Ok(None) };
-            let reach = self.0.authenticate(&login, password).await.map_err(errors::api)?;
+            let _place = self.strangers.enter().await?;
+            let reach = self.host.authenticate(&login, password).await.map_err(errors::api)?;
             Ok(reach.map(wire::from_host))
         })
     }

@@ -219,4 +219,29 @@ async fn a_git_users_own_token_does_here_too() {
         lb_http::auth::Identity::Pod { producer: "al-dev".parse().unwrap(), component: "gateway".into() };
     let pods = signer.issue(&pod, "git-api", std::time::Duration::from_secs(60)).unwrap();
     assert_eq!(ask("customer-al", pods.reveal(), "/producers/al").await, 401, "a pod is not its user");
+    let al = lb_http::auth::Identity::user("customer-al");
+    let elsewhere = signer.issue(&al, "git-api", std::time::Duration::from_secs(60)).unwrap();
+    assert_eq!(
+        ask("customer-al", elsewhere.reveal(), "/producers/al").await,
+        401,
+        "a token for git-api is no password here"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owners_token_that_reads_alone_reads_alone() {
+    let world = World::populated().await;
+    let path = world.directory.path().join("key.pem");
+    let signer = lb_http::auth::Signer::load_or_create(&path, "lunchbadger", world.clock.clone()).unwrap();
+    let al = lb_http::auth::Identity::User {
+        login: "customer-al".into(),
+        reach: lb_http::contract::git_api::Permission::Read,
+    };
+    let token = signer.issue(&al, "configstore", std::time::Duration::from_secs(60)).unwrap();
+    let ask = async |method: &str, path: &str| {
+        let url = format!("http://{}{path}", world.configstore);
+        answer(world.http.request(method.parse().unwrap(), url).bearer_auth(token.reveal())).await.0
+    };
+    assert_eq!(ask("GET", "/producers/al").await, 200);
+    assert_eq!(ask("POST", "/producers/al/accesskey").await, 403);
 }

@@ -291,6 +291,58 @@ async fn a_personal_token_reaches_no_further_than_its_scopes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_but_personal_tokens_is_taken_for_one() {
+    let Some(case) = Case::new().await else { return };
+    case.allow(Permission::Admin).await;
+    // Another application, to which alice showed who she is: its token is good for reading that at Gitea.
+    let other = case.real.create_application(CLIENT).await.unwrap();
+    let browser = Browser::sign_in(&case.real, "alice", PASSWORD).await.unwrap();
+    let page = format!(
+        "{}/login/oauth/authorize?client_id={}&redirect_uri={CLIENT}&response_type=code&scope=read:user&state=s",
+        case.real.url(),
+        other.client_id
+    );
+    let back = browser.follow(&page, CLIENT, true).await.unwrap();
+    let code = back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    let grant = json!({
+        "grant_type": "authorization_code", "client_id": other.client_id, "client_secret": other.client_secret,
+        "redirect_uri": CLIENT, "code": code,
+    });
+    let url = format!("{}/login/oauth/access_token", case.real.url());
+    let (status, granted) = answer(case.world.http.post(url).json(&grant)).await;
+    assert_eq!(status, 200, "{granted}");
+    let granted = granted["access_token"].as_str().unwrap();
+    let url = format!("{}/api/v1/user", case.real.url());
+    let taken = answer(case.world.http.get(url).basic_auth("alice", Some(granted))).await;
+    assert_eq!((taken.0, &taken.1["login"]), (200, &json!("alice")), "Gitea takes it in a password's place");
+    for shown in [granted, PASSWORD] {
+        let with = Login::Token { login: "alice".into(), token: Secret::new(shown.to_owned()) };
+        assert_eq!(case.token(&with, "al-dev").await, Err(401));
+        let url = format!("{}/customer-al/dev.git/info/refs?service=git-receive-pack", case.base);
+        assert_eq!(answer(case.world.http.get(url).basic_auth("alice", Some(shown))).await.0, 401);
+        let (login, shown) = ("alice".parse().unwrap(), Secret::new(shown.to_owned()));
+        assert_eq!(case.world.host.authenticate(&login, &shown).await.unwrap(), None);
+    }
+    case.world.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_does_not_pass_to_whoever_gets_the_login_next() {
+    let Some(case) = Case::new().await else { return };
+    let session = case.session().await;
+    case.token(&session, "git-api").await.unwrap();
+    let gone = case.real.api(reqwest::Method::DELETE, "admin/users/alice?purge=true");
+    gone.send().await.unwrap().error_for_status().unwrap();
+    assert_eq!(case.token(&session, "git-api").await, Err(401));
+    case.real.create_person("alice", PASSWORD).await.unwrap();
+    case.allow(Permission::Admin).await;
+    for audience in ["git-api", "al-dev"] {
+        assert_eq!(case.token(&session, audience).await, Err(401), "{audience}");
+    }
+    case.world.shutdown.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_ingress_asks_and_a_caller_learns_who_it_is() {
     let Some(case) = Case::new().await else { return };
     case.allow(Permission::Write).await;
@@ -317,12 +369,22 @@ async fn an_ingress_asks_and_a_caller_learns_who_it_is() {
         ("GET", host, "/workspace-api/api/Facets", Some(&token), (200, alice)),
         ("GET", "sls-al-dev.lunchbadger.io", "/service", Some(&token), (403, None)),
         ("GET", "internal-bob-dev.lunchbadger.io", "/project-api/x", Some(&token), (401, None)),
+        ("POST", host, "/project-api/api/WorkspaceStatus//restart", Some(&token), (403, None)),
+        ("POST", host, "/project-api/api/WorkspaceStatus/%72estart", Some(&token), (403, None)),
+        ("POST", host, "/explorer/..%2fproject-api/api/WorkspaceStatus/restart", Some(&token), (403, None)),
         ("GET", host, "/elsewhere", Some(&token), (403, None)),
+        ("OPTIONS", host, "/elsewhere", None, (403, None)),
         ("GET", host, "/project-api/x", None, (401, None)),
         ("OPTIONS", host, "/project-api/x", None, (200, None)),
     ] {
         assert_eq!(forward(method, host, uri, shown).await, expected, "{method} {host}{uri}");
     }
+    // What a client adds of the other kind of headers does not turn a restart into a look.
+    let disguised = case.world.http.get(format!("{}/forward-auth", case.base)).bearer_auth(token.reveal());
+    let disguised = disguised.header("x-forwarded-method", "POST").header("x-forwarded-host", host);
+    let disguised = disguised.header("x-forwarded-uri", restart).header("x-original-method", "GET");
+    let disguised = disguised.header("x-original-url", format!("http://{host}/project-api/x"));
+    assert_eq!(answer(disguised).await.0, 400);
     assert_eq!(case.token(&session, "nonsense").await, Err(400));
     let git = case.token(&session, "git-api").await.unwrap();
     let ask = async |path: &str| -> Value {

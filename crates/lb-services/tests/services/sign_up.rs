@@ -50,6 +50,15 @@ async fn a_git_user_makes_a_producer_and_administers_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_limit_holds_for_many_sign_ups_at_once() {
+    let world = World::with(&[("SIGN_UP", "self"), ("SIGN_UP_LIMIT", "2")]).await.populate().await;
+    let names: Vec<String> = (0..6).map(|number| format!("mine{number}")).collect();
+    let answers = join_all(names.iter().map(|name| sign_up(&world, "reader", name))).await;
+    let got = answers.iter().filter(|(status, _)| *status == 200).count();
+    assert!(got == 2 && answers.iter().all(|(status, _)| [200, 403].contains(status)), "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_many_who_want_one_name_one_gets_it() {
     let world = World::with(&[("SIGN_UP", "self")]).await.populate().await;
     let roles = ["reader", "writer", "other", "admin"];

@@ -34,9 +34,10 @@ use url::Url;
 use super::{AUDIENCE, Shared, access, errors};
 use crate::configstore;
 
-const SESSION: &str = "session";
-const STATE: &str = "sign-in";
-const CODE: &str = "session-code";
+/// What is sealed is for no producer: none has `/` in its name.
+const SESSION: &str = "sign-in/session";
+const STATE: &str = "sign-in/state";
+const CODE: &str = "sign-in/code";
 /// How long somebody may take at the git host.
 const PATIENCE: Duration = Duration::from_mins(10);
 /// From the way back to the session.
@@ -78,7 +79,12 @@ impl Desk {
 
     /// Whose token for a producer's APIs this is, and how far it reaches.
     pub(super) fn holder(&self, token: &str, producer: &Producer) -> Option<(Login, Permission)> {
-        let verifier = Verifier::new(&self.issuer, &producer.to_string(), self.clock.clone());
+        let audience = producer.to_string();
+        // A token for us is no token for a producer that could be called so.
+        if is_ours(&audience) {
+            return None;
+        }
+        let verifier = Verifier::new(&self.issuer, &audience, self.clock.clone());
         match verifier.trust(self.signer.public_keys()).identify(token)? {
             Identity::User { login, reach } => Some((login.parse().ok()?, reach)),
             Identity::Anonymous | Identity::Pod { .. } | Identity::System { .. } | Identity::Operator => None,
@@ -108,10 +114,18 @@ impl Desk {
     fn cookie(&self, value: &str, seconds: u64) -> Result<HeaderValue, ApiError> {
         let secure = self.public_url.as_ref().is_some_and(|url| url.scheme() == "https");
         let secure = if secure { "; Secure" } else { "" };
-        let cookie =
-            format!("{COOKIE}={value}; Path=/login; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+        // A proxy may serve us below a path of its own.
+        let below = self.public_url.as_ref().map_or("", |url| url.path().trim_end_matches('/'));
+        let cookie = format!(
+            "{COOKIE}={value}; Path={below}/login; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
+        );
         HeaderValue::from_str(&cookie).map_err(|error| internal(&error))
     }
+}
+
+/// Whether these are the platform's own tokens.
+fn is_ours(audience: &str) -> bool {
+    [AUDIENCE, configstore::AUDIENCE].contains(&audience)
 }
 
 fn unavailable(why: &str) -> ApiError {
@@ -203,8 +217,16 @@ pub(super) struct Back {
 /// What a code says.
 #[derive(Serialize, Deserialize)]
 struct Came {
-    login: Login,
+    #[serde(flatten)]
+    person: Person,
     challenge: String,
+}
+
+/// Somebody at the git host. A login may become somebody else's; its number does not.
+#[derive(Serialize, Deserialize)]
+struct Person {
+    login: Login,
+    person: u64,
 }
 
 /// The browser is back from the git host: it is sent on to the client, with a code for a session.
@@ -224,9 +246,10 @@ pub(super) async fn callback(
     let answer = match (code, error) {
         (Some(code), None) => {
             let callback = desk.callback()?;
+            let _place = app.strangers.enter().await?;
             let login = door.signed_in(&callback, &code, &verifier).await.map_err(errors::api)?;
-            person(&app, &login).await?;
-            let came = Came { login, challenge: sent.challenge };
+            let person = Person { person: person(&app, &login).await?.id, login };
+            let came = Came { person, challenge: sent.challenge };
             ("code", desk.seal(&came, CODE, CODE_LIFETIME)?.reveal().clone())
         }
         // `access_denied`, mostly. Its text is the git host's: only its form is passed on.
@@ -258,25 +281,20 @@ pub(super) struct Redeemed {
     code_verifier: Secret,
 }
 
-/// What a session says.
-#[derive(Serialize, Deserialize)]
-struct Session {
-    login: Login,
-}
-
 /// The session of a code, for whoever began the sign-in.
 pub(super) async fn session(
     State(app): State<Shared>,
     JsonBody(Redeemed { code, code_verifier }): JsonBody<Redeemed>,
 ) -> Result<Json<Value>, ApiError> {
     let desk = desk(&app)?;
-    let came: Came = desk.codes.open(code.reveal()).ok_or_else(ApiError::unauthenticated)?;
-    if !equal(&pkce::challenge(&code_verifier), &came.challenge) {
+    let came = desk.codes.open(code.reveal()).ok_or_else(ApiError::unauthenticated)?;
+    let Came { person, challenge } = came;
+    if !equal(&pkce::challenge(&code_verifier), &challenge) {
         return Err(ApiError::unauthenticated());
     }
-    let session = desk.seal(&Session { login: came.login.clone() }, SESSION, desk.session_lifetime)?;
-    tracing::info!(login = %came.login, "signed in");
-    Ok(issued(&session, &came.login, desk.session_lifetime))
+    let session = desk.seal(&person, SESSION, desk.session_lifetime)?;
+    tracing::info!(login = %person.login, "signed in");
+    Ok(issued(&session, &person.login, desk.session_lifetime))
 }
 
 fn issued(token: &Secret, login: &Login, lifetime: Duration) -> Json<Value> {
@@ -295,9 +313,12 @@ pub(super) async fn token(
     JsonBody(Wanted { audience }): JsonBody<Wanted>,
 ) -> Result<Json<Value>, ApiError> {
     let desk = desk(&app)?;
-    let (login, reach) = signed_in(desk, &headers).await?;
-    person(&app, &login).await?;
-    if audience != AUDIENCE && audience != configstore::AUDIENCE {
+    let SignedIn { login, reach, person: known } = signed_in(desk, &headers).await?;
+    let person = person(&app, &login).await?;
+    if known.is_some_and(|known| known != person.id) {
+        return Err(ApiError::unauthenticated());
+    }
+    if !is_ours(&audience) {
         let producer: Producer = audience.parse().map_err(|_: lb_vocab::TextError| {
             let message =
                 format!("`audience` is `{AUDIENCE}`, `{}` or `<producer>-<env>`", configstore::AUDIENCE);
@@ -314,19 +335,27 @@ pub(super) async fn token(
     Ok(issued(&token, &login, MAX_LIFETIME))
 }
 
-/// Who is signed in, and how far the credentials reach.
-async fn signed_in(desk: &Desk, headers: &HeaderMap) -> Result<(Login, Permission), ApiError> {
+/// Who is signed in.
+struct SignedIn {
+    login: Login,
+    /// How far the credentials reach.
+    reach: Permission,
+    /// Whose session it is, if it is one.
+    person: Option<u64>,
+}
+
+async fn signed_in(desk: &Desk, headers: &HeaderMap) -> Result<SignedIn, ApiError> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = bearer
         .and_then(|text| text.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if let Some(Session { login }) = bearer.and_then(|(_, token)| desk.sessions.open(token.trim())) {
-        return Ok((login, Permission::Admin));
+    if let Some(Person { login, person }) = bearer.and_then(|(_, token)| desk.sessions.open(token.trim())) {
+        return Ok(SignedIn { login, reach: Permission::Admin, person: Some(person) });
     }
     match desk.people.identify(headers).await? {
         Identity::User { login, reach } => {
             let login = login.parse().map_err(|_: lb_vocab::TextError| ApiError::forbidden())?;
-            Ok((login, reach))
+            Ok(SignedIn { login, reach, person: None })
         }
         // Pods are not known here, whatever they show.
         Identity::Anonymous | Identity::Pod { .. } => Err(ApiError::unauthenticated()),
@@ -334,6 +363,57 @@ async fn signed_in(desk: &Desk, headers: &HeaderMap) -> Result<(Login, Permissio
             let message =
                 "only git users get tokens here: show a session, or a login with a token of the git host";
             Err(ApiError::new(StatusCode::FORBIDDEN, code::FORBIDDEN, message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lb_http::auth::StaticTokens;
+    use lb_vocab::settings::AuthMode;
+
+    use super::*;
+
+    /// A desk below this address, and what signs for it.
+    fn desk(public_url: Option<&str>) -> (Desk, Signer) {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = lb_testkit::clock::system();
+        let signer = Signer::load_or_create(&directory.path().join("key"), "lb", clock.clone()).unwrap();
+        let people = Authenticator::new(AuthMode::Tokens, StaticTokens::default());
+        let settings = Settings {
+            issuer: "lb",
+            session_lifetime: Duration::from_hours(1),
+            public_url: public_url.map(|url| url.parse().unwrap()),
+            origins: Origins::Listed(Vec::new()),
+        };
+        (Desk::new(signer.clone(), people, settings, &clock), signer)
+    }
+
+    #[test]
+    fn the_cookie_comes_back_to_the_callback() {
+        for (public, callback, path, secure) in [
+            ("https://x.io", "https://x.io/login/callback", "Path=/login;", true),
+            ("https://x.io/git-api/", "https://x.io/git-api/login/callback", "Path=/git-api/login;", true),
+            ("http://x.io/a/b", "http://x.io/a/b/login/callback", "Path=/a/b/login;", false),
+        ] {
+            let (desk, _) = desk(Some(public));
+            assert_eq!(desk.callback().unwrap().as_str(), callback);
+            let cookie = desk.cookie("v", 1).unwrap();
+            let cookie = cookie.to_str().unwrap();
+            assert!(cookie.contains(path) && cookie.contains("; Secure") == secure, "{cookie}");
+        }
+    }
+
+    #[test]
+    fn a_token_for_the_platform_opens_no_producer_that_is_called_so() {
+        let (desk, signer) = desk(None);
+        for (audience, opens) in [("al-dev", true), (AUDIENCE, false)] {
+            let token = signer.issue(&Identity::user("alice"), audience, MAX_LIFETIME).unwrap();
+            let holder = desk.holder(token.reveal(), &audience.parse().unwrap());
+            assert_eq!(holder.is_some(), opens, "{audience}");
+        }
+        for sealed in [SESSION, STATE, CODE] {
+            assert!(sealed.parse::<Producer>().is_err(), "{sealed}");
         }
     }
 }
