@@ -147,7 +147,7 @@ async fn all(bench: &mut Bench, names: &[Name]) -> Result<()> {
 
 /// A bench with the embedded git host. The first one of a run makes the world, which is what `from-nothing` measures.
 async fn embedded(bench: &mut Bench, name: Name, world: &mut Option<embedded::World>) -> Result<()> {
-    let mut world = match world {
+    let world = match world {
         Some(world) => world,
         None => {
             bench.figures.begin("from-nothing");
@@ -170,11 +170,11 @@ async fn embedded(bench: &mut Bench, name: Name, world: &mut Option<embedded::Wo
         }
         Name::Restart => {
             bench.figures.begin("restart");
-            embedded::restart(bench, &mut world).await
+            embedded::restart(bench, world).await
         }
         Name::Memory => {
             bench.figures.begin("memory");
-            embedded::memory(bench, &mut world).await
+            embedded::memory(bench, world).await
         }
         Name::FromNothing | Name::Core | Name::GiteaSweep | Name::GiteaPush | Name::HookFlood => Ok(()),
     }

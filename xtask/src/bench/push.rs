@@ -1,5 +1,6 @@
 //! Pushes that cost their client next to nothing: packs are made before, and a push is one request.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -48,16 +49,19 @@ impl Forge {
 
     /// Makes commits, all in one run of git and one pack.
     pub(super) fn commit(&self, commits: impl IntoIterator<Item = Commit>) -> Result<()> {
-        let mut stream = Vec::new();
+        let (mut stream, mut made) = (Vec::new(), BTreeSet::new());
         for Commit { branch, files, parent } in commits {
             write!(stream, "commit refs/heads/{branch}\ncommitter Al <al@example.com> 1767225600 +0000\n")?;
             write!(stream, "data 7\nProduce\n")?;
             if let Some(parent) = parent {
-                writeln!(stream, "from refs/heads/{parent}^0")?;
+                // A branch of this run has its bare name, one of an earlier run must be looked up.
+                let earlier = if made.contains(&parent) { "" } else { "^0" };
+                writeln!(stream, "from refs/heads/{parent}{earlier}")?;
             }
             for (path, text) in files {
                 write!(stream, "M 100644 inline {path}\ndata {}\n{text}\n", text.len())?;
             }
+            made.insert(branch);
         }
         stream.extend_from_slice(b"done\n");
         self.git(&["-c", "fastimport.unpackLimit=0", "fast-import", "--quiet", "--done"], &stream).map(drop)
@@ -156,10 +160,11 @@ mod tests {
             parent: parent.map(str::to_owned),
         };
         forge.commit([commit("one", "1", None), commit("two", "2", Some("one"))]).unwrap();
-        assert_eq!(forge.heads().unwrap().len(), 2);
+        forge.commit([commit("three", "3", Some("two"))]).unwrap();
+        assert_eq!(forge.heads().unwrap().len(), 3);
         let push = forge.prepare(Some("one"), "two").unwrap();
         let text = String::from_utf8_lossy(&push.body);
         assert!(text.contains(&format!("{} refs/heads/master\0", push.commit)) && text.contains("0000PACK"));
-        assert!(forge.prepare(None, "three").is_err());
+        assert!(forge.prepare(None, "four").is_err());
     }
 }

@@ -112,8 +112,6 @@ pub(super) struct Asked {
     pub(super) verb: String,
     /// The kind's name in URLs, with the subresource behind a slash.
     pub(super) resource: String,
-    /// The object's name, where the URL has one.
-    pub(super) name: String,
     /// Path and query.
     pub(super) uri: String,
     /// The answer's status.
@@ -145,7 +143,6 @@ impl Asked {
             at: text(&event["requestReceivedTimestamp"]),
             verb,
             resource,
-            name: text(&reference["name"]),
             uri: text(&event["requestURI"]),
             status: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
         })

@@ -39,7 +39,7 @@ impl Watcher {
         for object in &listed {
             note(&seen, object.name_any(), object.metadata.generation);
         }
-        let mut version = listed.metadata.resource_version.clone().unwrap_or_default();
+        let mut version = listed.metadata.resource_version.unwrap_or_default();
         let noted = Arc::clone(&seen);
         let task = tokio::spawn(async move {
             loop {

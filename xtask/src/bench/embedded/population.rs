@@ -21,6 +21,8 @@ pub(super) struct Population {
     forge: Forge,
     /// The embedded host's data directory.
     host: PathBuf,
+    /// Packs with what they begin with.
+    packs: BTreeSet<PathBuf>,
     /// How many.
     pub(super) count: usize,
 }
@@ -33,7 +35,12 @@ pub(super) fn name(index: usize) -> String {
 impl Population {
     /// Nobody yet.
     pub(super) fn new(directory: &Path, host: &Path) -> Result<Self> {
-        Ok(Self { forge: Forge::new(&directory.join("forge"))?, host: host.to_owned(), count: 0 })
+        Ok(Self {
+            forge: Forge::new(&directory.join("forge"))?,
+            host: host.to_owned(),
+            packs: BTreeSet::new(),
+            count: 0,
+        })
     }
 
     /// Makes more producers. The host must not run.
@@ -49,7 +56,9 @@ impl Population {
                 Commit { branch: format!("{name}/functions"), files: functions, parent: None },
             ]
         }))?;
+        // What earlier ones have as well is in the earlier packs alone.
         let packs: Vec<PathBuf> = self.packs()?.difference(&before).cloned().collect();
+        self.packs.extend(packs);
         let heads: std::collections::HashMap<_, _> = self.forge.heads()?.into_iter().collect();
         for index in new {
             let name = name(index);
@@ -58,7 +67,7 @@ impl Population {
             for (offset, repository, branch) in [(1, "dev", "0"), (2, "functions", "functions")] {
                 let commit = heads.get(&format!("{name}/{branch}")).context("a branch was not made")?;
                 let directory = user.join("repos").join(repository);
-                self.repository(&directory.join("git"), commit, &packs)?;
+                self.repository(&directory.join("git"), commit)?;
                 let record = json!({"id": number + offset, "name": repository, "created": MADE});
                 write(&directory.join("repository.json"), &record.to_string())?;
             }
@@ -102,12 +111,12 @@ impl Population {
         Ok(files.flatten().map(|file| file.path()).collect())
     }
 
-    fn repository(&self, git: &Path, commit: &str, packs: &[PathBuf]) -> Result<()> {
+    fn repository(&self, git: &Path, commit: &str) -> Result<()> {
         let pack = git.join("objects/pack");
         for directory in [&pack, &git.join("objects/info"), &git.join("refs/tags")] {
             fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
         }
-        for file in packs {
+        for file in &self.packs {
             let to = pack.join(file.file_name().unwrap_or_default());
             fs::hard_link(file, &to).with_context(|| format!("link {}", to.display()))?;
         }

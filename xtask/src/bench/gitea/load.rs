@@ -161,10 +161,10 @@ async fn ask(mut stream: TcpStream, request: &[u8]) -> Result<(u16, Option<TcpSt
     let sent = stream.write_all(request).await;
     let mut answer = Vec::with_capacity(1024);
     loop {
-        if let Some((status, length, kept)) = head(&answer) {
-            if answer.len() >= length {
-                return Ok((status, (kept && sent.is_ok()).then_some(stream)));
-            }
+        if let Some((status, length, kept)) = head(&answer)
+            && answer.len() >= length
+        {
+            return Ok((status, (kept && sent.is_ok()).then_some(stream)));
         }
         if stream.read_buf(&mut answer).await.context("read an answer")? == 0 {
             bail!("the connection was cut");

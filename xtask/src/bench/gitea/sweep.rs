@@ -12,24 +12,41 @@ use super::{producers, roles};
 use crate::bench::Bench;
 use crate::bench::figure::{Limit, percentile};
 use crate::bench::roles::Roles;
+use crate::say::say;
 
 /// Sweeps that are counted.
 const SWEEPS: usize = 20;
+/// How long after a start sweeps go back to when all of this Gitea was made, which was at once.
+const SLACK: Duration = Duration::from_secs(125);
 
 /// Runs it.
 pub(in crate::bench) async fn sweep(bench: &mut Bench) -> Result<()> {
     let producers = producers(bench.quick);
     let store = Store::open(producers).await?;
     let mut roles = roles(&bench.program, &bench.directory.join("gitea-sweep"), None, &store.gitea)?;
-    roles.start_services().await?;
-
     let (before, begin) = (store.requests()?.len(), Instant::now());
+    roles.start_services().await?;
     let mut cursor = changes(&roles, &roles.http, None).await?;
     let seconds = begin.elapsed().as_secs_f64();
-    bench.figures.note(format!("first look at {producers} producers"), "s", Limit::Told, seconds);
-    let first = settled(&store).await? - before;
-    bench.figures.note("requests of the first look", "", Limit::Told, first as f64);
+    bench.figures.note(
+        format!("start with {producers} producers, until changes are told"),
+        "s",
+        Limit::Told,
+        seconds,
+    );
     cursor = quiet(&store, &roles, cursor).await?;
+    let first = settled(&store).await? - before;
+    bench.figures.note("requests to Gitea until then", "", Limit::Told, first as f64);
+    if !bench.quick {
+        let before = store.requests()?.len();
+        cursor = changes(&roles, &roles.http, Some(&cursor)).await?;
+        let most = (settled(&store).await? - before) as f64;
+        bench.figures.note("requests per sweep right after the start", "", Limit::Told, most);
+        say(&format!("waiting for {} s, as long as a sweep goes back", SLACK.as_secs()));
+        sleep(SLACK).await;
+        // The sweep after that time is the first that knows of it.
+        cursor = changes(&roles, &roles.http, Some(&cursor)).await?;
+    }
 
     let (mut requests, mut millis) = (Vec::new(), Vec::new());
     for _ in 0..SWEEPS {
