@@ -18,7 +18,7 @@ fn main() {
     for endpoints in [50, 500] {
         let (producer, settings) = ("al-dev".parse().unwrap(), Settings::default());
         let decoded = decoded(&producer, Shape { endpoints, ..Shape::standard() });
-        assert_eq!(leaves(&planned(&producer, &decoded, &settings), &settings).len(), 20);
+        assert_eq!(leaves(&planned(&producer, &decoded, &settings), &settings).len(), 22);
         group.throughput(Throughput::Elements(endpoints as u64));
         group.bench_function(format!("plan-and-build-{endpoints}"), |bencher| {
             bencher.iter(|| {
