@@ -38,6 +38,8 @@ pub(in crate::bench) async fn from_nothing(bench: &mut Bench) -> Result<(World, 
     figures.note("the API server's CPU", "s", Limit::Told, theirs);
     figures.note("our CPU to the API server's", "", Limit::AtMost(0.35), ours / theirs);
     figures.note("requests to the API server", "", Limit::Told, requests);
+    let peak = world.roles.actualizer.usage()?.peak;
+    figures.note("the Actualizer's memory, peak", "MiB", Limit::AtMost(120.0), peak);
     world.explain(&since, |_| true)?;
     Ok((world, Taken { wall, requests }))
 }
