@@ -1,6 +1,7 @@
 //! `cargo xtask`: what developing and trying LunchBadger takes, set-up included.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for people, who watch its output")]
 
+mod bench;
 mod command;
 mod generate;
 mod say;
@@ -34,6 +35,11 @@ enum Task {
     Tidy,
     /// Write the files that are generated from the code.
     Generate,
+    /// Measure, and compare with what is asked for.
+    Bench(bench::Arguments),
+    /// Send forged webhooks: a part of `bench`.
+    #[command(hide = true)]
+    BenchLoad(bench::Load),
     /// Start an empty control plane and keep it until Ctrl-C.
     Cluster,
     /// Start an empty Gitea and keep it until Ctrl-C.
@@ -61,6 +67,8 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Test(arguments) => test::run(&arguments),
         Task::Tidy => tidy::run(),
         Task::Generate => generate::write(),
+        Task::Bench(arguments) => bench::run(&arguments),
+        Task::BenchLoad(arguments) => bench::load(&arguments),
         Task::Cluster => cluster(),
         Task::Gitea => gitea(),
         Task::Up(arguments) => up::up(&arguments),

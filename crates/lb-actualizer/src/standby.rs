@@ -14,6 +14,7 @@ use lb_http::serve::{Common, Origins};
 use lb_vocab::Clock;
 
 use crate::context::Context;
+use crate::upstream;
 
 /// How long runs under way may take to end.
 pub(crate) const DRAIN: Duration = Duration::from_secs(15);
@@ -89,8 +90,15 @@ async fn note(
 ) -> Result<(), lb_cluster::ApiError> {
     let standing = context.cluster.read_config(namespace, STATUS).await?;
     let (data, version) = standing.map(|config| (config.data, Some(config.version))).unwrap_or_default();
-    if data != *words {
-        context.cluster.write_config(namespace, STATUS, words, version).await?;
+    let mut words = words.clone();
+    for (service, words) in &mut words {
+        // A restart is no news: it must not write where nothing changed.
+        if let Some(noted) = data.get(service).filter(|noted| !upstream::is_news(noted, words)) {
+            words.clone_from(noted);
+        }
+    }
+    if data != words {
+        context.cluster.write_config(namespace, STATUS, &words, version).await?;
     }
     Ok(())
 }

@@ -66,6 +66,19 @@ impl Upstream {
     }
 }
 
+/// Begins the words for a service that answers.
+const ANSWERS: &str = "answers since";
+/// The words for one that nobody has heard of yet.
+const WAITING: &str = "waiting for its first whole answer";
+
+/// Whether a service's words say more than those that were noted, maybe by a process before this one: that it still
+/// answers, or that nobody knows yet, is no news.
+#[must_use]
+pub(crate) fn is_news(noted: &str, words: &str) -> bool {
+    let answers = |words: &str| words.contains(ANSWERS);
+    !(words.ends_with(WAITING) || answers(noted) && answers(words))
+}
+
 impl Service {
     /// It answered well.
     pub(crate) fn answered(&self) {
@@ -112,12 +125,32 @@ impl Service {
         let seconds = since.seconds();
         match failure {
             Some(failure) => format!("{}: failing since {seconds}: {failure}", self.name),
-            None if caught_up => format!("{}: answers since {seconds}", self.name),
-            None => format!("{}: waiting for its first whole answer", self.name),
+            None if caught_up => format!("{}: {ANSWERS} {seconds}", self.name),
+            None => format!("{}: {WAITING}", self.name),
         }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_is_no_news_and_an_outage_is() {
+        let clock = Clock::new(|| Timestamp(1000));
+        let upstream = Upstream::new(&clock);
+        let words = || upstream.git_api.words();
+        let answered_before = "git-api: answers since 0";
+        assert!(!is_news(answered_before, &words()));
+        upstream.git_api.caught_up();
+        assert!(!is_news(answered_before, &words()));
+        assert!(is_news("git-api: failing since 0: connection refused", &words()));
+        upstream.git_api.set(Some("connection refused".to_owned()), false);
+        assert!(is_news(answered_before, &words()));
+        assert!(!words().contains(ANSWERS));
     }
 }

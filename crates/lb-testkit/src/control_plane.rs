@@ -43,6 +43,8 @@ pub struct Options {
     pub directory: Option<PathBuf>,
     /// Whether `audit.log` is written.
     pub audit: bool,
+    /// Requests a second that the controllers may make, where the default (20) would take long over many objects.
+    pub controllers_rate: Option<u32>,
     /// Told what is being waited for.
     pub progress: Progress,
 }
@@ -50,7 +52,7 @@ pub struct Options {
 impl Default for Options {
     /// A temporary one with an audit log, quietly.
     fn default() -> Self {
-        Self { directory: None, audit: true, progress: quiet() }
+        Self { directory: None, audit: true, controllers_rate: None, progress: quiet() }
     }
 }
 
@@ -60,6 +62,7 @@ pub struct ControlPlane {
     binaries: Binaries,
     progress: Progress,
     audit: bool,
+    controllers_rate: Option<u32>,
     etcd_port: u16,
     api_port: u16,
     // In the order in which they are stopped.
@@ -82,6 +85,7 @@ impl ControlPlane {
             binaries,
             progress: options.progress,
             audit: options.audit,
+            controllers_rate: options.controllers_rate,
             etcd_port: free_port(),
             api_port: free_port(),
             controller_manager: None,
@@ -138,12 +142,15 @@ impl ControlPlane {
     /// # Errors
     /// Where they do not come up.
     pub async fn start_controllers(&mut self) -> Result<()> {
-        let arguments = [
+        let mut arguments = vec![
             format!("--kubeconfig={}", self.path("controller-manager.kubeconfig")),
             format!("--controllers={CONTROLLERS}"),
             "--leader-elect=false".to_owned(),
             "--secure-port=0".to_owned(),
         ];
+        if let Some(rate) = self.controllers_rate {
+            arguments.extend([format!("--kube-api-qps={rate}"), format!("--kube-api-burst={rate}")]);
+        }
         self.controller_manager = Some(self.spawn(&self.binaries.kube_controller_manager, arguments)?);
         let client = client(&self.kubeconfig(), User::Admin).await?;
         self.wait("kube-controller-manager (the default service account)", async || {
@@ -151,6 +158,14 @@ impl ControlPlane {
             Ok(())
         })
         .await
+    }
+
+    /// The API server's process.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn api_server(&self) -> Result<u32> {
+        self.api_server.as_ref().context("the API server was stopped")?.pid()
     }
 
     /// Fails where a part has ended that was not stopped.

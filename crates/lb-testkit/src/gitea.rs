@@ -98,6 +98,28 @@ impl Gitea {
         Ok(gitea)
     }
 
+    /// Starts one again in a directory that [`Self::launch`] was given before, with what is in it, on a free port.
+    /// Nothing else may have it open.
+    ///
+    /// # Errors
+    /// As [`Self::launch`], and where the directory is not one of a Gitea.
+    pub async fn reopen(directory: PathBuf, progress: Progress) -> Result<Self> {
+        let file = directory.join("app.ini");
+        let port = free_port();
+        let url = format!("http://127.0.0.1:{port}");
+        let before = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        let line = |line: &str| match line.split(" = ").next() {
+            Some("HTTP_PORT") => format!("HTTP_PORT = {port}\n"),
+            Some("ROOT_URL") => format!("ROOT_URL = {url}/\n"),
+            _ => format!("{line}\n"),
+        };
+        write_private(&file, &before.lines().map(line).collect::<String>())?;
+        write_private(&directory.join("url"), &url)?;
+        let mut gitea = Self { progress, ..Self::running_in(directory)? };
+        gitea.start().await?;
+        Ok(gitea)
+    }
+
     /// The one whose directory it is.
     fn running_in(directory: PathBuf) -> Result<Self> {
         // Another part of the process may have chosen the provider already; then its choice holds.

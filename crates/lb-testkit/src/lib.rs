@@ -15,6 +15,7 @@ pub mod gitea;
 mod kubeconfig;
 pub mod pods;
 pub mod process;
+pub mod producer;
 pub mod skip;
 pub mod tools;
 
@@ -75,6 +76,26 @@ fn random_key() -> anyhow::Result<[u8; 32]> {
     use sha2::{Digest, Sha256};
     let key = rcgen::KeyPair::generate().context("generate a random key")?;
     Ok(Sha256::digest(key.serialize_der()).into())
+}
+
+/// A text that nobody guesses, for use as a token: `prefix`, a dash and 64 hex digits.
+///
+/// # Errors
+/// Where the system has no random bytes.
+pub fn unique_secret(prefix: &str) -> anyhow::Result<String> {
+    Ok(format!("{prefix}-{}", hex::encode(random_key()?)))
+}
+
+/// A client of services on this machine: no proxy, no certificates, kept connections.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn http_client() -> anyhow::Result<reqwest::Client> {
+    use anyhow::Context;
+    // Another part of the process may have chosen the provider already; then its choice holds.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().no_proxy().tls_certs_only([]);
+    http.build().context("prepare calls to services")
 }
 
 fn base36(mut number: u64) -> String {

@@ -81,6 +81,24 @@ impl Supervised {
         &self.name
     }
 
+    /// The number of the program itself, not of the `sh` that guards it.
+    ///
+    /// # Errors
+    /// Where it has not begun yet or has ended.
+    pub fn pid(&self) -> Result<u32> {
+        let guard = self.child.id();
+        let list = format!("/proc/{guard}/task/{guard}/children");
+        let children = fs::read_to_string(&list).with_context(|| format!("read {list}"))?;
+        let runs = |pid: &u32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
+            let program = Path::new(std::str::from_utf8(program).unwrap_or_default());
+            program.file_name().is_some_and(|name| name.to_string_lossy() == self.name)
+        };
+        let mut children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+        children.find(runs).with_context(|| format!("{} is not among the processes {children:?}", self.name))
+    }
+
     /// Its exit status where it has ended (128 + signal where one ended it).
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
@@ -241,6 +259,20 @@ mod tests {
         let mut process = start(directory.path(), "echo oh no >&2; exit 7");
         assert_eq!(ended(&mut process).await.code(), Some(7));
         assert_eq!(process.log_tail(), "oh no");
+    }
+
+    #[tokio::test]
+    async fn a_program_is_known_by_its_number() {
+        let directory = tempfile::tempdir().unwrap();
+        let arguments = ["-f", "/dev/null"];
+        let process =
+            Supervised::start(Path::new("tail"), arguments, &BTreeMap::new(), &directory.path().join("log"))
+                .unwrap();
+        eventually_within("it has a number", Duration::from_secs(10), || {
+            let pid = process.pid();
+            async move { pid.map(|pid| assert!(Path::new(&format!("/proc/{pid}")).exists())) }
+        })
+        .await;
     }
 
     #[tokio::test]

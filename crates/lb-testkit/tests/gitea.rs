@@ -41,6 +41,23 @@ async fn user_with_repository(gitea: &Gitea) -> String {
 }
 
 #[tokio::test]
+async fn a_directory_that_is_kept_is_served_again() {
+    if skip::needs_gitea().is_none() {
+        return;
+    }
+    let kept = tempfile::tempdir().unwrap();
+    let directory = kept.path().join("gitea");
+    let options = Options { directory: Some(directory.clone()), ..Options::default() };
+    let gitea = Gitea::launch(options).await.unwrap();
+    let (user, before) = (user_with_repository(&gitea).await, gitea.url().to_owned());
+    drop(gitea);
+    let gitea = Gitea::reopen(directory, lb_testkit::quiet()).await.unwrap();
+    assert_ne!(gitea.url(), before);
+    let repository = answer(gitea.api(Method::GET, &format!("repos/{user}/dev"))).await;
+    assert!(repository["clone_url"].as_str().unwrap().starts_with(gitea.url()), "{repository}");
+}
+
+#[tokio::test]
 async fn what_is_pushed_is_there_after_a_restart() {
     if skip::needs_gitea().is_none() {
         return;

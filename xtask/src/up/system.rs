@@ -265,7 +265,9 @@ Ctrl-C ends it.
 async fn own_cluster(directory: &Path) -> Result<(ControlPlane, Cluster)> {
     say("starting etcd, kube-apiserver and kube-controller-manager");
     let directory = Some(directory.join("cluster"));
-    let plane = ControlPlane::start(Options { directory, audit: false, progress: progress() }).await?;
+    let plane =
+        ControlPlane::start(Options { directory, audit: false, progress: progress(), ..Options::default() })
+            .await?;
     let cluster = Cluster::of(&plane.kubeconfig()).await?;
     let metadata = ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() };
     let namespace = Namespace { metadata, ..Namespace::default() };

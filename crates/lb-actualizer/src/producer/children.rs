@@ -65,15 +65,26 @@ async fn gateway(
     requested: bool,
 ) -> Result<(), ApplyError> {
     let intent = intent(context, who, name, &planned.spec);
-    let standing = context.stores.gateways.get(&intent.namespace, name);
-    if let Some(child) = standing.filter(|child| child.metadata.deletion_timestamp.is_none()) {
-        config(context, Some(&child), planned, requested).await?;
-        context.cluster.apply_child(&context.stores.gateways, owner, &intent).await.map(drop)
+    let gateways = &context.stores.gateways;
+    let standing = gateways.get(&intent.namespace, name);
+    let configured = if let Some(child) = standing.filter(|child| child.metadata.deletion_timestamp.is_none())
+    {
+        let configured = config(context, Some(&child), planned, requested).await?;
+        context.cluster.apply_child(gateways, owner, &intent).await?;
+        configured
     } else {
-        context.cluster.apply_child(&context.stores.gateways, owner, &intent).await?;
-        let made = context.stores.gateways.get(&intent.namespace, name);
-        config(context, made.as_deref(), planned, requested).await
+        context.cluster.apply_child(gateways, owner, &intent).await?;
+        config(context, gateways.get(&intent.namespace, name).as_deref(), planned, requested).await?
+    };
+    match (configured, gateways.get(&intent.namespace, name)) {
+        // Records do not tell of our own writes, and the child may wait for this one. Not before the child is as it
+        // shall be: a run on what it was before would make the one that counts wait for the interval.
+        (Applied::Created | Applied::Changed, Some(child)) => {
+            context.dispatch.queue.nudge(Key::Child(ChildKey::gateway(&child)), Class::Interactive);
+        }
+        (Applied::Created | Applied::Changed, None) | (Applied::Unchanged, _) => {}
     }
+    Ok(())
 }
 
 /// Writes a gateway's configuration. Nothing to do where the child is gone again, or its spec is not ours.
@@ -82,20 +93,13 @@ async fn config(
     child: Option<&LBGateway>,
     planned: &GatewayPlan,
     requested: bool,
-) -> Result<(), ApplyError> {
-    let Some(child) = child else { return Ok(()) };
+) -> Result<Applied, ApplyError> {
+    let Some(child) = child else { return Ok(Applied::Unchanged) };
     let (Some(owner), Ok(gateway)) = (Owner::of(child), Gateway::try_from(&planned.spec)) else {
-        return Ok(());
+        return Ok(Applied::Unchanged);
     };
     let leaf = build::gateway_config(&gateway, &planned.config, &context.settings.desired);
-    match context.apply(&owner, &leaf, requested).await? {
-        Applied::Unchanged => {}
-        // Records do not tell of our own writes, and the child may wait for this one.
-        Applied::Created | Applied::Changed => {
-            context.dispatch.queue.nudge(Key::Child(ChildKey::gateway(child)), Class::Interactive);
-        }
-    }
-    Ok(())
+    context.apply(&owner, &leaf, requested).await
 }
 
 /// Removes children that the plan does not have. Needs the plan's permission, kind by kind; all kinds are tried.

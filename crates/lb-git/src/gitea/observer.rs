@@ -18,6 +18,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use lb_vocab::{GitUser, RepoName, Timestamp};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::Inner;
 use super::api::{Answer, Ask};
@@ -57,6 +58,10 @@ struct State {
     good: u64,
     /// Up to when updates are known, on Gitea's clock or before; `None` before the first walk.
     reached: Option<Timestamp>,
+    /// When nothing newer than `reached` had been listed for the first time.
+    stood: Option<Instant>,
+    /// When the last sweep or walk that went well began.
+    looked: Option<Instant>,
     /// When the last walk went well.
     walked: Option<Timestamp>,
     /// How each repository was found last.
@@ -82,6 +87,26 @@ struct Stamp {
     id: u64,
     /// When it was updated.
     updated: Timestamp,
+}
+
+impl State {
+    /// Where the next sweep may end. What the last look could not see yet was stamped after it, less the slack; and as
+    /// long as nothing newer was listed, Gitea's clock went on as ours did. Without this, many repositories that were
+    /// made at once would be read again in every sweep until the next push.
+    fn back_to(&self) -> Timestamp {
+        let rested =
+            self.looked.zip(self.stood).map(|(looked, stood)| looked.saturating_duration_since(stood));
+        let reached = self.reached.map_or(Timestamp(0), |reached| reached.plus(rested.unwrap_or_default()));
+        Timestamp(reached.0.saturating_sub(SLACK.as_millis() as u64))
+    }
+
+    /// Notes that a look which began then found this as the newest.
+    fn reach(&mut self, reached: Timestamp, looked: Instant) {
+        if self.reached != Some(reached) {
+            self.stood = Some(Instant::now());
+        }
+        (self.reached, self.looked) = (Some(reached), Some(looked));
+    }
 }
 
 impl Seen {
@@ -160,7 +185,7 @@ impl Inner {
     async fn sweep(&self, state: &mut State) -> Result<(), HostError> {
         let doing = "look for updated repositories at Gitea";
         let ask = Ask::get(&["repos", "search"]).query("sort", "updated").query("order", "desc");
-        let back_to = state.reached.map_or(0, |reached| reached.0.saturating_sub(SLACK.as_millis() as u64));
+        let (begun, back_to) = (Instant::now(), state.back_to());
         let (mut reached, mut stale, mut created) = (None, Vec::new(), Vec::new());
         let (mut total, mut listed) = (None, 0);
         for page in 1.. {
@@ -177,7 +202,7 @@ impl Inner {
             }
             // Not by the page's size: Gitea may be set to answer smaller ones than are asked for.
             listed += found.len();
-            let last = listed >= counted || found.last().is_none_or(|oldest| oldest.updated().0 < back_to);
+            let last = listed >= counted || found.last().is_none_or(|oldest| oldest.updated() < back_to);
             // Of the first page: it has the newest.
             reached = reached.or_else(|| Some(found.first()?.updated().min(now)));
             for repository in found {
@@ -189,13 +214,13 @@ impl Inner {
         }
         self.note(created).await?;
         self.read_all(state, stale).await;
-        state.reached = Some(reached.unwrap_or(Timestamp(0)));
+        state.reach(reached.unwrap_or(Timestamp(0)), begun);
         Ok(())
     }
 
     /// Everything.
     async fn walk(&self, state: &mut State) -> Result<(), HostError> {
-        let begun = self.clock.now();
+        let (begun, looked) = (self.clock.now(), Instant::now());
         let users = self.users().await?;
         let ask = every_repository();
         let first = self.api.page(&ask, 1).await.map_err(|failure| failure.host("list repositories"))?;
@@ -228,7 +253,7 @@ impl Inner {
         let newest = all.iter().map(RepositoryBody::updated).max();
         self.note(events).await?;
         self.read_all(state, stale).await;
-        state.reached = Some(newest.unwrap_or(Timestamp(0)).min(now));
+        state.reach(newest.unwrap_or(Timestamp(0)).min(now), looked);
         state.walked = Some(begun);
         Ok(())
     }
@@ -374,6 +399,22 @@ fn found(answer: &Answer) -> Result<Vec<RepositoryBody>, HostError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sweep_goes_back_less_far_the_longer_nothing_is_new() {
+        let (mut state, start) = (State::default(), Instant::now());
+        assert_eq!(state.back_to(), Timestamp(0));
+        let (newest, slack) = (Timestamp(1_000_000), SLACK.as_millis() as u64);
+        state.reach(newest, start);
+        assert_eq!(state.back_to(), Timestamp(newest.0 - slack), "no time has passed");
+        let stood = state.stood.unwrap();
+        state.reach(newest, stood + Duration::from_secs(130));
+        assert_eq!(state.back_to(), Timestamp(newest.0 - slack + 130_000));
+        state.reach(newest.plus(Duration::from_secs(7)), stood + Duration::from_secs(131));
+        assert!(state.back_to() <= Timestamp(newest.0 + 7_000 - slack + 131_000));
+        state.stood = Some(stood + Duration::from_secs(131));
+        assert_eq!(state.back_to(), Timestamp(newest.0 + 7_000 - slack), "something new begins it again");
+    }
 
     #[test]
     fn a_repository_is_read_until_the_second_of_its_stamp_is_over() {

@@ -1,0 +1,53 @@
+//! Somebody who watches all producers until what they keep in git stands.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use futures::StreamExt;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, WatchEvent, WatchParams};
+use kube::{Api, Client, ResourceExt};
+use tokio::time::{Instant, timeout_at};
+
+use crate::bench::measure::now;
+use crate::say::say;
+
+/// Waits until so many producers are applied; answers when the last one was seen to be.
+pub(super) async fn until_applied(
+    client: Client,
+    producers: usize,
+    patience: Duration,
+) -> Result<SystemTime> {
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("lunchbadger.io", "v1alpha1", "LBProducer"));
+    let api: Api<DynamicObject> = Api::all_with(client, &kind);
+    let (end, mut said) = (Instant::now() + patience, Instant::now());
+    let (mut applied, mut version) = (BTreeSet::new(), "0".to_owned());
+    while Instant::now() < end {
+        let events = api.watch(&WatchParams::default(), &version).await.context("watch LBProducers")?;
+        let mut events = std::pin::pin!(events);
+        while let Ok(Some(Ok(event))) = timeout_at(end, events.next()).await {
+            let (WatchEvent::Added(object) | WatchEvent::Modified(object)) = event else { continue };
+            version = object.resource_version().unwrap_or(version);
+            if is_applied(&object) {
+                applied.insert(object.name_any());
+            }
+            if applied.len() >= producers {
+                return Ok(now());
+            }
+            if said.elapsed() > Duration::from_secs(10) {
+                say(&format!("{} of {producers} producers are applied", applied.len()));
+                said = Instant::now();
+            }
+        }
+    }
+    bail!("{} of {producers} producers are applied after {patience:?}", applied.len())
+}
+
+fn is_applied(producer: &DynamicObject) -> bool {
+    let environment = &producer.data["status"]["environments"]["dev"];
+    let conditions = environment["conditions"].as_array().into_iter().flatten();
+    let stands = conditions
+        .into_iter()
+        .any(|condition| condition["type"] == "Applied" && condition["status"] == "True");
+    stands && environment["applied"]["dev"].is_string()
+}

@@ -1,0 +1,141 @@
+//! The Actualizer ends and comes back: to a cluster that is as it left it, and to one that somebody changed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::World;
+use super::population::name;
+use crate::bench::Bench;
+use crate::bench::figure::Limit;
+use crate::bench::system::{Asked, NAMESPACE, timestamp};
+
+/// Leaf objects that are changed while the Actualizer is down: half edited, half deleted, each of another producer.
+const CHANGED: usize = 20;
+/// How long to look for what comes late.
+const LATE: Duration = Duration::from_secs(5);
+
+/// Measures both.
+pub(in crate::bench) async fn restart(bench: &mut Bench, world: &mut World) -> Result<()> {
+    world.roles.actualizer.stop().await;
+    let (since, begin) = (timestamp(), Instant::now());
+    world.roles.start_actualizer()?;
+    caught_up(world).await?;
+    let seconds = begin.elapsed().as_secs_f64();
+    sleep(LATE).await;
+    let asked = world.cluster.audit(&since)?;
+    let writes = asked.iter().filter(|asked| asked.writes()).count() as f64;
+    // What the roster's ConfigMaps and our own account are asked for by name is not about producers.
+    let gets = asked.iter().filter(|asked| asked.verb == "get" && about_producers(asked)).count() as f64;
+    let figures = &mut bench.figures;
+    figures.note("unchanged: caught up after", "s", Limit::AtMost(10.0), seconds);
+    figures.note("unchanged: writes", "", Limit::Exactly(0.0), writes);
+    figures.note("unchanged: gets of producers' objects", "", Limit::Exactly(0.0), gets);
+    world.explain(&since, |asked| asked.verb != "watch")?;
+
+    world.roles.actualizer.stop().await;
+    let changed = change(world).await?;
+    let (since, begin) = (timestamp(), Instant::now());
+    world.roles.start_actualizer()?;
+    caught_up(world).await?;
+    all_stand(world, &changed).await?;
+    let seconds = begin.elapsed().as_secs_f64();
+    world.quiet().await?;
+    let asked = world.cluster.audit(&since)?;
+    let leaves = asked.iter().filter(|asked| asked.writes() && asked.leaf()).count() as f64;
+    let events = asked.iter().filter(|asked| asked.writes() && asked.resource == "events").count() as f64;
+    let statuses =
+        asked.iter().filter(|asked| asked.writes() && asked.resource.ends_with("/status")).count() as f64;
+    let figures = &mut bench.figures;
+    figures.note(
+        format!("{CHANGED} leaves changed: writes to leaves"),
+        "",
+        Limit::Exactly(CHANGED as f64),
+        leaves,
+    );
+    figures.note("the same: writes of status", "", Limit::AtMost(CHANGED as f64), statuses);
+    figures.note("the same: Events", "", Limit::AtMost(CHANGED as f64), events);
+    figures.note("the same: all back after", "s", Limit::Told, seconds);
+    world.explain(&since, |asked| asked.writes())
+}
+
+fn about_producers(asked: &Asked) -> bool {
+    asked.leaf() || asked.resource.starts_with("lb")
+}
+
+/// Waits until the Actualizer leads, knows everything and has nothing to do.
+async fn caught_up(world: &World) -> Result<()> {
+    world.roles.actualizer_is_ready().await?;
+    let begin = Instant::now();
+    let mut idle = None;
+    loop {
+        let roles = &world.roles;
+        let waiting = roles.metric(&roles.actualizer, "lunchbadger_queue_length", &[]).await?;
+        let runs = world.runs().await?;
+        match idle {
+            Some(before) if waiting < 0.5 && before == runs.to_bits() => return Ok(()),
+            _ => idle = Some(runs.to_bits()),
+        }
+        if begin.elapsed() > Duration::from_secs(600) {
+            bail!("the Actualizer has not caught up after ten minutes");
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Edits and deletes; answers which Services were deleted.
+async fn change(world: &World) -> Result<BTreeSet<String>> {
+    let client = &world.cluster.client;
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
+    let services: Api<Service> = Api::namespaced(client.clone(), NAMESPACE);
+    let mut deleted = BTreeSet::new();
+    for index in 0..CHANGED {
+        let name = format!("gateway-{}-dev-main1", name(index));
+        if index % 2 == 0 {
+            let patch = Patch::Merge(json!({"spec": {"replicas": 7}}));
+            let edited = deployments.patch(&name, &PatchParams::default(), &patch).await;
+            edited.with_context(|| format!("edit Deployment {name}"))?;
+        } else {
+            let gone = services.delete(&name, &DeleteParams::default()).await;
+            gone.with_context(|| format!("delete Service {name}"))?;
+            deleted.insert(name);
+        }
+    }
+    Ok(deleted)
+}
+
+/// Waits until deleted Services stand again, and edited Deployments are as they were.
+async fn all_stand(world: &World, deleted: &BTreeSet<String>) -> Result<()> {
+    let client = &world.cluster.client;
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
+    let services: Api<Service> = Api::namespaced(client.clone(), NAMESPACE);
+    for name in deleted {
+        let begin = Instant::now();
+        while services.get_opt(name).await.context("look for a Service")?.is_none() {
+            patient(begin, name)?;
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+    for index in (0..CHANGED).step_by(2) {
+        let (name, begin) = (format!("gateway-{}-dev-main1", name(index)), Instant::now());
+        while deployments.get(&name).await.context("look at a Deployment")?.spec.replicas == Some(7) {
+            patient(begin, &name)?;
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(())
+}
+
+fn patient(begin: Instant, name: &str) -> Result<()> {
+    if begin.elapsed() > Duration::from_secs(120) {
+        bail!("{name} is not put back after two minutes");
+    }
+    Ok(())
+}
