@@ -1,0 +1,147 @@
+//! The Actualizer as a process is: started, killed, started anew.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lb_cluster::{Cluster, Options, Target};
+use lb_http::auth::AuthSettings;
+use lb_http::contract::Timeouts;
+use lb_vocab::settings::Reader;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::world::World;
+
+/// How long a leader that is silent goes on counting as one.
+const LEASE: Duration = Duration::from_secs(1);
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The git user's absence before a producer is withdrawn: less than a leader's term, so that moving the clock by it ends
+/// none.
+pub(crate) const GRACE: Duration = Duration::from_millis(500);
+
+/// Keeps an Actualizer running until it is stopped.
+pub(crate) struct Kept {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Kept {
+    /// Starts one, and another whenever it ended or was killed.
+    pub(crate) fn start(world: &Arc<World>) -> Self {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(keep(world.clone(), stop.clone()));
+        Self { stop, task }
+    }
+
+    /// Ends it as SIGTERM does.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("the Actualizer is kept");
+    }
+}
+
+async fn keep(world: Arc<World>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let incarnation = world.gate.incarnation();
+        let mut unit = Unit::start(&world, incarnation).await;
+        tokio::select! {
+            () = world.gate.passed(incarnation) => {}
+            _ = &mut unit.ended => world.gate.kill(incarnation),
+            () = outlast(&world, incarnation) => {}
+            () = stop.cancelled() => {
+                unit.shutdown.cancel();
+                let _ = unit.ended.await;
+                world.gate.kill(incarnation);
+                unit.runtime.shutdown_background();
+                return;
+            }
+        }
+        unit.runtime.shutdown_background();
+    }
+}
+
+/// One run of it.
+struct Unit {
+    runtime: Runtime,
+    shutdown: CancellationToken,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Unit {
+    async fn start(world: &World, incarnation: u64) -> Self {
+        let kubeconfig = world.kubeconfig(incarnation).await;
+        let [git_api, configstore] = world.services().await;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let (shutdown, clock) = (CancellationToken::new(), world.clock.clock());
+        let (told, ended) = oneshot::channel();
+        let until = shutdown.clone();
+        runtime.spawn(async move {
+            let (settings, auth) = settings(&git_api, &configstore);
+            let cluster = connect(kubeconfig).await;
+            let ran = lb_actualizer::run(settings, &auth, cluster, clock, until).await;
+            // Lost leadership is no failure: the next one stands by.
+            drop(ran);
+            let _ = told.send(());
+        });
+        Self { runtime, shutdown, ended }
+    }
+}
+
+fn settings(git_api: &str, configstore: &str) -> (lb_actualizer::settings::Settings, AuthSettings) {
+    let lease = LEASE.as_millis().to_string();
+    let grace = GRACE.as_millis().to_string();
+    let variables = [
+        ("GIT_API_URL", git_api),
+        ("CONFIGSTORE_URL", configstore),
+        ("AUTH_MODE", "none"),
+        ("ACTUALIZER_ADDRESS", "127.0.0.1:0"),
+        ("SLEEP_TIME", "50"),
+        ("ROSTER_INTERVAL", "100"),
+        ("APPLY_INTERVAL", "20"),
+        ("PRODUCER_GRACE", &grace),
+        // Shorter than a run's own moves of the clock: runs do not add up to a mass withdrawal.
+        ("BRAKE_WINDOW", "400"),
+        ("LEASE_DURATION", &lease),
+        ("WORKERS", "4"),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let mut reader = Reader::new(&variables);
+    let mut settings = lb_actualizer::settings::Settings::read(&mut reader);
+    let auth = AuthSettings::read(&mut reader);
+    settings.retry_wait = Duration::from_millis(50);
+    settings.timeouts = Timeouts { connect: PATIENCE, request: PATIENCE, ..Timeouts::default() };
+    reader.finish((settings, auth)).expect("settings").0
+}
+
+async fn connect(kubeconfig: PathBuf) -> Cluster {
+    let target = Target::Kubeconfig { path: kubeconfig, context: None };
+    let options = Options { timeout: PATIENCE, ..Options::default() };
+    Cluster::connect(&target, &options).await.expect("a client")
+}
+
+/// Moves the clock past the lease of one that was killed whenever this one has looked at it in vain.
+async fn outlast(world: &World, incarnation: u64) {
+    const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+    let mut looked = 0;
+    loop {
+        let (read, made, renewed) =
+            (format!("GET {LEASES}"), format!("POST {LEASES}"), format!("PUT {LEASES}"));
+        let leads = |log: &lb_testkit::faults::Log| {
+            log.answered(incarnation, &made) + log.answered(incarnation, &renewed) > 0
+        };
+        world.api.until(|log| leads(log) || log.answered(incarnation, &read) > looked).await;
+        if leads(&world.api.log()) {
+            return std::future::pending().await;
+        }
+        looked = world.api.log().answered(incarnation, &read);
+        world.clock.advance(LEASE + Duration::from_millis(100));
+    }
+}
