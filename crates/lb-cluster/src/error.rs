@@ -140,8 +140,11 @@ impl ApiError {
                 _ => Retry::Backoff,
             },
             Self::Throttled { after, .. } => Retry::After(*after),
-            Self::TimedOut { .. } | Self::Unreachable { .. } | Self::Malformed { .. } => Retry::Backoff,
-            Self::NotLeading { .. } => Retry::Never,
+            // A leader whose clock jumped renews its lease a moment later, and goes on as if nothing had been.
+            Self::TimedOut { .. }
+            | Self::Unreachable { .. }
+            | Self::NotLeading { .. }
+            | Self::Malformed { .. } => Retry::Backoff,
         }
     }
 
@@ -199,7 +202,7 @@ mod tests {
         let wait = ApiError::new("a", kube::Error::Service(Box::new(Wait(Duration::from_secs(7)))));
         assert_eq!(wait.retry(), Retry::After(Duration::from_secs(7)));
         let withheld = ApiError::new("a", kube::Error::Service(Box::new(Withheld)));
-        assert_eq!((withheld.name(), withheld.retry()), ("NotLeading", Retry::Never));
+        assert_eq!((withheld.name(), withheld.retry()), ("NotLeading", Retry::Backoff));
     }
 
     #[test]
