@@ -124,6 +124,13 @@ impl Log {
         self.under_way.iter().filter(work).any(|call| call.incarnation == incarnation)
     }
 
+    /// How many streams `incarnation` has begun.
+    #[must_use]
+    pub fn streams(&self, incarnation: u64) -> usize {
+        let of = |call: &&Call| call.incarnation == incarnation && call.class == Class::Stream;
+        self.calls.iter().filter(of).count()
+    }
+
     /// How many calls of `incarnation` that begin so were answered well.
     #[must_use]
     pub fn answered(&self, incarnation: u64, begin: &str) -> usize {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lb_cluster::{Cluster, Options, Target};
 use lb_http::auth::AuthSettings;
 use lb_http::contract::Timeouts;
+use lb_testkit::faults::Log;
 use lb_vocab::settings::Reader;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -17,6 +18,10 @@ use crate::world::World;
 
 /// How long a leader that is silent goes on counting as one.
 const LEASE: Duration = Duration::from_secs(1);
+/// After this long it does not, whatever it did just before.
+pub(crate) const TERM: Duration = Duration::from_millis(1100);
+/// Reconciles at the same time.
+pub(crate) const WORKERS: usize = 4;
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The git user's absence before a producer is withdrawn: less than a leader's term, so that moving the clock by it ends
@@ -97,6 +102,7 @@ impl Unit {
 
 fn settings(git_api: &str, configstore: &str) -> (lb_actualizer::settings::Settings, AuthSettings) {
     let lease = LEASE.as_millis().to_string();
+    let workers = WORKERS.to_string();
     let grace = GRACE.as_millis().to_string();
     let variables = [
         ("GIT_API_URL", git_api),
@@ -110,7 +116,7 @@ fn settings(git_api: &str, configstore: &str) -> (lb_actualizer::settings::Setti
         // Shorter than a run's own moves of the clock: runs do not add up to a mass withdrawal.
         ("BRAKE_WINDOW", "400"),
         ("LEASE_DURATION", &lease),
-        ("WORKERS", "4"),
+        ("WORKERS", &workers),
     ];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let mut reader = Reader::new(&variables);
@@ -127,21 +133,25 @@ async fn connect(kubeconfig: PathBuf) -> Cluster {
     Cluster::connect(&target, &options).await.expect("a client")
 }
 
-/// Moves the clock past the lease of one that was killed whenever this one has looked at it in vain.
+/// Moves the clock past the lease of one that was killed, whenever this one has looked at it twice in vain: the first look
+/// is from when on it counts, and after the second nothing of it is under way.
 async fn outlast(world: &World, incarnation: u64) {
-    const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
-    let mut looked = 0;
+    let mut last = 0;
     loop {
-        let (read, made, renewed) =
-            (format!("GET {LEASES}"), format!("POST {LEASES}"), format!("PUT {LEASES}"));
-        let leads = |log: &lb_testkit::faults::Log| {
-            log.answered(incarnation, &made) + log.answered(incarnation, &renewed) > 0
-        };
-        world.api.until(|log| leads(log) || log.answered(incarnation, &read) > looked).await;
-        if leads(&world.api.log()) {
-            return std::future::pending().await;
+        let waits = |log: &Log| looks(log, incarnation) >= last + 2;
+        world.api.until(|log| waits(log) || looks(log, incarnation) < last).await;
+        last = looks(&world.api.log(), incarnation);
+        if last > 1 {
+            world.clock.advance(TERM);
         }
-        looked = world.api.log().answered(incarnation, &read);
-        world.clock.advance(LEASE + Duration::from_millis(100));
     }
+}
+
+/// How often a lease was looked at since it was written.
+fn looks(log: &Log, incarnation: u64) -> usize {
+    let calls = log.calls.iter().rev().filter(|call| call.incarnation == incarnation);
+    calls
+        .filter(|call| call.line.contains("/leases"))
+        .take_while(|call| call.line.starts_with("GET "))
+        .count()
 }

@@ -9,7 +9,8 @@ use std::io::Write;
 use lb_testkit::faults::Fault;
 use serde_json::json;
 
-use crate::Recording;
+use crate::life::Recording;
+use crate::rows::Row;
 
 /// Of so many cases an ordinary test runs one.
 const SHARE: usize = 10;
@@ -34,17 +35,39 @@ impl Border {
     }
 }
 
-/// One fault: at the call of this number in every step.
+/// One way in which a life goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Case {
-    pub(crate) border: Border,
-    pub(crate) fault: Fault,
-    pub(crate) index: usize,
+pub(crate) enum Case {
+    /// A fault at the call of this number in every step.
+    Call(Border, Fault, usize),
+    /// Something around it.
+    Row(Row),
+}
+
+impl Case {
+    /// What happens to calls at a border.
+    pub(crate) fn fault(self, at: Border) -> Option<(usize, Fault)> {
+        match self {
+            Self::Call(border, fault, index) => (border == at).then_some((index, fault)),
+            Self::Row(_) => None,
+        }
+    }
+
+    /// Under which name its hits are counted.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Call(_, fault, _) => fault.name(),
+            Self::Row(row) => row.name(),
+        }
+    }
 }
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.border.name(), self.fault.name(), self.index)
+        match self {
+            Self::Call(border, fault, index) => write!(f, "{}:{}:{index}", border.name(), fault.name()),
+            Self::Row(row) => write!(f, "row:{}", row.name()),
+        }
     }
 }
 
@@ -56,10 +79,13 @@ pub(crate) fn chosen(recording: &Recording) -> Vec<Case> {
         let calls = recording.most_calls(border);
         let faults = Fault::ALL.into_iter().enumerate();
         faults.flat_map(move |(kind, fault)| {
-            (0..calls).map(move |index| (index + 3 * kind, Case { border, fault, index }))
+            (0..calls).map(move |index| (index + 3 * kind, Case::Call(border, fault, index)))
         })
     });
+    // All of these are always run.
+    let rows = Row::ALL.into_iter().map(|row| (0, Case::Row(row)));
     let chosen: Vec<Case> = all
+        .chain(rows)
         .filter(|(place, case)| match wanted.as_str() {
             "" => place % SHARE == 0,
             "all" => true,
@@ -94,7 +120,7 @@ impl Report {
 
     pub(crate) fn passed(&mut self, case: Case, hits: &[(&'static str, String)]) {
         self.passed += 1;
-        *self.hits.entry(case.fault.name()).or_default() += hits.len();
+        *self.hits.entry(case.kind()).or_default() += hits.len();
         let hits: Vec<_> = hits.iter().map(|(step, call)| json!({"step": step, "call": call})).collect();
         self.line(&json!({"case": case.to_string(), "passed": true, "hits": hits}));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lb_actualizer::PURGE;
 use lb_desired::crd::CONFIRM_DELETE;
-use lb_testkit::faults::Counting;
+use lb_testkit::faults::{Call, Counting};
 use lb_testkit::git::Clone;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -17,10 +17,12 @@ use crate::world::{NEIGHBOUR, PATIENCE, PRODUCER, World};
 
 /// Sweeps that have to pass without a write until all is quiet.
 const SWEEPS: usize = 3;
+/// Watches that are begun anew until what is kept back is told.
+const PATIENT_WATCHES: usize = 15;
 
 /// What happens in a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(crate) enum Step {
     /// The producer is made, and pushes a project with one gateway.
     Create,
     /// The Actualizer is killed.
@@ -105,7 +107,7 @@ impl Life {
             life.arm(step);
             life.act(step).await;
             life.quiet().await;
-            let stands = world.snapshot(PRODUCER).await;
+            let stands = world.stands().await;
             life.check(name, &stands).await;
             let writes = world.api.log().writes();
             let calls = Border::ALL.map(|border| world.proxy(border).log().counted());
@@ -127,10 +129,19 @@ impl Life {
         let mut hits = Vec::new();
         for ((step, name), recorded) in STEPS.into_iter().zip(&recording.0) {
             life.arm(step);
-            life.act(step).await;
+            match case {
+                Case::Row(row) if row.concerns(step) => {
+                    row.prepare(world).await;
+                    tokio::join!(life.act(step), row.happen(world));
+                    hits.push((name, row.name().to_owned()));
+                }
+                Case::Row(_) | Case::Call(..) => life.act(step).await,
+            }
             let stands = life.settled(name, recorded).await;
             life.check(name, &stands).await;
-            hits.extend(world.proxy(case.border).log().fired.take().map(|(call, _)| (name, call)));
+            for border in Border::ALL {
+                hits.extend(world.proxy(border).log().fired.take().map(|(call, _)| (name, call)));
+            }
             life.stands = stands;
         }
         world.end().await;
@@ -145,7 +156,7 @@ impl Life {
     fn arm(&self, step: Step) {
         let counting = if step == Step::Restart { Counting::Everything } else { Counting::Work };
         for border in Border::ALL {
-            let fault = self.case.filter(|case| case.border == border).map(|case| (case.index, case.fault));
+            let fault = self.case.and_then(|case| case.fault(border));
             self.world.proxy(border).arm(counting, fault);
         }
     }
@@ -236,7 +247,16 @@ impl Life {
             let swept = git.until(|log| {
                 !gate.is_open(incarnation) || log.answered(incarnation, "GET /changes") >= sweeps + SWEEPS
             });
-            if tokio::time::timeout(PATIENCE, swept).await.is_err() {
+            // Who reads lists that are kept back asks again and again, and does not sweep yet.
+            let asked = api.log().streams(incarnation) + PATIENT_WATCHES;
+            let in_vain = api.until(|log| api.is_held() && log.streams(incarnation) >= asked);
+            let rested = async {
+                tokio::select! {
+                    () = swept => {}
+                    () = in_vain => {}
+                }
+            };
+            if tokio::time::timeout(PATIENCE, rested).await.is_err() {
                 panic!("no sweep for {PATIENCE:?}\n{}", self.told());
             }
             let busy = api.log().is_busy(incarnation) || git.log().is_busy(incarnation);
@@ -257,7 +277,7 @@ impl Life {
         let begin = Instant::now();
         loop {
             self.quiet().await;
-            let stands = self.world.snapshot(PRODUCER).await;
+            let stands = self.world.stands().await;
             let differences = stands.normalised().differences(&recorded.stands);
             if differences.is_empty() {
                 let writes = self.world.api.log().writes();
@@ -301,10 +321,13 @@ impl Life {
                 .calls
                 .iter()
                 .filter(|call| !call.line.contains("/leases") && !call.line.starts_with("GET /changes"));
-            let calls: Vec<_> = calls.filter(|call| call.line != "GET /producers").collect();
-            for call in &calls[calls.len().saturating_sub(40)..] {
-                lines.push(format!("  #{} {:?} {}", call.incarnation, call.status, call.line));
-            }
+            let of = |call: &Call| {
+                let line = call.line.split('?').next().unwrap_or_default();
+                format!("  #{} {:?} {line}", call.incarnation, call.status)
+            };
+            let mut calls: Vec<_> = calls.map(of).collect();
+            calls.dedup();
+            lines.extend(calls.drain(calls.len().saturating_sub(40)..));
         }
         lines.join("\n")
     }

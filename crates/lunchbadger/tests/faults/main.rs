@@ -19,6 +19,7 @@ mod cases;
 mod life;
 #[path = "../shared/project_file.rs"]
 mod project_file;
+mod rows;
 mod snapshot;
 mod world;
 
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 
 use crate::cases::Report;
-use crate::life::{Life, Recording};
+use crate::life::Life;
 use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

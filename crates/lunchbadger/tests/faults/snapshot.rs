@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use kube::api::{Api, DynamicObject, ListParams};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::world::NAMESPACE;
 
 /// Kinds of which a producer has objects, with their groups.
-const KINDS: [(&str, &str, &str); 9] = [
+const KINDS: [(&str, &str, &str); 10] = [
+    ("lunchbadger.io", "v1alpha1", "LBProducer"),
     ("", "v1", "ServiceAccount"),
     ("", "v1", "Secret"),
     ("", "v1", "Service"),
@@ -21,8 +23,9 @@ const KINDS: [(&str, &str, &str); 9] = [
     ("lunchbadger.io", "v1alpha1", "LBGateway"),
     ("lunchbadger.io", "v1alpha1", "LBFunction"),
 ];
-/// Fields of any object that are another one's in each run, or that controllers write.
-const OTHERWISE: [&str; 12] = [
+/// Fields of any object that are another one's in each run, that controllers write, or that tell what happened rather
+/// than what is (what the git host was told).
+const OTHERWISE: [&str; 13] = [
     "uid",
     "resourceVersion",
     "creationTimestamp",
@@ -31,6 +34,7 @@ const OTHERWISE: [&str; 12] = [
     "observedGeneration",
     "lastTransitionTime",
     "missingSince",
+    "told",
     "clusterIP",
     "clusterIPs",
     "deployment.kubernetes.io/revision",
@@ -45,11 +49,12 @@ impl Snapshot {
     /// What stands of a producer now.
     pub(crate) async fn take(client: &Client, producer: &str) -> kube::Result<Self> {
         let mut all = BTreeMap::new();
-        let of = ListParams::default().labels(&format!("producer={producer}"));
-        for (group, version, kind) in KINDS {
-            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-            let api = Api::<DynamicObject>::namespaced_with(client.clone(), NAMESPACE, &resource);
-            for object in api.list(&of).await? {
+        for (kind, api) in apis(client) {
+            let list = match kind {
+                "LBProducer" => ListParams::default().fields(&format!("metadata.name={producer}")),
+                _ => ListParams::default().labels(&format!("producer={producer}")),
+            };
+            for object in api.list(&list).await? {
                 let name = object.name_any();
                 all.insert(
                     format!("{kind}/{name}"),
@@ -57,14 +62,29 @@ impl Snapshot {
                 );
             }
         }
-        let resource =
-            ApiResource::from_gvk(&GroupVersionKind::gvk("lunchbadger.io", "v1alpha1", "LBProducer"));
-        let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
-        if let Some(object) = api.get_opt(producer).await? {
-            let object = serde_json::to_value(object).expect("an object is JSON");
-            all.insert(format!("LBProducer/{producer}"), object);
-        }
         Ok(Self(all))
+    }
+
+    /// With what the Actualizer writes down of itself.
+    pub(crate) async fn with_own(mut self, client: &Client) -> kube::Result<Self> {
+        let maps = Api::<ConfigMap>::namespaced(client.clone(), "default");
+        if let Some(map) = maps.get_opt("lunchbadger-status").await? {
+            self.0.insert("ConfigMap/lunchbadger-status".to_owned(), json!({"data": map.data}));
+        }
+        Ok(self)
+    }
+
+    /// Deletes all of it.
+    pub(crate) async fn remove(&self, client: &Client) -> kube::Result<()> {
+        for (kind, api) in apis(client) {
+            for name in self.0.keys().filter_map(|key| key.strip_prefix(kind)?.strip_prefix('/')) {
+                match api.delete(name, &DeleteParams::default()).await {
+                    Err(kube::Error::Api(status)) if status.code == 404 => {}
+                    deleted => drop(deleted?),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What is the same in every run.
@@ -109,6 +129,18 @@ impl Snapshot {
         }
         lines.join("\n")
     }
+}
+
+/// Access to the objects of each kind.
+fn apis(client: &Client) -> impl Iterator<Item = (&'static str, Api<DynamicObject>)> {
+    KINDS.into_iter().map(|(group, version, kind)| {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let api = match kind {
+            "LBProducer" => Api::all_with(client.clone(), &resource),
+            _ => Api::namespaced_with(client.clone(), NAMESPACE, &resource),
+        };
+        (kind, api)
+    })
 }
 
 fn differences(at: &str, is: &Value, should: &Value, lines: &mut Vec<String>) {

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
-use kube::{Client, ResourceExt};
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use lb_desired::crd::{LBProducer, LBProducerStatus};
 use lb_git::GitHost;
 use lb_git::embedded::{self, Embedded};
@@ -38,7 +37,7 @@ pub(crate) const PRODUCER: &str = "al";
 /// Who notices nothing.
 pub(crate) const NEIGHBOUR: &str = "ne";
 /// How long anything may take on a machine that is busy with other things.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// What all runs share.
 pub(crate) struct World {
@@ -54,7 +53,7 @@ pub(crate) struct World {
     host: Arc<Embedded>,
     data: TempDir,
     kept: Mutex<Option<Kept>>,
-    _cluster: TestCluster,
+    pub(crate) cluster: TestCluster,
 }
 
 impl World {
@@ -79,7 +78,7 @@ impl World {
             server: named["server"].as_str().expect("a server").to_owned(),
             clock: ManualClock::default(),
             kept: Mutex::default(),
-            _cluster: cluster,
+            cluster,
             kubeconfig,
             client,
             gate,
@@ -158,6 +157,11 @@ impl World {
         Snapshot::take(&self.client, name).await.expect("list what stands")
     }
 
+    /// What stands of the producer whose life it is, and what the Actualizer says of itself.
+    pub(crate) async fn stands(&self) -> Snapshot {
+        self.snapshot(PRODUCER).await.with_own(&self.client).await.expect("read what it says of itself")
+    }
+
     /// Removes everything of the producer, after a run that failed.
     pub(crate) async fn clear(&self) {
         self.end().await;
@@ -174,29 +178,10 @@ impl World {
         }
         eventually("nothing is left of a run that failed", || async {
             let left = self.snapshot(PRODUCER).await;
-            for object in left.0.values() {
-                self.delete(object).await.map_err(|error| error.to_string())?;
-            }
+            left.remove(&self.client).await.map_err(|error| error.to_string())?;
             if left.0.is_empty() { Ok(()) } else { Err(format!("{:?}", left.0.keys())) }
         })
         .await;
-    }
-
-    async fn delete(&self, object: &Value) -> kube::Result<()> {
-        let object: DynamicObject = serde_json::from_value(object.clone()).expect("an object");
-        let types = object.types.clone().expect("a kind");
-        let (group, version) = types.api_version.rsplit_once('/').unwrap_or(("", &types.api_version));
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &types.kind));
-        let api = match object.namespace() {
-            Some(namespace) => {
-                Api::<DynamicObject>::namespaced_with(self.client.clone(), &namespace, &resource)
-            }
-            None => Api::<DynamicObject>::all_with(self.client.clone(), &resource),
-        };
-        match api.delete(&object.name_any(), &Default::default()).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            deleted => deleted.map(|_| ()),
-        }
     }
 }
 
