@@ -117,6 +117,13 @@ impl Log {
         self.calls.iter().filter(|call| call.class == Class::Write).count()
     }
 
+    /// How many of those were carried out, as far as was answered.
+    #[must_use]
+    pub fn changes(&self) -> usize {
+        let well = |call: &&Call| call.status.is_some_and(|status| status < 300);
+        self.calls.iter().filter(|call| call.class == Class::Write).filter(well).count()
+    }
+
     /// Whether `incarnation` has a call that reads or writes and is not answered yet.
     #[must_use]
     pub fn is_busy(&self, incarnation: u64) -> bool {

@@ -101,6 +101,8 @@ struct Shared {
     flow: watch::Sender<Flow>,
     /// Counts what was noted in the log.
     noted: watch::Sender<u64>,
+    /// Calls of this class are not carried out.
+    refused: Mutex<Option<Class>>,
 }
 
 impl Shared {
@@ -144,7 +146,15 @@ impl Proxy {
         let (flow, _) = watch::channel(Flow::default());
         let (noted, _) = watch::channel(0);
         let log = Mutex::default();
-        Ok(Self(Arc::new(Shared { dialect, http, gate: gate.clone(), log, flow, noted })))
+        Ok(Self(Arc::new(Shared {
+            dialect,
+            http,
+            gate: gate.clone(),
+            log,
+            flow,
+            noted,
+            refused: Mutex::default(),
+        })))
     }
 
     /// Opens an address that leads to `target`, for the present incarnation alone. Serves in the caller's runtime.
@@ -189,6 +199,11 @@ impl Proxy {
         }
     }
 
+    /// From now on answers 500 to every call of this class, or of none.
+    pub fn refuse(&self, class: Option<Class>) {
+        *self.0.refused.lock().unwrap_or_else(PoisonError::into_inner) = class;
+    }
+
     /// Lets streams tell again what they kept back.
     pub fn flow(&self) {
         self.0.flow.send_modify(|flow| flow.held = false);
@@ -213,7 +228,9 @@ async fn forward(State(door): State<Door>, request: Request) -> Response {
     };
     let line = format!("{} {}", parts.method, parts.uri);
     let (under_way, fault) = UnderWay::begin(&shared, class, line);
+    let refused = *shared.refused.lock().unwrap_or_else(PoisonError::into_inner) == Some(class);
     let refusal = match fault {
+        None if refused => Some(StatusCode::INTERNAL_SERVER_ERROR),
         Some(Fault::KillBefore) => {
             shared.gate.kill(door.incarnation);
             return std::future::pending().await;

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::World;
+use crate::world::{Side, World};
 
 /// How long a leader that is silent goes on counting as one.
 const LEASE: Duration = Duration::from_secs(1);
@@ -36,9 +36,9 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// Starts one, and another whenever it ended or was killed.
-    pub(crate) fn start(world: &Arc<World>) -> Self {
+    pub(crate) fn start(world: &Arc<World>, side: &Side) -> Self {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(keep(world.clone(), stop.clone()));
+        let task = tokio::spawn(keep(world.clone(), side.clone(), stop.clone()));
         Self { stop, task }
     }
 
@@ -49,18 +49,18 @@ impl Kept {
     }
 }
 
-async fn keep(world: Arc<World>, stop: CancellationToken) {
+async fn keep(world: Arc<World>, side: Side, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let incarnation = world.gate.incarnation();
-        let mut unit = Unit::start(&world, incarnation).await;
+        let incarnation = side.gate.incarnation();
+        let mut unit = Unit::start(&world, &side).await;
         tokio::select! {
-            () = world.gate.passed(incarnation) => {}
-            _ = &mut unit.ended => world.gate.kill(incarnation),
-            () = outlast(&world, incarnation) => {}
+            () = side.gate.passed(incarnation) => {}
+            _ = &mut unit.ended => side.gate.kill(incarnation),
+            () = outlast(&side, incarnation) => {}
             () = stop.cancelled() => {
                 unit.shutdown.cancel();
                 let _ = unit.ended.await;
-                world.gate.kill(incarnation);
+                side.gate.kill(incarnation);
                 unit.runtime.shutdown_background();
                 return;
             }
@@ -77,15 +77,15 @@ struct Unit {
 }
 
 impl Unit {
-    async fn start(world: &World, incarnation: u64) -> Self {
-        let kubeconfig = world.kubeconfig(incarnation).await;
-        let [git_api, configstore] = world.services().await;
+    async fn start(world: &World, side: &Side) -> Self {
+        let kubeconfig = world.kubeconfig(side).await;
+        let [git_api, configstore] = world.services(side).await;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .expect("a runtime");
-        let (shutdown, clock) = (CancellationToken::new(), world.clock.clock());
+        let (shutdown, clock) = (CancellationToken::new(), side.clock.clock());
         let (told, ended) = oneshot::channel();
         let until = shutdown.clone();
         runtime.spawn(async move {
@@ -135,14 +135,14 @@ async fn connect(kubeconfig: PathBuf) -> Cluster {
 
 /// Moves the clock past the lease of one that was killed, whenever this one has looked at it twice in vain: the first look
 /// is from when on it counts, and after the second nothing of it is under way.
-async fn outlast(world: &World, incarnation: u64) {
+async fn outlast(side: &Side, incarnation: u64) {
     let mut last = 0;
     loop {
         let waits = |log: &Log| looks(log, incarnation) >= last + 2;
-        world.api.until(|log| waits(log) || looks(log, incarnation) < last).await;
-        last = looks(&world.api.log(), incarnation);
+        side.api.until(|log| waits(log) || looks(log, incarnation) < last).await;
+        last = looks(&side.api.log(), incarnation);
         if last > 1 {
-            world.clock.advance(TERM);
+            side.clock.advance(TERM);
         }
     }
 }

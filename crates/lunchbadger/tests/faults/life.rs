@@ -13,7 +13,7 @@ use crate::actualizer::GRACE;
 use crate::cases::{Border, Case};
 use crate::project_file::{Gateway, file};
 use crate::snapshot::Snapshot;
-use crate::world::{NEIGHBOUR, PATIENCE, PRODUCER, World};
+use crate::world::{NEIGHBOUR, PATIENCE, PRODUCER, Side, World};
 
 /// Sweeps that have to pass without a write until all is quiet.
 const SWEEPS: usize = 3;
@@ -109,8 +109,8 @@ impl Life {
             life.quiet().await;
             let stands = world.stands().await;
             life.check(name, &stands).await;
-            let writes = world.api.log().writes();
-            let calls = Border::ALL.map(|border| world.proxy(border).log().counted());
+            let writes = world.side.api.log().writes();
+            let calls = Border::ALL.map(|border| world.side.proxy(border).log().counted());
             recorded.push(Recorded { stands: stands.normalised(), writes, calls });
             life.stands = stands;
         }
@@ -139,8 +139,13 @@ impl Life {
             }
             let stands = life.settled(name, recorded).await;
             life.check(name, &stands).await;
+            if let Case::Row(row) = case
+                && row.concerns(step)
+            {
+                row.finish(world, 3 * recorded.writes + 20).await;
+            }
             for border in Border::ALL {
-                hits.extend(world.proxy(border).log().fired.take().map(|(call, _)| (name, call)));
+                hits.extend(world.side.proxy(border).log().fired.take().map(|(call, _)| (name, call)));
             }
             life.stands = stands;
         }
@@ -157,7 +162,7 @@ impl Life {
         let counting = if step == Step::Restart { Counting::Everything } else { Counting::Work };
         for border in Border::ALL {
             let fault = self.case.and_then(|case| case.fault(border));
-            self.world.proxy(border).arm(counting, fault);
+            self.world.side.proxy(border).arm(counting, fault);
         }
     }
 
@@ -168,7 +173,7 @@ impl Life {
                 self.dev = Some(dev);
                 self.push(&["main"], false).await;
             }
-            Step::Restart => self.world.gate.kill(self.world.gate.incarnation()),
+            Step::Restart => self.world.side.gate.kill(self.world.side.gate.incarnation()),
             Step::Add => self.push(&["main", "edge"], false).await,
             Step::Remove => self.push(&["main"], false).await,
             Step::Disable => self.push(&["main"], true).await,
@@ -179,7 +184,7 @@ impl Life {
                     world.status(PRODUCER).await.is_some_and(|status| status.missing_since.is_some())
                 })
                 .await;
-                self.world.clock.advance(GRACE);
+                self.world.side.clock.advance(GRACE);
                 if self.case.is_none() {
                     self.until("it is withdrawn", async |world| world.snapshot(PRODUCER).await.0.len() == 2)
                         .await;
@@ -239,11 +244,13 @@ impl Life {
 
     /// Waits until nothing was written for some sweeps. What streams keep back they tell then, ten minutes later.
     async fn quiet(&self) {
-        let World { gate, api, git, clock, .. } = &*self.world;
+        let Side { gate, api, git, clock } = &self.world.side;
         let begin = Instant::now();
         loop {
             let incarnation = gate.incarnation();
-            let (writes, sweeps) = (api.log().writes(), git.log().answered(incarnation, "GET /changes"));
+            // Who is not told that something is gone asks for it again with each roster, in vain.
+            let sent = || if api.is_held() { api.log().changes() } else { api.log().writes() };
+            let (writes, sweeps) = (sent(), git.log().answered(incarnation, "GET /changes"));
             let swept = git.until(|log| {
                 !gate.is_open(incarnation) || log.answered(incarnation, "GET /changes") >= sweeps + SWEEPS
             });
@@ -260,7 +267,7 @@ impl Life {
                 panic!("no sweep for {PATIENCE:?}\n{}", self.told());
             }
             let busy = api.log().is_busy(incarnation) || git.log().is_busy(incarnation);
-            let quiet = gate.is_open(incarnation) && !busy && api.log().writes() == writes;
+            let quiet = gate.is_open(incarnation) && !busy && sent() == writes;
             if quiet && (api.is_held() || git.is_held()) {
                 clock.advance(std::time::Duration::from_secs(600));
                 api.flow();
@@ -280,7 +287,7 @@ impl Life {
             let stands = self.world.stands().await;
             let differences = stands.normalised().differences(&recorded.stands);
             if differences.is_empty() {
-                let writes = self.world.api.log().writes();
+                let writes = self.world.side.api.log().writes();
                 assert!(writes <= 3 * recorded.writes + 20, "{name}: {writes} writes\n{}", self.told());
                 return stands;
             }
@@ -315,7 +322,7 @@ impl Life {
     fn told(&self) -> String {
         let mut lines = Vec::new();
         for border in Border::ALL {
-            let log = self.world.proxy(border).log();
+            let log = self.world.side.proxy(border).log();
             lines.push(format!("{}: fired {:?}", border.name(), log.fired));
             let calls = log
                 .calls

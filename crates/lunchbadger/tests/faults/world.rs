@@ -17,7 +17,7 @@ use lb_testkit::clock::ManualClock;
 use lb_testkit::cluster::TestCluster;
 use lb_testkit::control_plane::Options;
 use lb_testkit::eventually;
-use lb_testkit::faults::{Dialect, Gate, Proxy};
+use lb_testkit::faults::{Counting, Dialect, Gate, Proxy};
 use lb_testkit::git::{Clone, Git};
 use lb_vocab::GitUser;
 use lb_vocab::settings::Reader;
@@ -39,20 +39,49 @@ pub(crate) const NEIGHBOUR: &str = "ne";
 /// How long anything may take on a machine that is busy with other things.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
-/// What all runs share.
-pub(crate) struct World {
-    pub(crate) client: Client,
+/// The clock of one replica, and its ways out.
+#[derive(Clone)]
+pub(crate) struct Side {
     pub(crate) clock: ManualClock,
     pub(crate) gate: Gate,
     pub(crate) api: Proxy,
     pub(crate) git: Proxy,
+}
+
+impl Side {
+    fn new(authority: &[u8]) -> Self {
+        let gate = Gate::default();
+        Self {
+            api: Proxy::new(Dialect::Kubernetes, &gate, Some(authority)).expect("a proxy"),
+            git: Proxy::new(Dialect::Services, &gate, None).expect("a proxy"),
+            clock: ManualClock::default(),
+            gate,
+        }
+    }
+
+    /// The proxy at a border.
+    pub(crate) fn proxy(&self, border: Border) -> &Proxy {
+        match border {
+            Border::Kubernetes => &self.api,
+            Border::Services => &self.git,
+        }
+    }
+}
+
+/// What all runs share.
+pub(crate) struct World {
+    pub(crate) client: Client,
+    /// Of the replica that things happen to.
+    pub(crate) side: Side,
+    /// Of another one, where there are two.
+    pub(crate) rival: Side,
     server: String,
     kubeconfig: Value,
     git_api: String,
     configstore: String,
     host: Arc<Embedded>,
     data: TempDir,
-    kept: Mutex<Option<Kept>>,
+    kept: Mutex<Vec<Kept>>,
     pub(crate) cluster: TestCluster,
 }
 
@@ -71,17 +100,14 @@ impl World {
         let named = &kubeconfig["clusters"][0]["cluster"];
         let authority = named["certificate-authority-data"].as_str().expect("an authority");
         let authority = base64(authority);
-        let gate = Gate::default();
         Self {
-            api: Proxy::new(Dialect::Kubernetes, &gate, Some(&authority)).expect("a proxy"),
-            git: Proxy::new(Dialect::Services, &gate, None).expect("a proxy"),
+            side: Side::new(&authority),
+            rival: Side::new(&authority),
             server: named["server"].as_str().expect("a server").to_owned(),
-            clock: ManualClock::default(),
             kept: Mutex::default(),
             cluster,
             kubeconfig,
             client,
-            gate,
             git_api,
             configstore,
             host,
@@ -91,38 +117,36 @@ impl World {
 
     /// Starts an Actualizer.
     pub(crate) async fn begin(self: &Arc<Self>) {
-        *self.kept.lock().await = Some(Kept::start(self));
+        self.kept.lock().await.push(Kept::start(self, &self.side));
     }
 
-    /// Stops it.
+    /// Starts another one.
+    pub(crate) async fn rival(self: &Arc<Self>) {
+        self.kept.lock().await.push(Kept::start(self, &self.rival));
+    }
+
+    /// Stops the one that was started last.
     pub(crate) async fn end(&self) {
-        if let Some(kept) = self.kept.lock().await.take() {
+        if let Some(kept) = self.kept.lock().await.pop() {
             kept.stop().await;
         }
     }
 
-    /// The proxy at a border.
-    pub(crate) fn proxy(&self, border: Border) -> &Proxy {
-        match border {
-            Border::Kubernetes => &self.api,
-            Border::Services => &self.git,
-        }
-    }
-
     /// A kubeconfig of an address for the present incarnation.
-    pub(crate) async fn kubeconfig(&self, incarnation: u64) -> PathBuf {
+    pub(crate) async fn kubeconfig(&self, side: &Side) -> PathBuf {
         let mut kubeconfig = self.kubeconfig.clone();
-        let server = self.api.listen(&self.server).await.expect("an address");
+        let server = side.api.listen(&self.server).await.expect("an address");
         kubeconfig["clusters"][0]["cluster"] = json!({"server": server});
-        let path = self.data.path().join(format!("kubeconfig-{incarnation}"));
+        let name = server.trim_start_matches("http://");
+        let path = self.data.path().join(format!("kubeconfig-{name}"));
         std::fs::write(&path, kubeconfig.to_string()).expect("write a kubeconfig");
         path
     }
 
     /// Addresses of git-api and configstore for the present incarnation.
-    pub(crate) async fn services(&self) -> [String; 2] {
-        let git_api = self.git.listen(&self.git_api).await.expect("an address");
-        [git_api, self.git.listen(&self.configstore).await.expect("an address")]
+    pub(crate) async fn services(&self, side: &Side) -> [String; 2] {
+        let git_api = side.git.listen(&self.git_api).await.expect("an address");
+        [git_api, side.git.listen(&self.configstore).await.expect("an address")]
     }
 
     /// Makes a producer at the configstore, and answers the working tree of its `dev`.
@@ -164,11 +188,15 @@ impl World {
 
     /// Removes everything of the producer, after a run that failed.
     pub(crate) async fn clear(&self) {
-        self.end().await;
-        self.api.arm(Default::default(), None);
-        self.git.arm(Default::default(), None);
-        self.api.flow();
-        self.git.flow();
+        for kept in self.kept.lock().await.drain(..) {
+            kept.stop().await;
+        }
+        for border in Border::ALL {
+            let proxy = self.side.proxy(border);
+            proxy.arm(Counting::default(), None);
+            proxy.refuse(None);
+            proxy.flow();
+        }
         if self.host.user(&user(PRODUCER)).await.expect("ask the git host").is_some() {
             self.delete_user(PRODUCER).await;
         }
