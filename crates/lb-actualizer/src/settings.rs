@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lb_http::contract::TokenSource;
+use lb_http::contract::{Timeouts, TokenSource};
 use lb_vocab::settings::{Reader, Variable};
 use lb_vocab::{Limits, Secret};
 
@@ -115,6 +115,10 @@ pub struct Settings {
     pub pod_name: Option<String>,
     /// Where health and metrics are answered.
     pub address: std::net::SocketAddr,
+    /// The first wait after a failed reconcile, doubled each time. No variable sets it.
+    pub retry_wait: Duration,
+    /// How long git-api and the configstore are waited for. No variable sets them.
+    pub timeouts: Timeouts,
     /// Default limits of a producer.
     pub limits: Limits,
     /// What plan and build need.
@@ -147,6 +151,8 @@ impl Settings {
             lease_duration: reader.milliseconds(&LEASE_DURATION),
             pod_name: reader.text(&POD_NAME),
             address: reader.parsed(&LIVE_ADDRESS),
+            retry_wait: Duration::from_secs(1),
+            timeouts: Timeouts::default(),
             limits: Limits::default(),
             desired: lb_desired::settings::Settings::read(reader),
         }

@@ -76,10 +76,14 @@ pub(crate) async fn note_upstream(context: Arc<Context>) {
     let namespace = context.settings.desired.control_plane.namespace.to_string();
     loop {
         let words = context.upstream.words();
-        if let Err(error) = note(&context, &namespace, &words).await {
-            tracing::warn!(%error, "the state of git-api and the configstore was not written down");
-        }
-        context.upstream.changed.notified().await;
+        let changed = context.upstream.changed.notified();
+        let Err(error) = note(&context, &namespace, &words).await else {
+            changed.await;
+            continue;
+        };
+        tracing::warn!(%error, "the state of git-api and the configstore was not written down");
+        // Otherwise the old state would be read there until the next turn, which may be weeks away.
+        drop(tokio::time::timeout(context.settings.retry_wait, changed).await);
     }
 }
 

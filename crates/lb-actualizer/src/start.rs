@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use lb_cluster::{Cluster, Election, Events, Leadership, LeaseSettings, Records, Scope};
 use lb_desired::build::{CONFIGSTORE_AUDIENCE, GIT_API_AUDIENCE, LeafKind};
 use lb_http::auth::AuthSettings;
+use lb_http::contract::ClientError;
 use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::GitApi;
-use lb_http::contract::{ClientError, Timeouts};
 use lb_vocab::{Clock, Digest};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -113,7 +113,7 @@ async fn lead(
     tasks.spawn(nudge::changes::follow(context.clone()));
     tasks.spawn(roster::follow(context.clone()));
     tasks.spawn(standby::note_upstream(context.clone()));
-    let failures = Arc::new(Failures::default());
+    let failures = Arc::new(Failures::new(context.settings.retry_wait));
     for _ in 0..context.settings.workers.max(1) {
         tasks.spawn(work::work(context.clone(), failures.clone()));
     }
@@ -177,9 +177,9 @@ fn context(settings: Settings, cluster: Cluster, clock: Clock, holder: &str) -> 
     Ok(Context {
         // `Debug` shows no secret, and every other setting.
         settings_digest: Digest::of(format!("{:?} {:?}", settings.desired, settings.limits).as_bytes()),
-        git: GitApi::new(git, settings.token(GIT_API_AUDIENCE), Timeouts::default())
+        git: GitApi::new(git, settings.token(GIT_API_AUDIENCE), settings.timeouts)
             .map_err(RunError::Client)?,
-        configstore: Configstore::new(configstore, settings.token(CONFIGSTORE_AUDIENCE), Timeouts::default())
+        configstore: Configstore::new(configstore, settings.token(CONFIGSTORE_AUDIENCE), settings.timeouts)
             .map_err(RunError::Client)?,
         records: Records::new(Arc::new(judge)),
         stores,

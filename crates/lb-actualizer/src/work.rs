@@ -13,27 +13,33 @@ use crate::context::{Context, Key, Next};
 use crate::queue::Class;
 use crate::{child, producer};
 
-/// The first wait after a failure; doubled each time,
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// up to this.
+/// Waits after failures are doubled each time, up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Failures of each key since its last success.
-#[derive(Debug, Default)]
-pub(crate) struct Failures(Mutex<HashMap<Key, u32>>);
+#[derive(Debug)]
+pub(crate) struct Failures {
+    first_wait: Duration,
+    counts: Mutex<HashMap<Key, u32>>,
+}
 
 impl Failures {
+    /// None yet; the first is followed by this wait.
+    pub(crate) fn new(first_wait: Duration) -> Self {
+        Self { first_wait, counts: Mutex::default() }
+    }
+
     fn wait(&self, key: &Key) -> Duration {
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(key.clone()).or_default();
-        let wait = FIRST_WAIT.saturating_mul(1 << (*count).min(6)).min(LONGEST_WAIT);
+        let wait = self.first_wait.saturating_mul(1 << (*count).min(6)).min(LONGEST_WAIT);
         *count += 1;
         // Whoever failed together is not tried again together.
         wait.mul_f64(rand::rng().random_range(0.5..1.0))
     }
 
     fn forget(&self, key: &Key) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }
 

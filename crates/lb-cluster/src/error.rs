@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use kube::core::Status;
 
+/// In what a `ValidatingAdmissionPolicy` says where it denies something.
+const POLICY: &str = "ValidatingAdmissionPolicy '";
+
 /// When to try again what failed, the sooner the less. No stage retries by itself: the queue of its caller does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Retry {
@@ -135,13 +138,18 @@ impl ApiError {
                 409 => Retry::Soon,
                 // Server-side apply answers a field that does not exist with 500.
                 500 if status.message.starts_with("failed to create typed patch object") => Retry::Never,
+                // An admission policy refuses as invalid, is not watched, and may go again.
+                422 if status.message.contains(POLICY) => Retry::Backoff,
                 400 | 405 | 413 | 415 | 422 => Retry::Never,
                 // A right or a namespace may still be given to us.
                 _ => Retry::Backoff,
             },
             Self::Throttled { after, .. } => Retry::After(*after),
-            Self::TimedOut { .. } | Self::Unreachable { .. } | Self::Malformed { .. } => Retry::Backoff,
-            Self::NotLeading { .. } => Retry::Never,
+            // A leader whose clock jumped renews its lease a moment later, and goes on as if nothing had been.
+            Self::TimedOut { .. }
+            | Self::Unreachable { .. }
+            | Self::NotLeading { .. }
+            | Self::Malformed { .. } => Retry::Backoff,
         }
     }
 
@@ -196,10 +204,15 @@ mod tests {
         }
         let unknown_field = refused(500, "failed to create typed patch object (/d; /v1, Kind=ConfigMap): .x");
         assert_eq!(unknown_field.retry(), Retry::Never);
+        let denied = refused(
+            422,
+            "services \"s\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied",
+        );
+        assert_eq!(denied.retry(), Retry::Backoff);
         let wait = ApiError::new("a", kube::Error::Service(Box::new(Wait(Duration::from_secs(7)))));
         assert_eq!(wait.retry(), Retry::After(Duration::from_secs(7)));
         let withheld = ApiError::new("a", kube::Error::Service(Box::new(Withheld)));
-        assert_eq!((withheld.name(), withheld.retry()), ("NotLeading", Retry::Never));
+        assert_eq!((withheld.name(), withheld.retry()), ("NotLeading", Retry::Backoff));
     }
 
     #[test]

@@ -168,6 +168,14 @@ impl TestCluster {
         plane.start_api_server().await.unwrap_or_else(|error| panic!("{error:#}"));
     }
 
+    /// Makes etcd forget everything but what stands now. Let the API server be stopped.
+    ///
+    /// # Panics
+    /// On the shared cluster, and where etcd does not do it.
+    pub async fn compact(&self) {
+        self.own().lock().await.compact().await.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
     /// Kills the controllers: nothing collects garbage or moves Deployments.
     ///
     /// # Panics

@@ -1,5 +1,5 @@
 //! What tests share: a real control plane, a real Gitea, the real `git` client, waiting for conditions, and noting what
-//! was skipped.
+//! was skipped, and a proxy that does something to one call of all.
 //!
 //! A development crate: it panics where a test could not go on anyway, with a message that says what to do.
 #![expect(clippy::expect_used, clippy::panic, reason = "a helper of tests reports by failing the test")]
@@ -9,6 +9,7 @@ pub mod clock;
 pub mod cluster;
 pub mod control_plane;
 mod eventually;
+pub mod faults;
 pub mod files;
 pub mod git;
 pub mod gitea;
