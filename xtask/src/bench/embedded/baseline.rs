@@ -100,19 +100,19 @@ impl Recorded {
     fn of(collection: &'static str, ours: bool, name: String, object: &mut Value) -> Self {
         let status = object.as_object_mut().and_then(|object| object.remove("status"));
         let metadata = &mut object["metadata"];
-        let uid = metadata["uid"].as_str().unwrap_or_default().to_owned();
-        let owners = metadata["ownerReferences"].as_array().into_iter().flatten();
+        let uid = metadata.get("uid").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let owners = metadata.get("ownerReferences").and_then(Value::as_array).into_iter().flatten();
         let owners = owners.filter_map(|owner| owner["uid"].as_str().map(str::to_owned)).collect();
         if let Some(metadata) = metadata.as_object_mut() {
             for field in ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"] {
                 metadata.remove(field);
             }
         }
-        if let Some(annotations) = metadata["annotations"].as_object_mut() {
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
             annotations.remove("deployment.kubernetes.io/revision");
         }
         if collection.ends_with("/services")
-            && let Some(spec) = object["spec"].as_object_mut()
+            && let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut)
         {
             spec.retain(|field, _| !field.starts_with("clusterIP"));
         }

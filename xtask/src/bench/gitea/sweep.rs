@@ -41,7 +41,7 @@ pub(in crate::bench) async fn sweep(bench: &mut Bench) -> Result<()> {
         let before = store.requests()?.len();
         cursor = changes(&roles, &roles.http, Some(&cursor)).await?;
         let most = (settled(&store).await? - before) as f64;
-        bench.figures.note("requests per sweep right after the start", "", Limit::Told, most);
+        bench.figures.note("requests to Gitea per sweep right after the start", "", Limit::AtMost(3.0), most);
         say(&format!("waiting for {} s, as long as a sweep goes back", SLACK.as_secs()));
         sleep(SLACK).await;
         // The sweep after that time is the first that knows of it.
