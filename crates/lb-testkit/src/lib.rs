@@ -16,6 +16,7 @@ pub mod gitea;
 mod kubeconfig;
 pub mod pods;
 pub mod process;
+pub mod project;
 pub mod skip;
 pub mod tools;
 
