@@ -17,6 +17,7 @@ mod kubeconfig;
 pub mod pods;
 pub mod process;
 pub mod producer;
+pub mod project;
 pub mod skip;
 pub mod tools;
 

@@ -229,17 +229,18 @@ mod tests {
     use axum::{Json, Router};
     use futures::future::join_all;
     use serde_json::{Value, json};
+    use tokio::sync::Semaphore;
 
     use super::super::{MAX_LIFETIME, Signer};
     use super::*;
     use crate::contract::{Timeouts, TokenSource};
 
-    /// How often keys were asked for, and what is answered.
-    type Keys = Arc<(AtomicUsize, String)>;
+    /// How often keys were asked for, what is answered, and when: once nobody holds it back.
+    type Keys = Arc<(AtomicUsize, String, Semaphore)>;
 
     async fn keys(State(keys): State<Keys>) -> Json<Value> {
         keys.0.fetch_add(1, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let _free = keys.2.acquire().await.unwrap();
         Json(json!({"keys": keys.1}))
     }
 
@@ -250,7 +251,8 @@ mod tests {
         let signer =
             |name| Signer::load_or_create(&directory.path().join(name), "lb", clock.clone()).unwrap();
         let (right, other) = (signer("right"), signer("other"));
-        let answered: Keys = Arc::new((AtomicUsize::new(0), right.public_keys().pem().unwrap()));
+        let answered: Keys =
+            Arc::new((AtomicUsize::new(0), right.public_keys().pem().unwrap(), Semaphore::new(0)));
         let app = Router::new().route("/keys", get(keys)).with_state(Arc::clone(&answered));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
@@ -260,7 +262,15 @@ mod tests {
         let issue =
             |signer: &Signer, login| signer.issue(&Identity::user(login), "al-dev", MAX_LIFETIME).unwrap();
         let shown: Vec<Secret> = ["a", "b", "c"].iter().map(|login| issue(&right, login)).collect();
-        let found = join_all(shown.iter().map(|token| tokens.check(token))).await;
+        let checked = join_all(shown.iter().map(|token| tokens.check(token)));
+        let asked = async {
+            while answered.0.load(Ordering::SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+            // The others are under way by now: they were begun together.
+            answered.2.add_permits(1);
+        };
+        let (found, ()) = tokio::join!(checked, asked);
         let expected = ["a", "b", "c"].map(|login| Ok(Some(Identity::user(login))));
         assert_eq!(found, expected);
         assert_eq!(tokens.check(&issue(&other, "a")).await, Ok(None), "another key");

@@ -185,7 +185,6 @@ impl Proxy {
     }
 
     /// What passed.
-    #[must_use]
     pub fn log(&self) -> MutexGuard<'_, Log> {
         self.0.log()
     }

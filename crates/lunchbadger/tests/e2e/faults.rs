@@ -85,6 +85,23 @@ async fn a_standby_takes_over_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_was_stopped_for_longer_than_its_lease_puts_nothing_back() {
+    let (world, _) = World::start_apart(&[("LEASE_DURATION", "2000")]).await;
+    let producer = standing(&world, "st").await;
+    let leader = world.launch_standby().await;
+    // In the middle of its work.
+    push(&producer, &[Gateway::new("g1", "main", &["/b"])]).await;
+    world.signal(leader, "STOP").await;
+    push(&producer, &[Gateway::new("g1", "main", &["/c"])]).await;
+    world.applied(&producer).await;
+    let before = world.versions(&producer.name).await;
+    world.signal(leader, "CONT").await;
+    world.ended(leader).await;
+    assert!(world.whole_log().contains("leadership was lost"), "{}", world.whole_log());
+    assert_eq!(world.versions(&producer.name).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_are_lost_are_not_made_anew() {
     let world = crate::shared().await;
     let producer = standing(&world, "cr").await;

@@ -1,9 +1,6 @@
 //! Projects as tests want them: `lunchbadger.json` from a short description.
 
-#[path = "../shared/project_file.rs"]
-mod project_file;
-
-pub(crate) use project_file::{Gateway, file};
+pub(crate) use lb_testkit::project::{Gateway, file};
 
 use crate::world::{Producer, World};
 

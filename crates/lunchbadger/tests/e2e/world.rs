@@ -176,6 +176,30 @@ impl World {
 
     /// Starts an Actualizer, where roles run apart.
     pub(crate) async fn launch_actualizer(&self) {
+        self.launch_replica(address(&self.actualizer)).await;
+    }
+
+    /// Starts another one beside it, and answers the number of the one before.
+    pub(crate) async fn launch_standby(&self) -> usize {
+        self.launch_replica(format!("127.0.0.1:{}", free_port())).await;
+        self.processes.lock().await.len() - 2
+    }
+
+    /// Sends a signal to a process.
+    pub(crate) async fn signal(&self, process: usize, signal: &str) {
+        self.processes.lock().await[process].signal(signal).expect("send a signal");
+    }
+
+    /// Waits until a process has ended.
+    pub(crate) async fn ended(&self, process: usize) {
+        eventually("the process ends", || async {
+            let ended = self.processes.lock().await[process].ended();
+            ended.map(drop).ok_or("it runs")
+        })
+        .await;
+    }
+
+    async fn launch_replica(&self, listen: String) {
         let [git_api, configstore] = self.proxies.as_ref().expect("roles run apart");
         let kubeconfig = format!("--kubeconfig={}", self.cluster.kubeconfig().to_string_lossy());
         let context = format!("--context={CONTEXT}");
@@ -183,7 +207,7 @@ impl World {
         let settings = [
             ("AUTH_TOKENS_FILE", file("tokens")),
             ("SYSTEM_TOKEN_FILE", file("system.token")),
-            ("ACTUALIZER_ADDRESS", address(&self.actualizer)),
+            ("ACTUALIZER_ADDRESS", listen),
             ("GIT_API_URL", git_api.url.clone()),
             ("CONFIGSTORE_URL", configstore.url.clone()),
         ];

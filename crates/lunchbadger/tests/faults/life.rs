@@ -6,17 +6,19 @@ use lb_actualizer::PURGE;
 use lb_desired::crd::CONFIRM_DELETE;
 use lb_testkit::faults::{Call, Counting};
 use lb_testkit::git::Clone;
+use lb_testkit::project::{Gateway, file};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::actualizer::GRACE;
 use crate::cases::{Border, Case};
-use crate::project_file::{Gateway, file};
 use crate::snapshot::Snapshot;
-use crate::world::{NEIGHBOUR, PATIENCE, PRODUCER, Side, World};
+use crate::world::{NAMESPACE, NEIGHBOUR, PATIENCE, PRODUCER, Side, World};
 
 /// Sweeps that have to pass without a write until all is quiet.
 const SWEEPS: usize = 3;
+/// Calls to git-api and the configstore that are not repetitions.
+const DISTINCT: usize = 10;
 /// Watches that are begun anew until what is kept back is told.
 const PATIENT_WATCHES: usize = 15;
 
@@ -65,9 +67,14 @@ struct Recorded {
 pub(crate) struct Recording(Vec<Recorded>);
 
 impl Recording {
-    /// Calls at a border in the step that has most.
+    /// Calls at a border in the step that has most. At git-api and the configstore what comes later is asked again and
+    /// again: for what is new, and for a producer that is missing.
     pub(crate) fn most_calls(&self, border: Border) -> usize {
-        self.0.iter().map(|step| step.calls[border as usize]).max().unwrap_or_default()
+        let most = self.0.iter().map(|step| step.calls[border as usize]).max().unwrap_or_default();
+        match border {
+            Border::Kubernetes => most,
+            Border::Services => most.min(DISTINCT),
+        }
     }
 
     /// Calls and writes of each step.
@@ -99,6 +106,14 @@ impl Life {
         neighbour.commit_and_push("The project").await;
         let mut life = Self::new(world, None).await;
         life.applied(NEIGHBOUR, &neighbour).await;
+        // Otherwise its roll-out fails after ten minutes, which is news.
+        life.until("the neighbour serves", async |world| {
+            let pods = world.cluster.make_pods_ready(NAMESPACE, &format!("producer={NEIGHBOUR}")).await;
+            let status = world.status(NEIGHBOUR).await.unwrap_or_default();
+            let ready = status.environments.values().flat_map(|environment| &environment.conditions);
+            pods.is_ok() && ready.into_iter().any(|it| it.type_ == "Ready" && it.status == "True")
+        })
+        .await;
         world.end().await;
         let mut life = Self::new(world, None).await;
         world.begin().await;

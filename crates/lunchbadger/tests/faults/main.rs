@@ -17,8 +17,6 @@
 mod actualizer;
 mod cases;
 mod life;
-#[path = "../shared/project_file.rs"]
-mod project_file;
 mod rows;
 mod snapshot;
 mod world;

@@ -1,17 +1,22 @@
-//! `lunchbadger.json` from a short description: what several test binaries push.
+//! `lunchbadger.json` from a short description.
 
 use serde_json::{Value, json};
 
 /// A gateway with one pipeline that proxies these paths to one service.
 #[derive(Clone, Debug)]
-pub(crate) struct Gateway {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) paths: Vec<String>,
+pub struct Gateway {
+    /// Its id in the project.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Paths of its one API endpoint.
+    pub paths: Vec<String>,
 }
 
 impl Gateway {
-    pub(crate) fn new(id: &str, name: &str, paths: &[&str]) -> Self {
+    /// One with these paths.
+    #[must_use]
+    pub fn new(id: &str, name: &str, paths: &[&str]) -> Self {
         Self {
             id: id.into(),
             name: name.into(),
@@ -21,7 +26,8 @@ impl Gateway {
 }
 
 /// A project file of `producer` in `dev`.
-pub(crate) fn file(producer: &str, gateways: &[Gateway], disabled: bool) -> String {
+#[must_use]
+pub fn file(producer: &str, gateways: &[Gateway], disabled: bool) -> String {
     let project = project(producer, gateways, disabled);
     let key = format!("{producer}-dev");
     let file = json!({"ids": {"Project": 1}, "models": {"Project": {(key): project.to_string()}}});
