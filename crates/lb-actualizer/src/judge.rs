@@ -36,16 +36,15 @@ impl Judge for Blueprints {
         let owner = change.owner.map(|uid| (uid, self.stores.owner(uid)));
         let producer = change.producer.as_deref().and_then(|name| name.parse::<ProducerName>().ok());
         match owner {
-            // A configuration that is gone or changed is rendered anew from git, and the child is nudged with it. This
-            // may be our own write, told before it was answered: a run of the child now would be on what it was
-            // before, and the one that counts would wait for the interval.
-            Some((_, Some(child))) if change.kind == LeafKind::Secret => {
-                queue.nudge_late(Key::Child(child.key()), Class::Interactive);
-                if let Some(producer) = child.producer() {
+            Some((_, Some(child))) => {
+                queue.nudge(Key::Child(child.key()), Class::Interactive);
+                // A configuration that is gone or changed is rendered anew from git.
+                if change.kind == LeafKind::Secret
+                    && let Some(producer) = child.producer()
+                {
                     queue.nudge(Key::Producer(producer), Class::Interactive);
                 }
             }
-            Some((_, Some(child))) => queue.nudge(Key::Child(child.key()), Class::Interactive),
             Some((uid, None)) => queue.nudge(Key::Orphans(uid), Class::Interactive),
             // Somebody may have taken the owner away: the children of that producer look whether it is theirs.
             None => {

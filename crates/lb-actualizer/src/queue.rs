@@ -86,12 +86,6 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.nudge_at(key, class, Instant::now() + delay);
     }
 
-    /// Wants `key` to be worked on once an interval has passed, because whoever causes this nudge may be about to give it
-    /// the reason to; an earlier wish stays.
-    pub(crate) fn nudge_late(&self, key: K, class: Class) {
-        self.nudge_after(key, class, self.interval);
-    }
-
     fn nudge_at(&self, key: K, class: Class, at: Instant) {
         let mut state = self.lock();
         let now = Instant::now();
