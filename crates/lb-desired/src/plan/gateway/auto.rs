@@ -37,7 +37,6 @@ pub(super) fn plan(input: &Input<'_>, findings: &mut Vec<Finding>) -> Option<Dec
     }
     let document = input.decoded.openapi.known().filter(|_| input.settings.auto_gateway)?;
     let public = match public(input, document) {
-        Ok(paths) if paths.is_empty() => return None,
         Ok(paths) => paths,
         Err(reason) => return Some(Decision::Hold(reason)),
     };
