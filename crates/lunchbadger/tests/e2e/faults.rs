@@ -1,10 +1,13 @@
 //! Unknown is not empty: services that fail, lie or lose things remove nothing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kube::ResourceExt;
+use kube::api::ListParams;
 use serde_json::json;
 
-use crate::project::{Gateway, push, standing};
+use crate::project::{Gateway, file, push, standing};
 use crate::proxy::Fault;
 use crate::world::{NAMESPACE, Producer, World, changed};
 
@@ -167,6 +170,60 @@ async fn a_namespace_that_terminates_is_waited_for_and_credentials_are_not_made_
     world.applied(&producer).await;
     let data = world.object("Secret", &secret).await.expect("credentials")["data"].clone();
     assert_eq!(data, kept);
+}
+
+/// Gateways cannot be read then: they are in no store, and that is no reason to remove what they own.
+#[tokio::test(flavor = "multi_thread")]
+async fn crds_of_another_version_remove_nothing() {
+    let world = World::start(&[]).await;
+    let producer = standing(&world, "ov").await;
+    // Without types: the test cannot read gateways either.
+    let uids = async || -> BTreeMap<String, Option<String>> {
+        let mut uids = BTreeMap::new();
+        for kind in [
+            "LBWorkspace",
+            "LBGateway",
+            "Deployment",
+            "Service",
+            "Ingress",
+            "NetworkPolicy",
+            "ServiceAccount",
+        ] {
+            let of = ListParams::default().labels(&format!("producer={}", producer.name));
+            for object in world.api(kind).await.list(&of).await.expect("list") {
+                uids.insert(format!("{kind}/{}", object.name_any()), object.uid());
+            }
+        }
+        uids
+    };
+    let before = uids().await;
+    world.kill().await;
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+    let older = json!([
+        {"op": "remove", "path": format!("{spec}/properties/config")},
+        {"op": "replace", "path": format!("{spec}/required"), "value": ["producer"]},
+        {"op": "remove", "path": format!("{spec}/x-kubernetes-validations")},
+    ]);
+    let patch = ["patch", "crd", "lbgateways.lunchbadger.io", "--type=json", "-p", &older.to_string()];
+    let patched = world.cluster.kubectl(&patch).await;
+    assert!(patched.status.success(), "{patched:?}");
+    world.launch().await;
+    producer
+        .dev
+        .write("lunchbadger.json", file(&producer.name, &[Gateway::new("g1", "main", &["/b"])], false));
+    lb_testkit::eventually("git-api answers", || async {
+        reqwest::get(format!("{}/live", world.git_api)).await.map(drop).map_err(|error| error.to_string())
+    })
+    .await;
+    producer.dev.commit_and_push("Change the project").await;
+    world.condition(&producer.name, "Applied", "False").await;
+    world.producer("ow").await;
+    assert_eq!(uids().await, before);
+    world.ok(&["crds", "apply"]).await;
+    world.kill().await;
+    world.resume().await;
+    world.applied(&producer).await;
+    assert_eq!(uids().await, before);
 }
 
 /// An object as it can be created again.
