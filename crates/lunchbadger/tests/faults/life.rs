@@ -16,7 +16,7 @@ use crate::snapshot::Snapshot;
 use crate::world::{NAMESPACE, NEIGHBOUR, PATIENCE, PRODUCER, Side, World};
 
 /// Sweeps that have to pass without a write until all is quiet.
-const SWEEPS: usize = 3;
+const SWEEPS: usize = 2;
 /// Calls to git-api and the configstore that are not repetitions.
 const DISTINCT: usize = 10;
 /// Watches that are begun anew until what is kept back is told.
