@@ -366,3 +366,77 @@ impl Drop for UnderWay {
         self.shared.end(self.id, None);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// A service that counts what it does, behind a proxy.
+    async fn behind(gate: &Gate) -> (Proxy, String, Arc<AtomicUsize>) {
+        let done = Arc::new(AtomicUsize::new(0));
+        let counts = done.clone();
+        let app = Router::new().fallback(move || {
+            counts.fetch_add(1, Ordering::SeqCst);
+            std::future::ready("a whole answer")
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let proxy = Proxy::new(Dialect::Kubernetes, gate, None).unwrap();
+        (proxy, target, done)
+    }
+
+    async fn call(url: &str) -> Result<u16, String> {
+        let answer =
+            reqwest::get(format!("{url}/api/v1/secrets")).await.map_err(|error| error.to_string())?;
+        let status = answer.status().as_u16();
+        answer.text().await.map(|_| status).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn the_call_of_the_number_is_hit_and_no_other() {
+        let (proxy, target, done) = behind(&Gate::default()).await;
+        let url = proxy.listen(&target).await.unwrap();
+        for (fault, answer, carried_out) in [
+            (Fault::Conflict, Some(409), 2),
+            (Fault::Throttle, Some(429), 2),
+            (Fault::Error, Some(500), 2),
+            (Fault::Cut, None, 3),
+            (Fault::Gone, Some(200), 3),
+        ] {
+            proxy.arm(Counting::Work, Some((1, fault)));
+            let before = done.load(Ordering::SeqCst);
+            let answers = [call(&url).await.ok(), call(&url).await.ok(), call(&url).await.ok()];
+            assert_eq!(answers, [Some(200), answer, Some(200)], "{fault:?}");
+            assert_eq!(done.load(Ordering::SeqCst) - before, carried_out, "{fault:?}");
+            assert_eq!(proxy.log().fired.as_ref().map(|(_, hit)| *hit), Some(fault));
+        }
+    }
+
+    #[tokio::test]
+    async fn of_who_is_killed_nothing_passes_and_the_next_one_does() {
+        let gate = Gate::default();
+        let (proxy, target, done) = behind(&gate).await;
+        for (fault, carried_out) in [(Fault::KillBefore, 0), (Fault::KillAfter, 1)] {
+            let before = done.load(Ordering::SeqCst);
+            let (url, incarnation) = (proxy.listen(&target).await.unwrap(), gate.incarnation());
+            proxy.arm(Counting::Work, Some((0, fault)));
+            let other = url.clone();
+            tokio::select! {
+                answer = call(&url) => panic!("{fault:?} was answered: {answer:?}"),
+                () = gate.passed(incarnation) => {}
+            }
+            assert!(!gate.is_open(incarnation));
+            let url = proxy.listen(&target).await.unwrap();
+            tokio::select! {
+                answer = call(&other) => assert!(answer.is_err(), "{fault:?}: {answer:?}"),
+                answer = call(&url) => assert_eq!(answer, Ok(200)),
+            }
+            assert_eq!(call(&url).await, Ok(200));
+            let passed = done.load(Ordering::SeqCst) - before;
+            assert!((carried_out + 1..=carried_out + 2).contains(&passed), "{fault:?}: {passed}");
+        }
+    }
+}

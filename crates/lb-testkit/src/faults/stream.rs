@@ -94,3 +94,23 @@ impl Relay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_kept_back_is_told_later_and_an_end_is_said() {
+        let (flow, receiver) = watch::channel(Flow { held: true, ended: 0 });
+        let source = futures::stream::iter([Ok(Bytes::from("one\ntw")), Ok(Bytes::from("o\n"))]);
+        let source = source.chain(futures::stream::pending());
+        let mut told = std::pin::pin!(relay(source, receiver, Dialect::Kubernetes));
+        assert!(futures::poll!(told.next()).is_pending(), "it is held");
+        flow.send_modify(|flow| flow.held = false);
+        assert_eq!(told.next().await.unwrap().unwrap(), "one\n");
+        assert_eq!(told.next().await.unwrap().unwrap(), "two\n");
+        flow.send_modify(|flow| flow.ended = 1);
+        assert!(told.next().await.unwrap().unwrap().ends_with(b"\"code\":410}}\n"));
+        assert!(told.next().await.is_none());
+    }
+}

@@ -1,8 +1,18 @@
 //! Unknown is not empty: services that fail, lie or lose things remove nothing.
 
-use crate::project::{Gateway, push, standing};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::api::ListParams;
+use serde_json::json;
+
+use crate::project::{Gateway, file, push, standing};
 use crate::proxy::Fault;
 use crate::world::{NAMESPACE, Producer, World, changed};
+
+/// The namespace controller takes its time.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_or_renamed_master_holds_what_stands() {
@@ -116,14 +126,112 @@ async fn credentials_that_are_lost_are_not_made_anew() {
     assert_eq!(reason, "CredentialsLost");
     assert!(message.contains(&secret), "{message}");
     assert!(world.object("Secret", &secret).await.is_none());
-    let mut restored = serde_json::to_value(&saved).expect("JSON");
-    for own in ["resourceVersion", "uid", "creationTimestamp", "managedFields"] {
-        restored["metadata"].as_object_mut().expect("metadata").remove(own);
-    }
+    let restored = restored(serde_json::to_value(&saved).expect("JSON"));
     let restored = serde_json::from_value(restored).expect("an object");
     api.create(&Default::default(), &restored).await.expect("restore them");
     world.condition(&producer.name, "Stalled", "False").await;
     world.applied(&producer).await;
+}
+
+/// With the namespace everything in it goes, credentials too. What holds it back meanwhile is somebody else's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_terminates_is_waited_for_and_credentials_are_not_made_anew() {
+    let world = World::start(&[]).await;
+    let producer = standing(&world, "te").await;
+    let secret = format!("credentials-{}-dev", producer.name);
+    let saved = world.object("Secret", &secret).await.expect("credentials");
+    let kept = saved["data"].clone();
+    let holding = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "holding", "finalizers": ["example.com/wait"]},
+    });
+    world.create("ConfigMap", &holding).await;
+    let deleted = world.cluster.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"]).await;
+    assert!(deleted.status.success(), "{deleted:?}");
+    lb_testkit::eventually_within("all of it is gone", PATIENCE, || async {
+        let left = world.versions(&producer.name).await;
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    })
+    .await;
+    // A push makes the producer look.
+    push(&producer, &[Gateway::new("g1", "main", &["/b"])]).await;
+    let (reason, _) = world.condition(&producer.name, "Stalled", "True").await;
+    assert_eq!(reason, "CredentialsLost");
+    let patch = r#"{"metadata":{"finalizers":null}}"#;
+    let let_go = ["-n", NAMESPACE, "patch", "configmap", "holding", "--type=merge", "-p", patch];
+    assert!(world.cluster.kubectl(&let_go).await.status.success());
+    lb_testkit::eventually_within("the namespace is made anew", PATIENCE, || async {
+        let made = world.cluster.kubectl(&["create", "namespace", NAMESPACE]).await;
+        if made.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&made.stderr).into_owned()) }
+    })
+    .await;
+    assert!(world.versions(&producer.name).await.is_empty(), "nothing is made without credentials");
+    world.create("Secret", &restored(saved)).await;
+    world.applied(&producer).await;
+    let data = world.object("Secret", &secret).await.expect("credentials")["data"].clone();
+    assert_eq!(data, kept);
+}
+
+/// Gateways cannot be read then: they are in no store, and that is no reason to remove what they own.
+#[tokio::test(flavor = "multi_thread")]
+async fn crds_of_another_version_remove_nothing() {
+    let world = World::start(&[]).await;
+    let producer = standing(&world, "ov").await;
+    // Without types: the test cannot read gateways either.
+    let uids = async || -> BTreeMap<String, Option<String>> {
+        let mut uids = BTreeMap::new();
+        for kind in [
+            "LBWorkspace",
+            "LBGateway",
+            "Deployment",
+            "Service",
+            "Ingress",
+            "NetworkPolicy",
+            "ServiceAccount",
+        ] {
+            let of = ListParams::default().labels(&format!("producer={}", producer.name));
+            for object in world.api(kind).await.list(&of).await.expect("list") {
+                uids.insert(format!("{kind}/{}", object.name_any()), object.uid());
+            }
+        }
+        uids
+    };
+    let before = uids().await;
+    world.kill().await;
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+    let older = json!([
+        {"op": "remove", "path": format!("{spec}/properties/config")},
+        {"op": "replace", "path": format!("{spec}/required"), "value": ["producer"]},
+        {"op": "remove", "path": format!("{spec}/x-kubernetes-validations")},
+    ]);
+    let patch = ["patch", "crd", "lbgateways.lunchbadger.io", "--type=json", "-p", &older.to_string()];
+    let patched = world.cluster.kubectl(&patch).await;
+    assert!(patched.status.success(), "{patched:?}");
+    world.launch().await;
+    producer
+        .dev
+        .write("lunchbadger.json", file(&producer.name, &[Gateway::new("g1", "main", &["/b"])], false));
+    lb_testkit::eventually("git-api answers", || async {
+        reqwest::get(format!("{}/live", world.git_api)).await.map(drop).map_err(|error| error.to_string())
+    })
+    .await;
+    producer.dev.commit_and_push("Change the project").await;
+    world.condition(&producer.name, "Applied", "False").await;
+    world.producer("ow").await;
+    assert_eq!(uids().await, before);
+    world.ok(&["crds", "apply"]).await;
+    world.kill().await;
+    world.resume().await;
+    world.applied(&producer).await;
+    assert_eq!(uids().await, before);
+}
+
+/// An object as it can be created again.
+fn restored(mut saved: serde_json::Value) -> serde_json::Value {
+    for own in ["resourceVersion", "uid", "creationTimestamp", "managedFields"] {
+        saved["metadata"].as_object_mut().expect("metadata").remove(own);
+    }
+    saved
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,17 @@
 //! The Actualizer as a process is: started, killed, started anew.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lb_cluster::{Cluster, Options, Target};
 use lb_http::auth::AuthSettings;
 use lb_http::contract::Timeouts;
+use lb_testkit::eventually_within;
 use lb_testkit::faults::Log;
+use lb_testkit::process::Supervised;
+use lb_vocab::Clock;
 use lb_vocab::settings::Reader;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -28,6 +32,15 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// none.
 pub(crate) const GRACE: Duration = Duration::from_millis(500);
 
+/// As what it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// As a task, in a runtime that ends with it.
+    Task,
+    /// As the real program, ended by SIGKILL; it has the machine's clock.
+    Program,
+}
+
 /// Keeps an Actualizer running until it is stopped.
 pub(crate) struct Kept {
     stop: CancellationToken,
@@ -36,9 +49,9 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// Starts one, and another whenever it ended or was killed.
-    pub(crate) fn start(world: &Arc<World>, side: &Side) -> Self {
+    pub(crate) fn start(world: &Arc<World>, side: &Side, how: How) -> Self {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(keep(world.clone(), side.clone(), stop.clone()));
+        let task = tokio::spawn(keep(world.clone(), side.clone(), how, stop.clone()));
         Self { stop, task }
     }
 
@@ -49,58 +62,101 @@ impl Kept {
     }
 }
 
-async fn keep(world: Arc<World>, side: Side, stop: CancellationToken) {
+async fn keep(world: Arc<World>, side: Side, how: How, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let incarnation = side.gate.incarnation();
-        let mut unit = Unit::start(&world, &side).await;
+        let mut unit = Unit::start(&world, &side, how).await;
         tokio::select! {
             () = side.gate.passed(incarnation) => {}
-            _ = &mut unit.ended => side.gate.kill(incarnation),
+            () = unit.ended() => side.gate.kill(incarnation),
             () = outlast(&side, incarnation) => {}
             () = stop.cancelled() => {
-                unit.shutdown.cancel();
-                let _ = unit.ended.await;
+                unit.terminate();
+                unit.ended().await;
                 side.gate.kill(incarnation);
-                unit.runtime.shutdown_background();
-                return;
             }
         }
-        unit.runtime.shutdown_background();
+        unit.kill();
     }
 }
 
 /// One run of it.
-struct Unit {
-    runtime: Runtime,
-    shutdown: CancellationToken,
-    ended: oneshot::Receiver<()>,
+enum Unit {
+    Task { runtime: Runtime, shutdown: CancellationToken, ended: oneshot::Receiver<()> },
+    Program(Supervised),
 }
 
 impl Unit {
-    async fn start(world: &World, side: &Side) -> Self {
+    async fn start(world: &World, side: &Side, how: How) -> Self {
         let kubeconfig = world.kubeconfig(side).await;
         let [git_api, configstore] = world.services(side).await;
+        let variables = variables(&git_api, &configstore);
+        match how {
+            How::Task => Self::task(kubeconfig, &variables, side.clock.clock()),
+            How::Program => {
+                let program = Path::new(env!("CARGO_BIN_EXE_lunchbadger"));
+                let arguments = ["actualizer".to_owned(), format!("--kubeconfig={}", kubeconfig.display())];
+                let log = world.log();
+                Self::Program(
+                    Supervised::start(program, arguments, &variables, &log).expect("start lunchbadger"),
+                )
+            }
+        }
+    }
+
+    fn task(kubeconfig: PathBuf, variables: &Variables, clock: Clock) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .expect("a runtime");
-        let (shutdown, clock) = (CancellationToken::new(), side.clock.clock());
-        let (told, ended) = oneshot::channel();
+        let (shutdown, (told, ended)) = (CancellationToken::new(), oneshot::channel());
         let until = shutdown.clone();
+        let (settings, auth) = settings(variables);
         runtime.spawn(async move {
-            let (settings, auth) = settings(&git_api, &configstore);
             let cluster = connect(kubeconfig).await;
             let ran = lb_actualizer::run(settings, &auth, cluster, clock, until).await;
             // Lost leadership is no failure: the next one stands by.
             drop(ran);
             let _ = told.send(());
         });
-        Self { runtime, shutdown, ended }
+        Self::Task { runtime, shutdown, ended }
+    }
+
+    /// Waits until it has ended by itself.
+    async fn ended(&mut self) {
+        match self {
+            // An end without a word is a panic, and an end.
+            Self::Task { ended, .. } => drop(ended.await),
+            Self::Program(process) => {
+                let process = std::sync::Mutex::new(process);
+                let ends = || {
+                    let ended = process.lock().expect("no panic while it was held").ended();
+                    async move { ended.map(drop).ok_or("it runs") }
+                };
+                eventually_within("the Actualizer ends", Duration::from_secs(3600), ends).await;
+            }
+        }
+    }
+
+    fn terminate(&mut self) {
+        match self {
+            Self::Task { shutdown, .. } => shutdown.cancel(),
+            Self::Program(process) => process.signal("TERM").expect("send a signal"),
+        }
+    }
+
+    fn kill(self) {
+        match self {
+            Self::Task { runtime, .. } => runtime.shutdown_background(),
+            Self::Program(mut process) => process.kill(),
+        }
     }
 }
 
-fn settings(git_api: &str, configstore: &str) -> (lb_actualizer::settings::Settings, AuthSettings) {
+type Variables = BTreeMap<String, String>;
+
+fn variables(git_api: &str, configstore: &str) -> Variables {
     let lease = LEASE.as_millis().to_string();
     let workers = WORKERS.to_string();
     let grace = GRACE.as_millis().to_string();
@@ -118,8 +174,11 @@ fn settings(git_api: &str, configstore: &str) -> (lb_actualizer::settings::Setti
         ("LEASE_DURATION", &lease),
         ("WORKERS", &workers),
     ];
-    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let mut reader = Reader::new(&variables);
+    variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}
+
+fn settings(variables: &Variables) -> (lb_actualizer::settings::Settings, AuthSettings) {
+    let mut reader = Reader::new(variables);
     let mut settings = lb_actualizer::settings::Settings::read(&mut reader);
     let auth = AuthSettings::read(&mut reader);
     settings.retry_wait = Duration::from_millis(50);

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::Write;
+use std::time::Duration;
 
 use lb_testkit::faults::Fault;
 use serde_json::json;
 
+use crate::actualizer::How;
 use crate::life::Recording;
 use crate::rows::Row;
 
@@ -42,6 +44,8 @@ pub(crate) enum Case {
     Call(Border, Fault, usize),
     /// Something around it.
     Row(Row),
+    /// The real program is killed at the call of this number in every step.
+    Program(Fault, usize),
 }
 
 impl Case {
@@ -50,13 +54,22 @@ impl Case {
         match self {
             Self::Call(border, fault, index) => (border == at).then_some((index, fault)),
             Self::Row(_) => None,
+            Self::Program(fault, index) => (at == Border::Kubernetes).then_some((index, fault)),
+        }
+    }
+
+    /// As what the Actualizer runs.
+    pub(crate) fn how(self) -> How {
+        match self {
+            Self::Call(..) | Self::Row(_) => How::Task,
+            Self::Program(..) => How::Program,
         }
     }
 
     /// Under which name its hits are counted.
     fn kind(self) -> &'static str {
         match self {
-            Self::Call(_, fault, _) => fault.name(),
+            Self::Call(_, fault, _) | Self::Program(fault, _) => fault.name(),
             Self::Row(row) => row.name(),
         }
     }
@@ -67,6 +80,7 @@ impl fmt::Display for Case {
         match self {
             Self::Call(border, fault, index) => write!(f, "{}:{}:{index}", border.name(), fault.name()),
             Self::Row(row) => write!(f, "row:{}", row.name()),
+            Self::Program(fault, index) => write!(f, "program:{}:{index}", fault.name()),
         }
     }
 }
@@ -84,8 +98,17 @@ pub(crate) fn chosen(recording: &Recording) -> Vec<Case> {
     });
     // All of these are always run.
     let rows = Row::ALL.into_iter().map(|row| (0, Case::Row(row)));
+    // These take longest, and come last: the machine's clock is ahead of the other one.
+    let calls = recording.most_calls(Border::Kubernetes);
+    let programs = [Fault::KillBefore, Fault::KillAfter].into_iter().enumerate().flat_map(|(kind, fault)| {
+        (0..calls).map(move |index| {
+            let place = if index % (2 * SHARE) == 3 + SHARE * kind { 0 } else { 1 };
+            (place, Case::Program(fault, index))
+        })
+    });
     let chosen: Vec<Case> = all
         .chain(rows)
+        .chain(programs)
         .filter(|(place, case)| match wanted.as_str() {
             "" => place % SHARE == 0,
             "all" => true,
@@ -118,11 +141,11 @@ impl Report {
         report
     }
 
-    pub(crate) fn passed(&mut self, case: Case, hits: &[(&'static str, String)]) {
+    pub(crate) fn passed(&mut self, case: Case, took: Duration, hits: &[(&'static str, String)]) {
         self.passed += 1;
         *self.hits.entry(case.kind()).or_default() += hits.len();
         let hits: Vec<_> = hits.iter().map(|(step, call)| json!({"step": step, "call": call})).collect();
-        self.line(&json!({"case": case.to_string(), "passed": true, "hits": hits}));
+        self.line(&json!({"case": case.to_string(), "passed": true, "ms": took.as_millis(), "hits": hits}));
     }
 
     pub(crate) fn failed(&mut self, case: Case, panic: Box<dyn Any + Send>) {

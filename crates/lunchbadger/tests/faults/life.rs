@@ -10,17 +10,17 @@ use lb_testkit::project::{Gateway, file};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::actualizer::GRACE;
+use crate::actualizer::{GRACE, How};
 use crate::cases::{Border, Case};
 use crate::snapshot::Snapshot;
 use crate::world::{NAMESPACE, NEIGHBOUR, PATIENCE, PRODUCER, Side, World};
 
 /// Sweeps that have to pass without a write until all is quiet.
-const SWEEPS: usize = 3;
+const SWEEPS: usize = 2;
 /// Calls to git-api and the configstore that are not repetitions.
 const DISTINCT: usize = 10;
 /// Watches that are begun anew until what is kept back is told.
-const PATIENT_WATCHES: usize = 15;
+const PATIENT_WATCHES: usize = 6;
 
 /// What happens in a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ pub(crate) struct Life {
 impl Life {
     /// A life in which nothing goes wrong. The neighbour is made first.
     pub(crate) async fn record(world: &Arc<World>) -> Recording {
-        world.begin().await;
+        world.begin(How::Task).await;
         let neighbour = world.create(NEIGHBOUR).await;
         neighbour.write("lunchbadger.json", file(NEIGHBOUR, &gateways(&["main"]), false));
         neighbour.commit_and_push("The project").await;
@@ -116,7 +116,7 @@ impl Life {
         .await;
         world.end().await;
         let mut life = Self::new(world, None).await;
-        world.begin().await;
+        world.begin(How::Task).await;
         let mut recorded = Vec::new();
         for (step, name) in STEPS {
             life.arm(step);
@@ -140,7 +140,7 @@ impl Life {
         case: Case,
     ) -> Vec<(&'static str, String)> {
         let mut life = Self::new(world, Some(case)).await;
-        world.begin().await;
+        world.begin(case.how()).await;
         let mut hits = Vec::new();
         for ((step, name), recorded) in STEPS.into_iter().zip(&recording.0) {
             life.arm(step);
@@ -150,7 +150,7 @@ impl Life {
                     tokio::join!(life.act(step), row.happen(world));
                     hits.push((name, row.name().to_owned()));
                 }
-                Case::Row(_) | Case::Call(..) => life.act(step).await,
+                Case::Row(_) | Case::Call(..) | Case::Program(..) => life.act(step).await,
             }
             let stands = life.settled(name, recorded).await;
             life.check(name, &stands).await;

@@ -7,8 +7,8 @@
 //! has changed.
 //!
 //! The Actualizer runs in this process, in a runtime of its own that ends with it. A kill is a matter of the border: from
-//! that call on nothing of it passes. A restart takes a tenth of a second, and its clock can be moved. That the binary
-//! behaves alike when it is killed is what `tests/e2e` shows.
+//! that call on nothing of it passes. A restart takes a tenth of a second, and its clock can be moved. That the program
+//! behaves alike when it gets a SIGKILL there is what a few more runs show.
 //!
 //! `LUNCHBADGER_FAULTS` says what is run: nothing said: a fixed tenth; `all`; or one case, `kubernetes:kill-after:7`.
 //! `LUNCHBADGER_FAULTS_REPORT` names a file for one line of JSON a case.
@@ -25,6 +25,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use tokio::time::Instant;
 
 use crate::cases::Report;
 use crate::life::Life;
@@ -36,9 +37,10 @@ async fn every_fault_at_every_call_ends_at_the_same_fixed_point() {
     let recording = Life::record(&world).await;
     let mut report = Report::open(&recording);
     for case in cases::chosen(&recording) {
+        let begin = Instant::now();
         // One that fails must not hide how the others fare.
         match AssertUnwindSafe(Life::with(&world, &recording, case)).catch_unwind().await {
-            Ok(hits) => report.passed(case, &hits),
+            Ok(hits) => report.passed(case, begin.elapsed(), &hits),
             Err(panic) => {
                 report.failed(case, panic);
                 world.clear().await;

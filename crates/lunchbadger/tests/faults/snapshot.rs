@@ -48,13 +48,16 @@ pub(crate) struct Snapshot(pub(crate) BTreeMap<String, Value>);
 impl Snapshot {
     /// What stands of a producer now.
     pub(crate) async fn take(client: &Client, producer: &str) -> kube::Result<Self> {
-        let mut all = BTreeMap::new();
-        for (kind, api) in apis(client) {
+        let lists = apis(client).map(|(kind, api)| async move {
             let list = match kind {
                 "LBProducer" => ListParams::default().fields(&format!("metadata.name={producer}")),
                 _ => ListParams::default().labels(&format!("producer={producer}")),
             };
-            for object in api.list(&list).await? {
+            Ok::<_, kube::Error>((kind, api.list(&list).await?))
+        });
+        let mut all = BTreeMap::new();
+        for (kind, objects) in futures::future::try_join_all(lists).await? {
+            for object in objects {
                 let name = object.name_any();
                 all.insert(
                     format!("{kind}/{name}"),

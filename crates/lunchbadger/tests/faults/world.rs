@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::actualizer::Kept;
+use crate::actualizer::{How, Kept};
 use crate::cases::Border;
 use crate::snapshot::Snapshot;
 
@@ -116,13 +116,18 @@ impl World {
     }
 
     /// Starts an Actualizer.
-    pub(crate) async fn begin(self: &Arc<Self>) {
-        self.kept.lock().await.push(Kept::start(self, &self.side));
+    pub(crate) async fn begin(self: &Arc<Self>, how: How) {
+        self.kept.lock().await.push(Kept::start(self, &self.side, how));
     }
 
     /// Starts another one.
     pub(crate) async fn rival(self: &Arc<Self>) {
-        self.kept.lock().await.push(Kept::start(self, &self.rival));
+        self.kept.lock().await.push(Kept::start(self, &self.rival, How::Task));
+    }
+
+    /// Where it logs, where it is a program.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.data.path().join("actualizer.log")
     }
 
     /// Stops the one that was started last.
