@@ -23,8 +23,10 @@ pub mod tools;
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::Arc;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use eventually::{eventually, eventually_within};
 
@@ -61,8 +63,19 @@ pub fn free_port() -> u16 {
     (0..COUNT)
         .map(|_| FIRST + (begin + GIVEN.fetch_add(1, Ordering::Relaxed)) % COUNT)
         .map(|port| u16::try_from(port).expect("below 32768"))
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok() && reserve(*port))
         .expect("bind a loopback port")
+}
+
+/// Whether no other process was given this port: it may take seconds until whoever was given it listens there. A name
+/// in Linux's abstract namespace says so, which ends with the process.
+fn reserve(port: u16) -> bool {
+    static RESERVED: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+    let name = format!("lunchbadger-test-port-{port}");
+    let bound = SocketAddr::from_abstract_name(name).and_then(|name| UnixListener::bind_addr(&name));
+    let Ok(bound) = bound else { return false };
+    RESERVED.lock().unwrap_or_else(PoisonError::into_inner).push(bound);
+    true
 }
 
 /// A variable of the environment that development tools are steered by (`KUBEBUILDER_ASSETS`, `XDG_CACHE_HOME`,

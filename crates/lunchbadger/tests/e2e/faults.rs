@@ -153,10 +153,6 @@ async fn a_namespace_that_terminates_is_waited_for_and_credentials_are_not_made_
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
     })
     .await;
-    // A push makes the producer look.
-    push(&producer, &[Gateway::new("g1", "main", &["/b"])]).await;
-    let (reason, _) = world.condition(&producer.name, "Stalled", "True").await;
-    assert_eq!(reason, "CredentialsLost");
     let patch = r#"{"metadata":{"finalizers":null}}"#;
     let let_go = ["-n", NAMESPACE, "patch", "configmap", "holding", "--type=merge", "-p", patch];
     assert!(world.cluster.kubectl(&let_go).await.status.success());
@@ -165,6 +161,11 @@ async fn a_namespace_that_terminates_is_waited_for_and_credentials_are_not_made_
         if made.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&made.stderr).into_owned()) }
     })
     .await;
+    // The Actualizer's rights went with the namespace; a push makes the producer look.
+    world.restore_rights().await;
+    push(&producer, &[Gateway::new("g1", "main", &["/b"])]).await;
+    let (reason, _) = world.condition(&producer.name, "Stalled", "True").await;
+    assert_eq!(reason, "CredentialsLost");
     assert!(world.versions(&producer.name).await.is_empty(), "nothing is made without credentials");
     world.create("Secret", &restored(saved)).await;
     world.applied(&producer).await;

@@ -113,15 +113,15 @@ impl World {
     async fn grant_rights(&self) {
         let mut command = lb_testkit::process::bare(Path::new(env!("CARGO_BIN_EXE_lunchbadger")));
         let rights = command.arg("rights").envs(&*self.settings.lock().expect("the settings")).output();
-        let file = self.data.path().join("rights.yaml").to_string_lossy().into_owned();
-        std::fs::write(&file, rights.expect("print the rights").stdout).expect("write the rights");
+        std::fs::write(self.data.path().join("rights.yaml"), rights.expect("print the rights").stdout)
+            .expect("write the rights");
         let kubectl = async |arguments: &[&str]| {
             let output = self.cluster.kubectl(arguments).await;
             let told = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(output.status.success(), "{arguments:?}: {told}");
             String::from_utf8_lossy(&output.stdout).trim().to_owned()
         };
-        kubectl(&["apply", "-f", &file]).await;
+        self.restore_rights().await;
         // One process has one account, which reviews tokens, too.
         let role = format!("--clusterrole={REVIEWER_ROLE}");
         let account = format!("--serviceaccount=default:{SERVICE_ACCOUNT}");
@@ -132,6 +132,13 @@ impl World {
         let cluster = kubectl(&["config", "view", "--output=jsonpath={.clusters[0].name}"]).await;
         let cluster = format!("--cluster={cluster}");
         kubectl(&["config", "set-context", CONTEXT, &cluster, &format!("--user={CONTEXT}")]).await;
+    }
+
+    /// Makes the rights anew that went with a namespace.
+    pub(crate) async fn restore_rights(&self) {
+        let file = self.data.path().join("rights.yaml").to_string_lossy().into_owned();
+        let applied = self.cluster.kubectl(&["apply", "-f", &file]).await;
+        assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
     }
 
     /// Starts LunchBadger and waits until it is ready.
