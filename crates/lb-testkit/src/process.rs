@@ -122,6 +122,17 @@ impl Supervised {
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
 
+    /// Lets it end in order, within ten seconds, and kills it then.
+    pub async fn end(&mut self) {
+        let end = Instant::now() + Duration::from_secs(10);
+        let mut waiting = self.signal("TERM").is_ok();
+        while waiting && Instant::now() < end {
+            waiting = self.ended().is_none();
+            sleep(Duration::from_millis(20)).await;
+        }
+        self.kill();
+    }
+
     /// Kills it and waits until it is gone.
     pub fn kill(&mut self) {
         drop(self.child.stdin.take());

@@ -4,6 +4,8 @@
 
 use serde_json::{Value, json};
 
+use crate::project::written;
+
 /// What changes whenever the files of a producer would: whatever is kept of them is keyed by it.
 pub const VERSION: u32 = 1;
 
@@ -37,10 +39,8 @@ pub type Files = Vec<(String, String)>;
 /// The files of `dev`. Another `round` is the same project with another path in each of the first gateway's endpoints.
 #[must_use]
 pub fn dev(producer: &str, shape: Shape, round: usize) -> Files {
-    let key = format!("{producer}-dev");
-    let project = project(&key, shape, round).to_string();
-    let file = json!({"ids": {"Project": 1}, "models": {"Project": {(key): project}}});
-    let mut files = vec![("lunchbadger.json".to_owned(), format!("{file:#}\n"))];
+    let project = project(&format!("{producer}-dev"), shape, round);
+    let mut files = vec![("lunchbadger.json".to_owned(), written(producer, &project))];
     let mut config = json!({"_meta": {"sources": ["../common/models", "./models"]}});
     for index in 0..shape.models {
         let name = format!("Model{index}");

@@ -28,7 +28,11 @@ impl Gateway {
 /// A project file of `producer` in `dev`.
 #[must_use]
 pub fn file(producer: &str, gateways: &[Gateway], disabled: bool) -> String {
-    let project = project(producer, gateways, disabled);
+    written(producer, &project(producer, gateways, disabled))
+}
+
+/// A project of `producer` in `dev` as its file's text: JSON inside JSON.
+pub(crate) fn written(producer: &str, project: &Value) -> String {
     let key = format!("{producer}-dev");
     let file = json!({"ids": {"Project": 1}, "models": {"Project": {(key): project.to_string()}}});
     format!("{file:#}\n")

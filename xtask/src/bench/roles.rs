@@ -59,14 +59,9 @@ impl Role {
 
     /// Lets it end in order, within ten seconds.
     pub(super) async fn stop(&mut self) {
-        let Some(mut process) = self.process.take() else { return };
-        let end = Instant::now() + Duration::from_secs(10);
-        let mut waiting = process.signal("TERM").is_ok();
-        while waiting && Instant::now() < end {
-            waiting = process.ended().is_none();
-            sleep(Duration::from_millis(20)).await;
+        if let Some(mut process) = self.process.take() {
+            process.end().await;
         }
-        process.kill();
     }
 }
 
@@ -127,24 +122,21 @@ impl Roles {
 
     /// Starts git-api and the configstore, and waits until they serve.
     pub(super) async fn start_services(&mut self) -> Result<()> {
-        let git_api = [("GIT_API_LISTEN", self.git_api.port)];
-        self.git_api.process = Some(self.spawn("git-api", &git_api)?);
-        self.ready("git-api", self.git_api.port).await?;
-        let configstore = [("CONFIGSTORE_LISTEN", self.configstore.port)];
-        self.configstore.process = Some(self.spawn("configstore", &configstore)?);
-        self.ready("configstore", self.configstore.port).await
+        self.git_api.process = Some(self.spawn(&self.git_api, "GIT_API_LISTEN")?);
+        self.ready(&self.git_api).await?;
+        self.configstore.process = Some(self.spawn(&self.configstore, "CONFIGSTORE_LISTEN")?);
+        self.ready(&self.configstore).await
     }
 
     /// Starts the Actualizer, and waits for nothing.
     pub(super) fn start_actualizer(&mut self) -> Result<()> {
-        let address = [("ACTUALIZER_ADDRESS", self.actualizer.port)];
-        self.actualizer.process = Some(self.spawn("actualizer", &address)?);
+        self.actualizer.process = Some(self.spawn(&self.actualizer, "ACTUALIZER_ADDRESS")?);
         Ok(())
     }
 
     /// Waits until the Actualizer says that it is ready.
     pub(super) async fn actualizer_is_ready(&self) -> Result<()> {
-        self.ready("actualizer", self.actualizer.port).await
+        self.ready(&self.actualizer).await
     }
 
     /// What all running roles have taken together.
@@ -183,31 +175,30 @@ impl Roles {
         Ok(all - own)
     }
 
-    fn spawn(&self, role: &str, addresses: &[(&str, u16)]) -> Result<Supervised> {
+    /// Starts a role, whose address this variable says.
+    fn spawn(&self, role: &Role, address: &str) -> Result<Supervised> {
+        let Role { name, port, process: _ } = role;
         let mut environment = self.settings.clone();
-        for (name, port) in addresses {
-            environment.insert((*name).to_owned(), format!("127.0.0.1:{port}"));
-        }
-        let mut arguments = vec![role.to_owned()];
+        environment.insert(address.to_owned(), format!("127.0.0.1:{port}"));
+        let mut arguments = vec![(*name).to_owned()];
         if let Some(kubeconfig) = &self.kubeconfig {
             arguments.push(format!("--kubeconfig={}", kubeconfig.display()));
         }
-        Supervised::start(&self.program, arguments, &environment, &self.directory.join(format!("{role}.log")))
+        Supervised::start(&self.program, arguments, &environment, &self.directory.join(format!("{name}.log")))
     }
 
-    async fn ready(&self, role: &str, port: u16) -> Result<()> {
+    async fn ready(&self, role: &Role) -> Result<()> {
         let begin = Instant::now();
         loop {
-            let answer = self.http.get(format!("http://127.0.0.1:{port}/ready")).send().await;
+            let answer = self.http.get(format!("{}/ready", role.url())).send().await;
             let why = match answer {
                 Ok(answer) if answer.status().is_success() => return Ok(()),
                 Ok(answer) => answer.text().await.unwrap_or_default(),
                 Err(error) => error.to_string(),
             };
             if begin.elapsed() > PATIENCE {
-                let log = fs::read_to_string(self.directory.join(format!("{role}.log"))).unwrap_or_default();
-                let tail: Vec<&str> = log.lines().rev().take(10).collect();
-                bail!("{role} is not ready after {PATIENCE:?}: {why}\n{}", tail.join("\n"));
+                let log = role.process.as_ref().map(Supervised::log_tail).unwrap_or_default();
+                bail!("{} is not ready after {PATIENCE:?}: {why}\n{log}", role.name);
             }
             sleep(Duration::from_millis(10)).await;
         }

@@ -164,13 +164,7 @@ impl System {
 
     /// Lets the roles end in order, within ten seconds, then the rest.
     pub(super) async fn stop(mut self) {
-        let end = Instant::now() + Duration::from_secs(10);
-        let mut waiting = self.roles.signal("TERM").is_ok();
-        while waiting && Instant::now() < end {
-            waiting = self.roles.ended().is_none();
-            sleep(Duration::from_millis(50)).await;
-        }
-        self.roles.kill();
+        self.roles.end().await;
         drop(self.plane);
     }
 

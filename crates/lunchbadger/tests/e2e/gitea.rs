@@ -13,13 +13,17 @@ use crate::project::{Gateway, file, push, serverless, standing};
 use crate::proxy::{Fault, Proxy};
 use crate::world::World;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_producer_at_gitea_is_applied_and_collaborators_change_it_while_they_may() {
-    if lb_testkit::skip::needs_gitea().is_none() {
-        return;
-    }
+/// A Gitea of the test's own, and the file of its admin's token.
+async fn gitea() -> Option<(RealGitea, String)> {
+    lb_testkit::skip::needs_gitea()?;
     let gitea = RealGitea::launch(Options::default()).await.expect("a Gitea");
     let token_file = gitea.admin_token_file().to_string_lossy().into_owned();
+    Some((gitea, token_file))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_at_gitea_is_applied_and_collaborators_change_it_while_they_may() {
+    let Some((gitea, token_file)) = gitea().await else { return };
     let world = World::start(&[("GITEA_HOST", gitea.url()), ("GITEA_TOKEN_FILE", &token_file)]).await;
     let al = world.producer("al").await;
     let main = Gateway::new("g1", "main", &["/a"]);
@@ -84,11 +88,7 @@ async fn fared(gitea: &RealGitea, login: &str, repo: &str, commit: &str, state: 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_at_gitea_tells_once_how_it_fared_and_where_it_is_to_be_mended() {
-    if lb_testkit::skip::needs_gitea().is_none() {
-        return;
-    }
-    let gitea = RealGitea::launch(Options::default()).await.expect("a Gitea");
-    let token_file = gitea.admin_token_file().to_string_lossy().into_owned();
+    let Some((gitea, token_file)) = gitea().await else { return };
     let proxy = Proxy::start(gitea.url());
     let settings = [
         ("GITEA_HOST", &*proxy.url),
@@ -172,11 +172,7 @@ async fn deliver(world: &World, key: &HookKey, repository: &str) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_repeated_out_of_order_or_lost_apply_nothing_twice_and_remove_nothing() {
-    if lb_testkit::skip::needs_gitea().is_none() {
-        return;
-    }
-    let gitea = RealGitea::launch(Options::default()).await.expect("a Gitea");
-    let token_file = gitea.admin_token_file().to_string_lossy().into_owned();
+    let Some((gitea, token_file)) = gitea().await else { return };
     let settings = [
         ("GITEA_HOST", gitea.url()),
         ("GITEA_TOKEN_FILE", &*token_file),
