@@ -12,14 +12,12 @@ use lb_desired::crd::LBProducer;
 use lb_http::contract::ClientError;
 use lb_http::contract::configstore::ProducerEntry;
 use lb_http::contract::git_api::Repository;
-use lb_vocab::{ProducerName, Timestamp};
+use lb_vocab::{ProducerName, RepoName, Timestamp};
 use tokio::time::MissedTickBehavior;
 
 use crate::context::{Context, Key};
 use crate::queue::Class;
 
-/// What a producer needs to be one.
-const REPOSITORIES: [&str; 2] = ["dev", "functions"];
 /// A roster that failed is asked for again after this long.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -103,8 +101,10 @@ fn complete(entry: &ProducerEntry) -> Option<ProducerName> {
     has_repositories(&entry.repos).then_some(name)
 }
 
+/// Whether it has what a producer needs to be one.
 fn has_repositories(repositories: &[Repository]) -> bool {
-    REPOSITORIES.iter().all(|wanted| repositories.iter().any(|repository| repository.name == *wanted))
+    let there = |wanted: &RepoName| repositories.iter().any(|repository| repository.name == wanted.as_str());
+    RepoName::of_every_producer().iter().all(there)
 }
 
 /// Asks whether somebody whom no `LBProducer` stands for is a producer.

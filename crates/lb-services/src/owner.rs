@@ -1,16 +1,8 @@
-//! Who acts for a producer, and with what.
+//! Who acts for a producer.
 
 use lb_desired::build::names::{SLS_API, WORKSPACE};
 use lb_http::auth::Identity;
-use lb_vocab::{GitUser, Prefix, RepoName};
-
-/// The repositories of every producer.
-pub(crate) const REPOSITORIES: [&str; 2] = ["dev", "functions"];
-
-/// The repositories of every producer: `dev` and `functions`.
-pub(crate) fn repositories() -> Vec<RepoName> {
-    REPOSITORIES.iter().filter_map(|repo| repo.parse().ok()).collect()
-}
+use lb_vocab::{GitUser, Prefix};
 
 /// Whether our own code calls, or a person. Gateways run a producer's code and hold no token: one that shows one has no
 /// business here.

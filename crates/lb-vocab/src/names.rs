@@ -79,6 +79,26 @@ checked_text!(
     }
 );
 
+impl RepoName {
+    /// A producer's LoopBack project, and what it keeps beside it.
+    #[must_use]
+    pub fn dev() -> Self {
+        Self("dev".to_owned())
+    }
+
+    /// A producer's serverless functions.
+    #[must_use]
+    pub fn functions() -> Self {
+        Self("functions".to_owned())
+    }
+
+    /// The repositories that every producer has.
+    #[must_use]
+    pub fn of_every_producer() -> [Self; 2] {
+        [Self::dev(), Self::functions()]
+    }
+}
+
 checked_text!(
     /// A gateway's instance: `[a-z0-9]{1,15}`. It has no dash: clients take it from the third-last part of a pod's
     /// name.

@@ -1,9 +1,8 @@
 //! What `lunchbadger login` keeps: one login for each git-api, in a file that its owner alone can read.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::environment::Variables;
+use crate::private;
 
 /// The file of logins.
 pub(crate) struct Logins {
@@ -80,22 +80,12 @@ impl Logins {
         Ok(true)
     }
 
-    /// Writes beside and renames: who reads meanwhile, or is stopped, finds a whole file.
     fn write(&self) -> Result<()> {
-        let writing = || format!("write {}", self.path.display());
         if let Some(directory) = self.path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(directory).with_context(writing)?;
+            private::directory(directory)?;
         }
-        let beside = self.path.with_extension(format!("new-{}", std::process::id()));
-        let text = serde_json::to_string_pretty(&self.by_url).with_context(writing)?;
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside);
-        let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
-        let moved = written.and_then(|()| fs::rename(&beside, &self.path));
-        if moved.is_err() {
-            let _ = fs::remove_file(&beside);
-        }
-        moved.with_context(writing)
+        let text = serde_json::to_string_pretty(&self.by_url).context("write logins as JSON")?;
+        private::write(&self.path, &text)
     }
 }
 

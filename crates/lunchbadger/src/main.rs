@@ -11,6 +11,7 @@ mod exit;
 mod logging;
 mod logins;
 mod objects;
+mod private;
 mod screen;
 mod signals;
 mod yaml;

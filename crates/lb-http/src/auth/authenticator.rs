@@ -72,21 +72,15 @@ impl Authenticator {
         if self.mode == AuthMode::None {
             return Ok(Identity::Operator);
         }
-        let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Identity::Anonymous) };
-        let (scheme, credentials) = value
-            .to_str()
-            .ok()
-            .and_then(|text| text.split_once(' '))
-            .ok_or_else(ApiError::unauthenticated)?;
-        if scheme.eq_ignore_ascii_case("bearer") {
-            let token = Secret::new(credentials.trim().to_owned());
-            self.token(&token).await?.ok_or_else(ApiError::unauthenticated)
-        } else if scheme.eq_ignore_ascii_case("basic") {
-            let (login, password) = basic(credentials.trim()).ok_or_else(ApiError::unauthenticated)?;
-            self.password(login, &password).await
-        } else {
-            Err(ApiError::unauthenticated())
+        if !headers.contains_key(header::AUTHORIZATION) {
+            return Ok(Identity::Anonymous);
         }
+        if let Some(token) = bearer(headers) {
+            return self.token(&token).await?.ok_or_else(ApiError::unauthenticated);
+        }
+        let basic = credentials(headers, "basic").and_then(basic);
+        let (login, password) = basic.ok_or_else(ApiError::unauthenticated)?;
+        self.password(login, &password).await
     }
 
     /// Whose token this is; `None`: it is none that could be checked here. One that is reviewed and nobody's is an
@@ -118,6 +112,18 @@ impl Authenticator {
         let reach = passwords.check(&login, password).await?.ok_or_else(ApiError::unauthenticated)?;
         Ok(Identity::User { login, reach })
     }
+}
+
+/// The token that these headers show as bearer.
+#[must_use]
+pub fn bearer(headers: &HeaderMap) -> Option<Secret> {
+    credentials(headers, "bearer").map(|token| Secret::new(token.to_owned()))
+}
+
+/// What stands behind this scheme in `Authorization`.
+fn credentials<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    let (scheme, credentials) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case(wanted).then(|| credentials.trim())
 }
 
 fn basic(credentials: &str) -> Option<(String, Secret)> {

@@ -157,7 +157,7 @@ impl Accesses {
         &self,
         who: &Identity,
         owner: &GitUser,
-        repo: &str,
+        repo: &RepoName,
         needs: Permission,
     ) -> Result<bool, ApiError> {
         let Identity::User { login, reach } = who else { return Ok(false) };
@@ -165,7 +165,7 @@ impl Accesses {
             return Ok(false);
         }
         let access = self.of(owner, login).await?;
-        Ok(access.and_then(|access| access.repos.get(repo).copied()).is_some_and(|has| has >= needs))
+        Ok(access.and_then(|access| access.repos.get(repo.as_str()).copied()).is_some_and(|has| has >= needs))
     }
 
     fn lock(&self) -> MutexGuard<'_, Answers> {
@@ -203,7 +203,7 @@ impl Members {
             Rule::Admin => Permission::Admin,
             Rule::System | Rule::Owner | Rule::User | Rule::Git => return Ok(false),
         };
-        self.accesses.allow(who, &self.owner, self.repo.as_str(), needs).await
+        self.accesses.allow(who, &self.owner, &self.repo, needs).await
     }
 }
 

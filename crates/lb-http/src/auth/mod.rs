@@ -19,7 +19,7 @@ use axum::http::request::Parts;
 use futures::future::BoxFuture;
 use lb_vocab::{GitUser, Prefix, Producer};
 
-pub use authenticator::{Authenticator, Passwords};
+pub use authenticator::{Authenticator, Passwords, bearer};
 pub use keys::{KeyError, KeySet};
 pub use members::{Accesses, Members, UserTokens};
 pub use review::{NoVerdict, Reviews, TokenReviewer};

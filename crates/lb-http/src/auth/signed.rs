@@ -143,6 +143,12 @@ impl Signer {
         TokenSource::new(move || signer.issue(&who, &audience, Duration::from_mins(2)))
     }
 
+    /// What checks those of our tokens that are for one audience.
+    #[must_use]
+    pub fn verifier(&self, audience: &str) -> Verifier {
+        Verifier::new(&self.0.issuer, audience, self.0.clock.clone()).trust(self.public_keys())
+    }
+
     /// What others need to check our tokens.
     #[must_use]
     pub fn public_keys(&self) -> KeySet {

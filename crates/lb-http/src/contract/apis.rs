@@ -1,7 +1,7 @@
 //! The APIs in a producer's pods that users reach: where they are, and what each request needs.
 
 use http::Method;
-use lb_vocab::Producer;
+use lb_vocab::{Producer, RepoName};
 use percent_encoding::percent_decode_str;
 
 use super::git_api::Permission;
@@ -41,10 +41,10 @@ impl Api {
 
     /// The repository whose permissions decide.
     #[must_use]
-    pub fn repository(self) -> &'static str {
+    pub fn repository(self) -> RepoName {
         match self {
-            Self::Project | Self::Workspace | Self::Explorer => "dev",
-            Self::Sls => "functions",
+            Self::Project | Self::Workspace | Self::Explorer => RepoName::dev(),
+            Self::Sls => RepoName::functions(),
         }
     }
 }

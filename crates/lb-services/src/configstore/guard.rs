@@ -5,9 +5,9 @@ use futures::future::BoxFuture;
 use lb_http::auth::{Accesses, Guard, Identity, Rule};
 use lb_http::contract::git_api::Permission;
 use lb_http::error::ApiError;
-use lb_vocab::{GitUser, Prefix, ProducerName};
+use lb_vocab::{GitUser, Prefix, ProducerName, RepoName};
 
-use crate::owner::{REPOSITORIES, is_known, owns};
+use crate::owner::{is_known, owns};
 
 /// Decides by name, and by what git-api says that a user may do with a producer's repositories.
 pub(super) struct ProducerGuard {
@@ -37,9 +37,10 @@ impl ProducerGuard {
             return Ok(who.reach() >= needs);
         }
         // Reading concerns `dev`, where the project is; what is the owner's concerns all repositories.
-        let concerned = if needs == Permission::Read { vec!["dev"] } else { REPOSITORIES.to_vec() };
+        let every = RepoName::of_every_producer;
+        let concerned = if needs == Permission::Read { vec![RepoName::dev()] } else { every().to_vec() };
         for repo in concerned {
-            if !self.accesses.allow(who, &owner, repo, needs).await? {
+            if !self.accesses.allow(who, &owner, &repo, needs).await? {
                 return Ok(false);
             }
         }

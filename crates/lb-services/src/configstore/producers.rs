@@ -8,12 +8,11 @@ use lb_http::contract::configstore::{Created, CreatedUser, Producer, ProducerEnt
 use lb_http::contract::git_api::{User, UserWithRepos};
 use lb_http::error::{ApiError, code};
 use lb_http::extract::{JsonBody, Parameters};
-use lb_vocab::{GitUser, ProducerName, TextError};
+use lb_vocab::{GitUser, ProducerName, RepoName, TextError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Shared, upstream};
-use crate::owner::repositories;
 
 pub(super) async fn list(State(app): State<Shared>) -> Result<Response, ApiError> {
     let users = app.git.users(&app.prefix).await.map_err(|error| upstream(&error))?;
@@ -70,7 +69,7 @@ pub(super) async fn furnish(
     user: User,
 ) -> Result<Created, ApiError> {
     let failed = |error| upstream(&error);
-    for repo in repositories() {
+    for repo in RepoName::of_every_producer() {
         app.git.ensure_repository(git_user, &repo).await.map_err(failed)?;
         let found = app.git.ensure_hook(git_user, &repo, &app.hook_url, false).await.map_err(failed)?;
         app.repairs.registered(git_user, &repo, found);

@@ -22,7 +22,6 @@ use prometheus_client::metrics::family::Family;
 use tokio::sync::Notify;
 
 use super::App;
-use crate::owner::REPOSITORIES;
 
 /// How often it is looked whether a grace is over, while one runs.
 const LOOK: Duration = Duration::from_millis(250);
@@ -123,9 +122,8 @@ impl Repairs {
     /// Something happened, as the stream of changes tells it. References other than branches are not announced by
     /// Gitea, nor is a branch's end.
     pub(super) fn happened(&self, change: &Change) {
-        let Some(repo) = change.repo.as_ref().filter(|repo| REPOSITORIES.contains(&repo.as_str())) else {
-            return;
-        };
+        let every = RepoName::of_every_producer();
+        let Some(repo) = change.repo.as_ref().filter(|repo| every.contains(repo)) else { return };
         if change.user.producer().is_err() || self.lock().undelivered {
             return;
         }

@@ -5,15 +5,14 @@ use axum::{Extension, Json};
 use http::StatusCode;
 use lb_http::auth::Identity;
 use lb_http::contract::configstore::Created;
-use lb_http::contract::git_api::Permission;
+use lb_http::contract::git_api::{Permission, Permissions};
 use lb_http::error::{ApiError, code};
 use lb_http::extract::JsonBody;
-use lb_vocab::GitUser;
+use lb_vocab::{GitUser, RepoName};
 
 use super::producers::{NewProducer, deployable, furnish};
 use super::settings::SignUp;
 use super::{Shared, upstream};
-use crate::owner::repositories;
 
 /// The host makes a user once, however many ask at once: whose question made it gets the producer, and nobody else.
 pub(super) async fn sign_up(
@@ -37,7 +36,7 @@ pub(super) async fn sign_up(
         return Err(ApiError::new(StatusCode::CONFLICT, "NAME_TAKEN", message));
     }
     let created = furnish(&app, body.id, &owner, user).await?;
-    for repo in repositories() {
+    for repo in RepoName::of_every_producer() {
         let made = app.git.set_collaborator(&owner, &repo, &login, Permission::Admin).await;
         made.map_err(|error| upstream(&error))?;
     }
@@ -49,9 +48,9 @@ pub(super) async fn sign_up(
 async fn within_limit(app: &Shared, owner: &GitUser, login: &str) -> Result<(), ApiError> {
     let reachable = app.git.reachable(login).await.map_err(|error| upstream(&error))?;
     // Every producer has one `dev`.
-    let administered = reachable
-        .into_iter()
-        .filter(|repo| repo.name == "dev" && repo.permissions.is_some_and(|may| may.admin));
+    let administered = reachable.into_iter().filter(|repo| {
+        repo.name == "dev" && repo.permissions.and_then(Permissions::most) == Some(Permission::Admin)
+    });
     let has: Vec<String> = administered
         .filter_map(|repo| GitUser::from_login(&owner.prefix, &repo.owner.login).map(|user| user.name))
         .collect();

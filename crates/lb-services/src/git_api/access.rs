@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 
 use super::target::AtUser;
 use super::{Shared, errors, sign_in, wire};
-use crate::owner::repositories;
 
 /// What a login may do with each of a producer's repositories; those that it may not even read are left out.
 pub(super) async fn permissions(
@@ -23,7 +22,7 @@ pub(super) async fn permissions(
     owner: &GitUser,
     login: &Login,
 ) -> Result<BTreeMap<RepoName, Permission>, ApiError> {
-    let asked = repositories().into_iter().map(|repo| async move {
+    let asked = RepoName::of_every_producer().into_iter().map(|repo| async move {
         let permission = app.host.permission(login, owner, &repo).await.map_err(errors::api)?;
         Ok::<_, ApiError>(permission.map(|permission| (repo, permission)))
     });

@@ -6,14 +6,14 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+use lb_http::auth::bearer;
 use lb_http::contract::apis::{self, Api};
 use lb_http::error::{ApiError, code};
 use lb_vocab::GitUser;
 use url::Url;
 
 use super::{Shared, errors, sign_in, wire};
-use crate::owner::repositories;
 
 /// Who was let through, for the API behind.
 const USER: HeaderName = HeaderName::from_static("x-lunchbadger-user");
@@ -80,19 +80,13 @@ pub(super) async fn check(State(app): State<Shared>, headers: HeaderMap) -> Resu
     if method == Method::OPTIONS {
         return Ok(StatusCode::OK.into_response());
     }
-    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = token
-        .and_then(|text| text.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let (_, token) = token.ok_or_else(ApiError::unauthenticated)?;
+    let token = bearer(&headers).ok_or_else(ApiError::unauthenticated)?;
     let (login, reach) =
-        sign_in::desk(&app)?.holder(token.trim(), &producer).ok_or_else(ApiError::unauthenticated)?;
+        sign_in::desk(&app)?.holder(&token, &producer).ok_or_else(ApiError::unauthenticated)?;
     let needs = apis::needs(api, &method, &path);
     let owner = GitUser::of(app.prefix.clone(), producer.name());
     let _place = app.limits.enter(&owner.to_string()).await?;
-    let repo = repositories().into_iter().find(|repo| repo.as_str() == api.repository());
-    let repo = repo.ok_or_else(ApiError::forbidden)?;
-    let has = app.host.permission(&login, &owner, &repo).await.map_err(errors::api)?;
+    let has = app.host.permission(&login, &owner, &api.repository()).await.map_err(errors::api)?;
     if has.is_some_and(|has| wire::from_host(has).min(reach) >= needs) {
         Ok((StatusCode::OK, [(USER, login.to_string())]).into_response())
     } else {

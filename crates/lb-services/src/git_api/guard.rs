@@ -13,7 +13,7 @@ use lb_vocab::{GitUser, Prefix, RepoName};
 
 use super::target::Target;
 use super::{errors, wire};
-use crate::owner::{is_known, owns, repositories};
+use crate::owner::{is_known, owns};
 
 /// Decides by what the git host says about permissions.
 pub(super) struct HostGuard {
@@ -56,7 +56,7 @@ impl HostGuard {
             return Ok(false);
         }
         // What concerns all of a user concerns each of its repositories.
-        for repo in repo.map_or_else(repositories, |repo| vec![repo]) {
+        for repo in repo.map_or_else(|| RepoName::of_every_producer().to_vec(), |repo| vec![repo]) {
             if self.permission(who, &user, &repo).await?.is_none_or(|has| has < needs) {
                 return Ok(false);
             }

@@ -138,12 +138,11 @@ fn desk(
     let Some(signer) = settings.auth.signer(clock)? else { return Ok(None) };
     let people = settings.auth.people()?.passwords(passwords);
     let how = sign_in::Settings {
-        issuer: &settings.auth.issuer,
         session_lifetime: settings.session_lifetime,
         public_url: settings.public_url.clone(),
         origins: settings.origins.clone(),
     };
-    Ok(Some(sign_in::Desk::new(signer, people, how, clock)))
+    Ok(Some(sign_in::Desk::new(signer, people, how)))
 }
 
 /// Git users with the host's tokens or passwords.

@@ -40,14 +40,7 @@ pub(crate) async fn run(command: &CrdsCommand, connect: &Connect<'_>, screen: &m
 
 /// Prints them.
 fn print(screen: &mut Screen) -> Result<Exit> {
-    let manifests = manifests()?;
-    if screen.json() {
-        screen.document(&json!({"apiVersion": "v1", "kind": "List", "items": manifests}))?;
-        return Ok(Exit::Clean);
-    }
-    for manifest in manifests {
-        screen.text(&yaml::document(&manifest)?)?;
-    }
+    yaml::print(&manifests()?, screen.json(), screen)?;
     Ok(Exit::Clean)
 }
 

@@ -3,7 +3,6 @@
 use anyhow::Result;
 use lb_desired::crd;
 use lb_desired::settings::Settings;
-use serde_json::json;
 
 use crate::environment::{self, Variables};
 use crate::exit::Exit;
@@ -14,12 +13,6 @@ use crate::yaml;
 pub(crate) fn run(variables: &Variables, screen: &mut Screen) -> Result<Exit> {
     let settings = environment::read(variables, Settings::read)?;
     let manifests = [crd::accounts(&settings), crd::rbac(&settings)].concat();
-    if screen.json() {
-        screen.document(&json!({"apiVersion": "v1", "kind": "List", "items": manifests}))?;
-        return Ok(Exit::Clean);
-    }
-    for manifest in manifests {
-        screen.text(&yaml::document(&manifest)?)?;
-    }
+    yaml::print(&manifests, screen.json(), screen)?;
     Ok(Exit::Clean)
 }

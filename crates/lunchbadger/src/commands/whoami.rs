@@ -1,7 +1,7 @@
 //! `whoami`: who the control plane takes us for, and what that reaches.
 
 use anyhow::Result;
-use lb_http::contract::git_api::{Permission, Repository};
+use lb_http::contract::git_api::{Permission, Permissions};
 use serde_json::json;
 
 use crate::connect::Connect;
@@ -24,20 +24,10 @@ pub(crate) async fn run(connect: &Connect<'_>, screen: &mut Screen) -> Result<Ex
     if !repositories.is_empty() {
         let mut table = Table::new(&["REPOSITORY", "PERMISSION"]);
         for repository in &repositories {
-            table.row([&repository.full_name, permission(repository)]);
+            let may = repository.permissions.and_then(Permissions::most);
+            table.row([&repository.full_name, &may.map(|may| may.to_string()).unwrap_or_default()]);
         }
         screen.text(&table.render())?;
     }
     Ok(Exit::Clean)
-}
-
-fn permission(repository: &Repository) -> &'static str {
-    let may = repository.permissions.unwrap_or_default();
-    if may.admin {
-        "admin"
-    } else if may.push {
-        "write"
-    } else {
-        "read"
-    }
 }

@@ -1,6 +1,7 @@
 //! What git-api and its clients send to each other.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use lb_vocab::{CommitId, GitUser, Prefix, RepoName, SafePath, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -92,6 +93,29 @@ pub enum Permission {
     Write,
     /// Collaborators and keys, too.
     Admin,
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        })
+    }
+}
+
+impl Permissions {
+    /// The most of them; `None`: nothing.
+    #[must_use]
+    pub fn most(self) -> Option<Permission> {
+        match self {
+            Self { admin: true, .. } => Some(Permission::Admin),
+            Self { push: true, .. } => Some(Permission::Write),
+            Self { pull: true, .. } => Some(Permission::Read),
+            Self { admin: false, push: false, pull: false } => None,
+        }
+    }
 }
 
 /// A collaborator of a repository.

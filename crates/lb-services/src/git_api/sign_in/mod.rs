@@ -20,12 +20,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use lb_git::{GitHost, Login, SignIn};
-use lb_http::auth::{Authenticator, Identity, MAX_LIFETIME, Signer, Verifier, pkce};
+use lb_http::auth::{Authenticator, Identity, MAX_LIFETIME, Signer, bearer, pkce};
 use lb_http::contract::git_api::Permission;
 use lb_http::error::{ApiError, code};
 use lb_http::extract::{JsonBody, QueryOf};
 use lb_http::serve::Origins;
-use lb_vocab::{Clock, GitUser, Producer, Secret};
+use lb_vocab::{GitUser, Producer, Secret};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
@@ -47,45 +48,34 @@ const COOKIE: &str = "lunchbadger-sign-in";
 /// What signing in needs, where a key is there to sign with.
 pub(super) struct Desk {
     signer: Signer,
-    states: Verifier,
-    codes: Verifier,
-    sessions: Verifier,
     session_lifetime: Duration,
     /// Knows people by what the git host gave them.
     people: Authenticator,
     public_url: Option<Url>,
     origins: Origins,
-    issuer: String,
-    clock: Clock,
 }
 
 /// How people sign in.
-pub(super) struct Settings<'a> {
-    pub(super) issuer: &'a str,
+pub(super) struct Settings {
     pub(super) session_lifetime: Duration,
     pub(super) public_url: Option<Url>,
     pub(super) origins: Origins,
 }
 
 impl Desk {
-    pub(super) fn new(signer: Signer, people: Authenticator, settings: Settings<'_>, clock: &Clock) -> Self {
-        let Settings { issuer, session_lifetime, public_url, origins } = settings;
-        let verifier = |audience| Verifier::new(issuer, audience, clock.clone()).trust(signer.public_keys());
-        let sessions = verifier(SESSION).up_to(session_lifetime);
-        let (states, codes) = (verifier(STATE), verifier(CODE));
-        let (issuer, clock) = (issuer.to_owned(), clock.clone());
-        Self { states, codes, sessions, session_lifetime, people, public_url, origins, issuer, clock, signer }
+    pub(super) fn new(signer: Signer, people: Authenticator, settings: Settings) -> Self {
+        let Settings { session_lifetime, public_url, origins } = settings;
+        Self { signer, session_lifetime, people, public_url, origins }
     }
 
     /// Whose token for a producer's APIs this is, and how far it reaches.
-    pub(super) fn holder(&self, token: &str, producer: &Producer) -> Option<(Login, Permission)> {
+    pub(super) fn holder(&self, token: &Secret, producer: &Producer) -> Option<(Login, Permission)> {
         let audience = producer.to_string();
         // A token for us is no token for a producer that could be called so.
         if is_ours(&audience) {
             return None;
         }
-        let verifier = Verifier::new(&self.issuer, &audience, self.clock.clone());
-        match verifier.trust(self.signer.public_keys()).identify(token)? {
+        match self.signer.verifier(&audience).identify(token.reveal())? {
             Identity::User { login, reach } => Some((login.parse().ok()?, reach)),
             Identity::Anonymous | Identity::Pod { .. } | Identity::System { .. } | Identity::Operator => None,
         }
@@ -94,6 +84,11 @@ impl Desk {
     /// What others need to check the tokens that are issued here.
     pub(super) fn public_keys(&self) -> Result<String, ApiError> {
         self.signer.public_keys().pem().map_err(|error| internal(&error))
+    }
+
+    /// What was sealed for an audience, where it is whole and has not ended.
+    fn open<T: DeserializeOwned>(&self, token: &Secret, audience: &str, longest: Duration) -> Option<T> {
+        self.signer.verifier(audience).up_to(longest).open(token.reveal())
     }
 
     fn seal(&self, content: &impl Serialize, audience: &str, lifetime: Duration) -> Result<Secret, ApiError> {
@@ -209,7 +204,7 @@ fn found(to: &Url, cookie: HeaderValue) -> Result<Response, ApiError> {
 
 #[derive(Deserialize)]
 pub(super) struct Back {
-    state: String,
+    state: Secret,
     code: Option<Secret>,
     error: Option<String>,
 }
@@ -239,7 +234,7 @@ pub(super) async fn callback(
     let stale = || {
         ApiError::bad_request("this sign-in was begun elsewhere, or more than ten minutes ago: begin it anew")
     };
-    let sent: Sent = desk.states.open(&state).ok_or_else(stale)?;
+    let sent: Sent = desk.open(&state, STATE, PATIENCE).ok_or_else(stale)?;
     let verifier = cookie(&headers).filter(|verifier| equal(&pkce::challenge(verifier), &sent.own));
     let verifier = verifier.ok_or_else(stale)?;
     let mut to = sent.redirect;
@@ -287,7 +282,7 @@ pub(super) async fn session(
     JsonBody(Redeemed { code, code_verifier }): JsonBody<Redeemed>,
 ) -> Result<Json<Value>, ApiError> {
     let desk = desk(&app)?;
-    let came = desk.codes.open(code.reveal()).ok_or_else(ApiError::unauthenticated)?;
+    let came = desk.open(&code, CODE, CODE_LIFETIME).ok_or_else(ApiError::unauthenticated)?;
     let Came { person, challenge } = came;
     if !equal(&pkce::challenge(&code_verifier), &challenge) {
         return Err(ApiError::unauthenticated());
@@ -345,11 +340,8 @@ struct SignedIn {
 }
 
 async fn signed_in(desk: &Desk, headers: &HeaderMap) -> Result<SignedIn, ApiError> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = bearer
-        .and_then(|text| text.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if let Some(Person { login, person }) = bearer.and_then(|(_, token)| desk.sessions.open(token.trim())) {
+    let session = bearer(headers).and_then(|token| desk.open(&token, SESSION, desk.session_lifetime));
+    if let Some(Person { login, person }) = session {
         return Ok(SignedIn { login, reach: Permission::Admin, person: Some(person) });
     }
     match desk.people.identify(headers).await? {
@@ -378,15 +370,14 @@ mod tests {
     fn desk(public_url: Option<&str>) -> (Desk, Signer) {
         let directory = tempfile::tempdir().unwrap();
         let clock = lb_testkit::clock::system();
-        let signer = Signer::load_or_create(&directory.path().join("key"), "lb", clock.clone()).unwrap();
+        let signer = Signer::load_or_create(&directory.path().join("key"), "lb", clock).unwrap();
         let people = Authenticator::new(AuthMode::Tokens, StaticTokens::default());
         let settings = Settings {
-            issuer: "lb",
             session_lifetime: Duration::from_hours(1),
             public_url: public_url.map(|url| url.parse().unwrap()),
             origins: Origins::Listed(Vec::new()),
         };
-        (Desk::new(signer.clone(), people, settings, &clock), signer)
+        (Desk::new(signer.clone(), people, settings), signer)
     }
 
     #[test]
@@ -409,7 +400,7 @@ mod tests {
         let (desk, signer) = desk(None);
         for (audience, opens) in [("al-dev", true), (AUDIENCE, false)] {
             let token = signer.issue(&Identity::user("alice"), audience, MAX_LIFETIME).unwrap();
-            let holder = desk.holder(token.reveal(), &audience.parse().unwrap());
+            let holder = desk.holder(&token, &audience.parse().unwrap());
             assert_eq!(holder.is_some(), opens, "{audience}");
         }
         for sealed in [SESSION, STATE, CODE] {

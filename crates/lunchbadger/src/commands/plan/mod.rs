@@ -10,7 +10,7 @@ use lb_desired::plan::{Existing, Input, Plan, Presence};
 use lb_desired::settings::Settings;
 use lb_project::{DEV_GLOBS, FUNCTION_FILE_BYTES, FUNCTIONS_GLOBS, OPENAPI_BYTES, Observed, decode};
 use lb_vocab::{Limits, Producer, Source};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::environment::{self, Variables};
@@ -44,17 +44,8 @@ fn held(plan: &Plan) -> BTreeSet<&str> {
 fn print(objects: &[Value], arguments: &PlanArgs, screen: &mut Screen) -> Result<()> {
     let shown = |object: &Value| if arguments.show_secrets { object.clone() } else { redacted(object) };
     let format = arguments.format.unwrap_or(if screen.json() { PlanFormat::Json } else { PlanFormat::Yaml });
-    match format {
-        PlanFormat::Yaml => {
-            for object in objects {
-                screen.text(&yaml::document(&shown(object))?)?;
-            }
-        }
-        PlanFormat::Json => {
-            let items: Vec<Value> = objects.iter().map(shown).collect();
-            screen.document(&json!({"apiVersion": "v1", "kind": "List", "items": items}))?;
-        }
-    }
+    let shown: Vec<Value> = objects.iter().map(shown).collect();
+    yaml::print(&shown, format == PlanFormat::Json, screen)?;
     screen.flush()
 }
 

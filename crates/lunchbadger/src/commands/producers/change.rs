@@ -1,7 +1,7 @@
 //! `producers create`, `token`, `disable`, `enable`, `suspend` and `resume`.
 
 use anyhow::Result;
-use lb_vocab::ProducerName;
+use lb_vocab::{ProducerName, RepoName};
 use serde_json::{Value, json};
 
 use crate::connect::Connect;
@@ -14,10 +14,8 @@ pub(super) async fn create(name: &ProducerName, connect: &Connect<'_>, screen: &
     let created = if own { store.sign_up(name).await? } else { store.create(name).await? };
     let base = connect.git_api_url()?;
     let login = &created.user.user.login;
-    let urls: Vec<String> = ["dev", "functions"]
-        .iter()
-        .map(|repo| format!("{}/{login}/{repo}.git", base.as_str().trim_end_matches('/')))
-        .collect();
+    let urls = RepoName::of_every_producer()
+        .map(|repo| format!("{}/{login}/{repo}.git", base.as_str().trim_end_matches('/')));
     if screen.json() {
         screen.document(&json!({"producer": created, "cloneUrls": urls}))?;
         return Ok(Exit::Clean);

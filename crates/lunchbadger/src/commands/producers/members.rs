@@ -22,23 +22,11 @@ impl From<MemberPermission> for Permission {
     }
 }
 
-fn word(permission: Permission) -> &'static str {
-    match permission {
-        Permission::Read => "read",
-        Permission::Write => "write",
-        Permission::Admin => "admin",
-    }
-}
-
-fn repositories() -> Result<[RepoName; 2]> {
-    Ok(["dev".parse()?, "functions".parse()?])
-}
-
 /// Who may do what.
 pub(super) async fn list(name: &ProducerName, connect: &Connect<'_>, screen: &mut Screen) -> Result<Exit> {
     let (user, git) = (connect.git_user(name)?, connect.git_api().await?);
     let mut members: BTreeMap<String, BTreeMap<String, Permission>> = BTreeMap::new();
-    for repository in repositories()? {
+    for repository in RepoName::of_every_producer() {
         let collaborators = git.collaborators(&user, &repository).await;
         for member in collaborators.with_context(|| format!("read the members of {name}"))? {
             members.entry(member.login).or_default().insert(repository.to_string(), member.permission);
@@ -50,8 +38,9 @@ pub(super) async fn list(name: &ProducerName, connect: &Connect<'_>, screen: &mu
     }
     let mut table = Table::new(&["LOGIN", "DEV", "FUNCTIONS"]);
     for (login, may) in &members {
-        let of = |repository: &str| may.get(repository).copied().map_or("", word);
-        table.row([login, of("dev"), of("functions")]);
+        let of =
+            |repository: RepoName| may.get(repository.as_str()).map(ToString::to_string).unwrap_or_default();
+        table.row([login, &of(RepoName::dev()), &of(RepoName::functions())]);
     }
     screen.text(&table.render())?;
     Ok(Exit::Clean)
@@ -67,11 +56,11 @@ pub(super) async fn invite(
 ) -> Result<Exit> {
     let (user, git) = (connect.git_user(name)?, connect.git_api().await?);
     let permission = Permission::from(permission);
-    for repository in repositories()? {
+    for repository in RepoName::of_every_producer() {
         let set = git.set_collaborator(&user, &repository, login, permission).await;
         set.with_context(|| format!("let {login} reach {user}/{repository}"))?;
     }
-    screen.line(format!("{} may {} what is {name}'s", printable(login), word(permission)))?;
+    screen.line(format!("{} may {permission} what is {name}'s", printable(login)))?;
     Ok(Exit::Clean)
 }
 
@@ -83,7 +72,7 @@ pub(super) async fn revoke(
     screen: &mut Screen,
 ) -> Result<Exit> {
     let (user, git) = (connect.git_user(name)?, connect.git_api().await?);
-    for repository in repositories()? {
+    for repository in RepoName::of_every_producer() {
         let removed = git.remove_collaborator(&user, &repository, login).await;
         removed.with_context(|| format!("shut {login} out of {user}/{repository}"))?;
     }

@@ -1,12 +1,12 @@
 //! Tokens of a data directory: made once, readable by their owner alone.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use lb_vocab::Secret;
+
+use crate::private;
 
 /// Random bytes of a token.
 const BYTES: usize = 32;
@@ -27,16 +27,14 @@ pub(super) struct Tokens {
 impl Tokens {
     /// Makes the directory and what is missing in it. A token that is there stays: others use it.
     pub(super) fn ensure(directory: &Path) -> Result<Self> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        builder.create(directory).with_context(|| format!("make the directory {}", directory.display()))?;
+        private::directory(directory)?;
         let file = |name: &str| directory.join(name);
         let hook_key = Secret::new(token(&file("hook.key"))?);
         let (operator, system, table) = (file("operator.token"), file("system.token"), file("tokens"));
         let tokens = Self { operator, system, table, hook_key };
         let (operator, system) = (token(&tokens.operator)?, token(&tokens.system)?);
         let table = format!("{operator},operator,operator\n{system},lunchbadger,system\n");
-        write(&tokens.table, &table)?;
+        private::write(&tokens.table, &table)?;
         Ok(tokens)
     }
 }
@@ -55,22 +53,15 @@ fn token(path: &Path) -> Result<String> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).map_err(|error| anyhow!("the system has no random bytes: {error}"))?;
     let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    write(path, &format!("{token}\n"))?;
+    private::write(path, &format!("{token}\n"))?;
     Ok(token)
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    let writing = || format!("write {}", path.display());
-    let mut options = OpenOptions::new();
-    let mut file =
-        options.write(true).create(true).truncate(true).mode(0o600).open(path).with_context(writing)?;
-    // One that was there may have been open to others.
-    file.set_permissions(Permissions::from_mode(0o600)).with_context(writing)?;
-    file.write_all(text.as_bytes()).with_context(writing)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
