@@ -58,12 +58,20 @@ pub struct ApiError {
     message: String,
     retry_after: Option<u64>,
     challenge: Option<&'static str>,
+    closes: bool,
 }
 
 impl ApiError {
     /// An error of this status, code and sentence.
     pub fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into(), retry_after: None, challenge: None }
+        Self {
+            status,
+            code: code.to_owned(),
+            message: message.into(),
+            retry_after: None,
+            challenge: None,
+            closes: false,
+        }
     }
 
     /// 400: the request itself is wrong.
@@ -96,6 +104,13 @@ impl ApiError {
         Self { retry_after: Some(seconds), ..self }
     }
 
+    /// The request is not read to its end. Without this a client could send its next one on the connection while it is
+    /// being closed.
+    #[must_use]
+    pub fn closing(self) -> Self {
+        Self { closes: true, ..self }
+    }
+
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -112,9 +127,12 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let name = self.status.canonical_reason().unwrap_or("Error").replace([' ', '-', '\''], "");
-        let Self { status, code, message, retry_after, challenge } = self;
+        let Self { status, code, message, retry_after, challenge, closes } = self;
         let body = Envelope { error: ErrorBody { status_code: status.as_u16(), name, code, message } };
         let mut response = (status, axum::Json(body)).into_response();
+        if closes {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

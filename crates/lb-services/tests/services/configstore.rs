@@ -174,6 +174,11 @@ async fn a_webhook_that_is_too_large_is_refused_before_it_ends() {
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"HTTP/1.1 413", "what is still to come is not waited for");
+        let mut head = String::new();
+        while !head.contains("\r\n\r\n") {
+            head.push(char::from(stream.read_u8().await.unwrap().to_ascii_lowercase()));
+        }
+        assert!(head.contains("\r\nconnection: close\r\n"), "nobody sends another request here: {head}");
     }
 }
 
