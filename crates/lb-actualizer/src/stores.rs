@@ -173,7 +173,7 @@ impl Stores {
 
     /// Every producer whose name follows the grammar.
     pub(crate) fn producer_names(&self) -> Vec<ProducerName> {
-        self.producers.all().iter().filter_map(|producer| producer.name_any().parse().ok()).collect()
+        self.producers.names().iter().filter_map(|name| name.parse().ok()).collect()
     }
 
     /// Those of them that have children and are not suspended.

@@ -36,7 +36,8 @@ pub(crate) trait Entry: Clone {
 #[derive(Debug)]
 pub(crate) struct Cache<V> {
     entries: BTreeMap<Key, V>,
-    owned: HashMap<Uid, BTreeSet<Key>>,
+    /// By owner. One set for all: most owners have one or two entries in a watch.
+    owned: BTreeSet<(Uid, Key)>,
     uids: HashMap<Uid, Key>,
     namespaces: HashSet<Arc<str>>,
     /// The watch has told everything up to this version.
@@ -50,7 +51,7 @@ impl<V> Default for Cache<V> {
     fn default() -> Self {
         Self {
             entries: BTreeMap::new(),
-            owned: HashMap::new(),
+            owned: BTreeSet::new(),
             uids: HashMap::new(),
             namespaces: HashSet::new(),
             passed: Version::default(),
@@ -70,12 +71,16 @@ impl<V: Entry> Cache<V> {
     }
 
     pub(crate) fn owned_by(&self, owner: Uid) -> impl Iterator<Item = (&Key, &V)> {
-        let keys = self.owned.get(&owner).into_iter().flatten();
-        keys.filter_map(|key| self.entries.get(key).map(|entry| (key, entry)))
+        self.keys(owner).filter_map(|key| self.entries.get(key).map(|entry| (key, entry)))
     }
 
     pub(crate) fn count(&self, owner: Uid) -> usize {
-        self.owned.get(&owner).map_or(0, BTreeSet::len)
+        self.keys(owner).count()
+    }
+
+    fn keys(&self, owner: Uid) -> impl Iterator<Item = &Key> {
+        let all = self.owned.range((owner, Key::new("", ""))..);
+        all.take_while(move |(uid, _)| *uid == owner).map(|(_, key)| key)
     }
 
     /// Every entry, by namespace and name.
@@ -186,7 +191,7 @@ impl<V: Entry> Cache<V> {
     fn put(&mut self, key: Key, value: V) -> Option<V> {
         let before = self.take(&key);
         if let Some(owner) = value.owner() {
-            self.owned.entry(owner).or_default().insert(key.clone());
+            self.owned.insert((owner, key.clone()));
         }
         if V::BY_UID {
             self.uids.insert(value.uid(), key.clone());
@@ -198,13 +203,8 @@ impl<V: Entry> Cache<V> {
     fn take(&mut self, key: &Key) -> Option<V> {
         let entry = self.entries.remove(key)?;
         self.uids.remove(&entry.uid());
-        if let Some(owner) = entry.owner()
-            && let Some(keys) = self.owned.get_mut(&owner)
-        {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.owned.remove(&owner);
-            }
+        if let Some(owner) = entry.owner() {
+            self.owned.remove(&(owner, key.clone()));
         }
         Some(entry)
     }

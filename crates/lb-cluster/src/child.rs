@@ -44,9 +44,9 @@ impl Cluster {
         intent: &Intent<<K as HasSpec>::Spec>,
     ) -> Result<Applied, ApplyError> {
         let held = store.held(&intent.namespace, &intent.name);
-        if let Some(held) = &held {
-            check(held, owner, &intent.name)?;
-            if stands(held, owner, intent) {
+        if let Some((held, object)) = held.as_ref().and_then(|held| Some((held, held.object()?))) {
+            check(held, &object, owner, &intent.name)?;
+            if stands(held, &object, owner, intent) {
                 return Ok(Applied::Unchanged);
             }
         }
@@ -185,9 +185,9 @@ fn names<K: Resource>(object: &K) -> (&str, &str) {
     (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
-fn check<K: Child>(held: &Held<K>, owner: &Owner, name: &str) -> Result<(), ApplyError> {
+fn check<K: Child>(held: &Held<K>, object: &K, owner: &Owner, name: &str) -> Result<(), ApplyError> {
     let (kind, name) = (K::kind(&()).into_owned(), name.to_owned());
-    if held.object.meta().deletion_timestamp.is_some() {
+    if object.meta().deletion_timestamp.is_some() {
         return Err(ApplyError::Deleting { kind, name });
     }
     match held.owner {
@@ -198,9 +198,14 @@ fn check<K: Child>(held: &Held<K>, owner: &Owner, name: &str) -> Result<(), Appl
     }
 }
 
-fn stands<K: Child>(held: &Held<K>, owner: &Owner, intent: &Intent<<K as HasSpec>::Spec>) -> bool {
-    let labels = held.object.meta().labels.as_ref();
+fn stands<K: Child>(
+    held: &Held<K>,
+    object: &K,
+    owner: &Owner,
+    intent: &Intent<<K as HasSpec>::Spec>,
+) -> bool {
+    let labels = object.meta().labels.as_ref();
     let labelled =
         intent.labels.iter().all(|(key, value)| labels.is_some_and(|labels| labels.get(key) == Some(value)));
-    labelled && held.owner == Some(owner.uid) && *held.object.spec() == intent.spec
+    labelled && held.owner == Some(owner.uid) && *object.spec() == intent.spec
 }

@@ -1,7 +1,9 @@
-//! Our own resources, held whole: producers and their children.
+//! Our own resources: producers and their children. They are held as text, because they are many and are seldom looked
+//! at: of the values that they are read into a third would be allocated and empty.
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use kube::Resource;
@@ -106,7 +108,9 @@ impl<K: Custom> StoreChange<K> {
 /// A held object with what its [`Store`] looks at.
 #[derive(Debug)]
 pub(crate) struct Held<K> {
-    pub(crate) object: Arc<K>,
+    /// It in JSON, without the field managers.
+    text: Arc<[u8]>,
+    kind: PhantomData<fn() -> K>,
     pub(crate) uid: Uid,
     pub(crate) version: Version,
     pub(crate) owner: Option<Uid>,
@@ -116,22 +120,26 @@ pub(crate) struct Held<K> {
 
 impl<K> Clone for Held<K> {
     fn clone(&self) -> Self {
-        Self { object: Arc::clone(&self.object), ..*self }
+        Self { text: Arc::clone(&self.text), ..*self }
     }
 }
 
 impl<K: Custom> Held<K> {
-    fn read(mut value: Value) -> Option<Self> {
+    /// An object as the API server sent it, and what is held of it.
+    fn read(mut value: Value) -> Option<(Arc<K>, Self)> {
         let ours =
             managers(&value).any(|(manager, operation)| manager == FIELD_MANAGER && operation == "Apply");
         let metadata = value.get_mut("metadata")?.as_object_mut()?;
         metadata.remove("managedFields");
         let owner = controller(value.get("metadata")?).and_then(|owner| owner.get("uid")?.as_str());
         let owner = owner.map(Uid::parse);
-        match serde_json::from_value::<K>(value) {
-            Ok(object) => {
+        let read = serde_json::from_value::<K>(value)
+            .and_then(|object| serde_json::to_vec(&object).map(|text| (object, text)));
+        match read {
+            Ok((object, text)) => {
                 let (uid, version) = (Uid::of(&object)?, Version::of(&object)?);
-                Some(Self { object: Arc::new(object), uid, version, owner, ours })
+                let held = Self { text: text.into(), kind: PhantomData, uid, version, owner, ours };
+                Some((Arc::new(object), held))
             }
             Err(error) => {
                 // The API server validates against the schema; another version of it may stand there.
@@ -141,10 +149,15 @@ impl<K: Custom> Held<K> {
         }
     }
 
-    fn key(&self) -> Key {
-        let meta = self.object.meta();
-        Key::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+    /// The object. There always is one: the text was made of it.
+    pub(crate) fn object(&self) -> Option<Arc<K>> {
+        serde_json::from_slice(&self.text).ok().map(Arc::new)
     }
+}
+
+fn key<K: Custom>(object: &K) -> Key {
+    let meta = object.meta();
+    Key::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
 impl<K: Custom> Entry for Held<K> {
@@ -233,25 +246,26 @@ impl<K: Custom> Store<K> {
     /// One object. `namespace` is empty for cluster-scoped kinds.
     #[must_use]
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.held(namespace, name).map(|held| held.object)
+        self.held(namespace, name)?.object()
     }
 
     /// The object with this uid.
     #[must_use]
     pub fn by_uid(&self, uid: Uid) -> Option<Arc<K>> {
-        self.read(|cache| cache.by_uid(uid).map(|held| Arc::clone(&held.object)))
+        self.read(|cache| cache.by_uid(uid).cloned())?.object()
     }
 
     /// Everything that an owner controls, by namespace and name.
     #[must_use]
     pub fn owned_by(&self, owner: Uid) -> Vec<Arc<K>> {
-        self.read(|cache| cache.owned_by(owner).map(|(_, held)| Arc::clone(&held.object)).collect())
+        let held: Vec<_> = self.read(|cache| cache.owned_by(owner).map(|(_, held)| held.clone()).collect());
+        held.iter().filter_map(Held::object).collect()
     }
 
-    /// Every object, by namespace and name.
+    /// The name of every object, by namespace and name.
     #[must_use]
-    pub fn all(&self) -> Vec<Arc<K>> {
-        self.read(|cache| cache.iter().map(|(_, held)| Arc::clone(&held.object)).collect())
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.read(|cache| cache.iter().map(|(key, _)| Arc::clone(&key.name)).collect())
     }
 
     /// Names in a namespace that begin with `prefix` and are those of objects that somebody else than `owner`
@@ -272,21 +286,21 @@ impl<K: Custom> Store<K> {
 
     /// The answer to a write of ours: it enters at once. Answers what it says.
     pub(crate) fn enter(&self, attempt: &str, object: Value) -> Result<Arc<K>, ApiError> {
-        let held = Held::<K>::read(object).ok_or_else(|| ApiError::Malformed {
+        let (new, held) = Held::<K>::read(object).ok_or_else(|| ApiError::Malformed {
             attempt: attempt.to_owned(),
             what: format!("it is no {}", K::kind(&())),
         })?;
-        let new = Arc::clone(&held.object);
         let _telling = self.shared.telling.lock().unwrap_or_else(PoisonError::into_inner);
         let (old, fresh) = {
-            let key = held.key();
+            let key = key(new.as_ref());
             let mut cache = self.shared.cache.write().unwrap_or_else(PoisonError::into_inner);
-            let old = cache.get(&key).map(|old| (old.version, Arc::clone(&old.object)));
+            let old = cache.get(&key).cloned();
             let version = held.version;
-            let fresh = cache.enter(&key, held) && old.as_ref().is_none_or(|(old, _)| *old != version);
-            (old.map(|(_, object)| object), fresh)
+            let fresh = cache.enter(&key, held) && old.as_ref().is_none_or(|old| old.version != version);
+            (old, fresh)
         };
         if fresh {
+            let old = old.and_then(|old| old.object());
             (self.shared.on_change)(&StoreChange::Applied { old, new: Arc::clone(&new) });
         }
         Ok(new)
@@ -304,24 +318,26 @@ impl<K: Custom> Shared<K> {
             Told::Restarted => self.write(Cache::restarted),
             Told::Passed(version) => self.write(|cache| cache.passed(version)),
             Told::Synced(version) => {
-                for (_, held) in self.write(|cache| cache.synced(version)) {
-                    (self.on_change)(&StoreChange::Removed(held.object));
+                for last in
+                    self.write(|cache| cache.synced(version)).iter().filter_map(|(_, held)| held.object())
+                {
+                    (self.on_change)(&StoreChange::Removed(last));
                 }
                 self.synced.notify_waiters();
             }
             Told::Applied(object) => {
-                let Some(held) = Held::<K>::read(object) else { return };
-                let new = Arc::clone(&held.object);
-                let key = held.key();
+                let Some((new, held)) = Held::<K>::read(object) else { return };
+                let key = key(new.as_ref());
                 if let Some(old) = self.write(|cache| cache.seen(&key, held)) {
-                    let old = old.map(|old| old.object);
+                    let old = old.and_then(|old| old.object());
                     (self.on_change)(&StoreChange::Applied { old, new });
                 }
             }
             Told::Gone(object) => {
-                let Some(held) = Held::<K>::read(object) else { return };
-                if let Some(last) = self.write(|cache| cache.gone(&held.key(), held.version)) {
-                    (self.on_change)(&StoreChange::Removed(last.object));
+                let Some((object, held)) = Held::<K>::read(object) else { return };
+                let last = self.write(|cache| cache.gone(&key(object.as_ref()), held.version));
+                if let Some(last) = last.and_then(|last| last.object()) {
+                    (self.on_change)(&StoreChange::Removed(last));
                 }
             }
         }

@@ -31,7 +31,7 @@ impl Cluster {
         let attempt = format!("report the status of {} {name}", K::kind(&()));
         // A newer version of the same generation differs from what the caller looked at by its status (ours) or its
         // labels: that does not stand in the way.
-        let held = store.held(namespace, name).map(|held| held.object);
+        let held = store.get(namespace, name);
         let known = match &held {
             Some(held) if same_spec(meta, held.meta()) => held.as_ref(),
             Some(_) | None => object,

@@ -278,8 +278,7 @@ async fn children_are_pruned_within_their_environment_and_owner_by_plan_s_permis
     // `main` and `go`.
     assert_eq!(prune().await.unwrap().deleted, 2);
     eventually("both are gone", || async {
-        let names: Vec<_> =
-            bench.gateways.all().iter().map(|child| child.metadata.name.clone().unwrap()).collect();
+        let names: Vec<_> = bench.gateways.names().iter().map(ToString::to_string).collect();
         if names == [format!("{producer}-dev-keep"), live.name.clone()] {
             Ok(())
         } else {
