@@ -30,8 +30,18 @@ pub(crate) enum Class {
 pub(crate) struct Queue<K> {
     state: Mutex<State<K>>,
     changed: Notify,
-    /// Time from one start of a key's work to the next, so that 20 pushes become few reconciles.
+    /// Time from one start of work that cost something to the next, so that 20 pushes become few reconciles.
     interval: Duration,
+}
+
+/// What a run of a key's work came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// It found nothing to do and sent nothing. The next may follow at once: an event that says what is known already
+    /// must not hold up the one behind it that is news.
+    Idle,
+    /// It asked for something, or failed.
+    Worked,
 }
 
 #[derive(Debug)]
@@ -49,7 +59,10 @@ struct State<K> {
 #[derive(Debug)]
 struct Entry {
     place: Place,
+    /// When the last run began that was not idle.
     last_start: Option<Instant>,
+    /// When the present run began.
+    begun: Instant,
     /// A nudge that arrived while the key was worked on.
     again: Option<(Class, Instant)>,
 }
@@ -127,10 +140,13 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     /// Gives a key back; it goes on waiting if it was nudged meanwhile.
-    pub(crate) fn done(&self, key: &K) {
+    pub(crate) fn done(&self, key: &K, run: Run) {
         let mut state = self.lock();
         let again = state.keys.get_mut(key).and_then(|entry| {
             entry.place = Place::Resting;
+            if run == Run::Worked {
+                entry.last_start = Some(entry.begun);
+            }
             entry.again.take()
         });
         if let Some((class, at)) = again {
@@ -178,6 +194,7 @@ impl<K: Clone + Eq + Hash> State<K> {
         let entry = self.keys.entry(key.clone()).or_insert(Entry {
             place: Place::Resting,
             last_start: None,
+            begun: now,
             again: None,
         });
         let at = entry.last_start.map_or(at, |start| at.max(start + interval));
@@ -232,7 +249,7 @@ impl<K: Clone + Eq + Hash> State<K> {
         let key = self.waiting.iter_mut().find_map(VecDeque::pop_front)?;
         if let Some(entry) = self.keys.get_mut(&key) {
             entry.place = Place::Working;
-            entry.last_start = Some(now);
+            entry.begun = now;
         }
         Some(key)
     }
@@ -274,13 +291,33 @@ mod tests {
             queue.nudge("a", Class::Interactive);
         }
         assert_eq!(queue.depth(), (0, 0), "it is being worked on");
-        queue.done(&"a");
+        queue.done(&"a", Run::Worked);
         assert_eq!(queue.take().await, Some("a"));
         assert!(
             begin.elapsed() >= Duration::from_millis(500) && begin.elapsed() < Duration::from_millis(510)
         );
-        queue.done(&"a");
+        queue.done(&"a", Run::Worked);
         assert_eq!(queue.depth(), (0, 0), "20 nudges are one more reconcile");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_an_idle_run_the_next_is_served_at_once() {
+        let queue = queue();
+        let begin = Instant::now();
+        for run in [Run::Idle, Run::Idle, Run::Worked] {
+            queue.nudge("a", Class::Interactive);
+            assert_eq!(queue.take().await, Some("a"));
+            // What comes meanwhile is served as what comes afterwards.
+            queue.nudge("a", Class::Interactive);
+            assert_eq!(begin.elapsed(), Duration::ZERO);
+            queue.done(&"a", run);
+        }
+        assert_eq!(queue.take().await, Some("a"));
+        assert!(begin.elapsed() >= Duration::from_millis(500));
+        queue.done(&"a", Run::Idle);
+        queue.nudge("a", Class::Interactive);
+        assert_eq!(queue.take().await, Some("a"));
+        assert!(begin.elapsed() < Duration::from_millis(510), "idle runs do not count");
     }
 
     #[tokio::test(start_paused = true)]
@@ -290,7 +327,7 @@ mod tests {
         queue.nudge("quiet", Class::Interactive);
         assert_eq!(queue.take().await, Some("noisy"));
         queue.nudge("noisy", Class::Interactive);
-        queue.done(&"noisy");
+        queue.done(&"noisy", Run::Worked);
         assert_eq!(queue.take().await, Some("quiet"));
     }
 
@@ -303,7 +340,7 @@ mod tests {
         let begin = Instant::now();
         assert_eq!(queue.take().await, Some("a"));
         assert!(begin.elapsed() < Duration::from_secs(61));
-        queue.done(&"a");
+        queue.done(&"a", Run::Worked);
         queue.nudge_after("a", Class::Resync, Duration::from_secs(600));
         queue.nudge("a", Class::Interactive);
         assert_eq!(queue.take().await, Some("a"));
@@ -316,7 +353,7 @@ mod tests {
         for key in 0..10_000 {
             queue.nudge(key, Class::Resync);
             assert_eq!(queue.take().await, Some(key));
-            queue.done(&key);
+            queue.done(&key, Run::Worked);
             tokio::time::advance(Duration::from_millis(1)).await;
         }
         assert!(queue.lock().keys.len() <= 2 * FORGET_AT);

@@ -10,7 +10,7 @@ use lb_vocab::with_causes;
 use rand::Rng;
 
 use crate::context::{Context, Key, Next};
-use crate::queue::Class;
+use crate::queue::{Class, Run};
 use crate::{child, producer};
 
 /// Waits after failures are doubled each time, up to this.
@@ -54,8 +54,9 @@ pub(crate) async fn work(context: Arc<Context>, failures: Arc<Failures>) {
             Err(failure) => failure.name,
         };
         context.metrics.ran(controller, label, begin.elapsed());
-        again(&context, &failures, &key, result);
-        context.dispatch.queue.done(&key);
+        let run = result.as_ref().map_or(Run::Worked, |(_, run)| *run);
+        again(&context, &failures, &key, result.map(|(next, _)| next));
+        context.dispatch.queue.done(&key, run);
     }
 }
 
@@ -72,10 +73,11 @@ impl Failure {
     }
 }
 
-async fn run(context: &Context, key: &Key) -> (&'static str, Result<Next, Failure>) {
+async fn run(context: &Context, key: &Key) -> (&'static str, Result<(Next, Run), Failure>) {
     match key {
         Key::Producer(name) => {
             let done = producer::reconcile(context, name).await;
+            let done = done.map(|next| (next, Run::Worked));
             ("producer", done.map_err(|error| Failure::new(error.name(), error.retry(), error)))
         }
         Key::Child(child) => {
@@ -86,10 +88,12 @@ async fn run(context: &Context, key: &Key) -> (&'static str, Result<Next, Failur
             if !moved && let Some(producer) = context.requests.ended(child) {
                 context.dispatch.queue.nudge(Key::Producer(producer), Class::Interactive);
             }
+            let done = done.map(|run| (Next::Settled, run));
             ("child", done.map_err(|error| Failure::new(error.name(), error.retry(), error)))
         }
         Key::Orphans(uid) => {
             let done = orphans(context, *uid).await;
+            let done = done.map(|next| (next, Run::Worked));
             ("orphans", done.map_err(|error| Failure::new(error.name(), error.retry(), error)))
         }
     }

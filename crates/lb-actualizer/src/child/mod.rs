@@ -16,8 +16,9 @@ use lb_desired::crd::{LBFunction, LBGateway, LBWorkspace};
 
 use blueprint::Blueprint;
 
-use crate::context::{Context, Next};
+use crate::context::Context;
 use crate::hosts;
+use crate::queue::Run;
 
 /// Names a child.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +108,8 @@ pub(crate) struct Outcome {
     pub findings: Vec<String>,
     /// What is waited for.
     pub waiting: Option<String>,
+    /// Something was asked of the API server.
+    pub sent: bool,
 }
 
 impl ChildError {
@@ -131,14 +134,14 @@ impl ChildError {
     }
 }
 
-/// Makes one child's objects stand.
+/// Makes one child's objects stand. Idle where nothing differed, and nothing was new to report.
 ///
 /// # Errors
 /// Of what failed that which is to be tried again first, after the status was written.
-pub(crate) async fn reconcile(context: &Context, key: &ChildKey) -> Result<Next, ChildError> {
-    let Some(child) = context.stores.child(key) else { return Ok(Next::Settled) };
+pub(crate) async fn reconcile(context: &Context, key: &ChildKey) -> Result<Run, ChildError> {
+    let Some(child) = context.stores.child(key) else { return Ok(Run::Idle) };
     if context.is_untouchable(&child) {
-        return Ok(Next::Settled);
+        return Ok(Run::Idle);
     }
     let owner = child.owner().ok_or_else(|| ChildError::NoUid(key.clone()))?;
     let mut blueprint = match child.blueprint(&context.settings.desired) {
@@ -153,13 +156,14 @@ pub(crate) async fn reconcile(context: &Context, key: &ChildKey) -> Result<Next,
     outcome.findings = hosts::findings(&refused, |host| context.host_owner(host));
     let applied = apply(context, &child, &owner, &blueprint, &mut outcome).await;
     let pruned = prune(context, &child, &owner, &blueprint, &mut outcome).await;
-    report::report(context, &child, &outcome, applied.as_ref().err())
+    let reported = report::report(context, &child, &outcome, applied.as_ref().err())
         .await
         .map_err(|error| ChildError::Report(key.clone(), error))?;
+    let run = if outcome.sent || reported { Run::Worked } else { Run::Idle };
     let unapplied = applied.err().map(|(name, error)| ChildError::Apply(key.clone(), name, error));
     let unpruned = pruned.err().map(|error| ChildError::Prune(key.clone(), error));
     let soonest = unapplied.into_iter().chain(unpruned).min_by_key(ChildError::retry);
-    soonest.map_or(Ok(Next::Settled), Err)
+    soonest.map_or(Ok(run), Err)
 }
 
 /// Applies what differs, configuration before Deployments. Everything is tried; of the failures the one that is to be
@@ -184,6 +188,7 @@ async fn apply(
         match context.apply(owner, leaf, requested).await {
             Ok(applied) => {
                 outcome.standing.0 += 1;
+                outcome.sent |= requested || applied != Applied::Unchanged;
                 context.metrics.applied(leaf.kind, applied);
                 note(child, leaf, applied);
             }
@@ -235,6 +240,7 @@ async fn prune(
     }
     let pruned = context.cluster.prune(&context.records, owner.uid, &desired).await?;
     outcome.remaining = pruned.remaining;
+    outcome.sent |= pruned.deleted > 0;
     Ok(())
 }
 

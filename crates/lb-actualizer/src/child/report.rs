@@ -10,13 +10,14 @@ use super::{Child, Outcome};
 use crate::announce::announce;
 use crate::context::Context;
 
-/// Writes what came of a run. An object that moved meanwhile is tried again at once: that is no failure to tell.
+/// Writes what came of a run, and says whether that was anything new. An object that moved meanwhile is tried again at
+/// once: that is no failure to tell.
 pub(super) async fn report(
     context: &Context,
     child: &Child,
     outcome: &Outcome,
     failure: Option<&(String, ApplyError)>,
-) -> Result<(), ApiError> {
+) -> Result<bool, ApiError> {
     let failure = failure.filter(|(_, error)| error.retry() != Retry::Soon);
     let failure = failure.map(|(name, error)| (error.name(), format!("{name}: {error}")));
     write(context, child, |old, generation, now| status(old, generation, outcome, failure.as_ref(), now))
@@ -24,7 +25,7 @@ pub(super) async fn report(
 }
 
 /// Writes that nothing can be built from the spec.
-pub(super) async fn broken(context: &Context, child: &Child, error: &SpecError) -> Result<(), ApiError> {
+pub(super) async fn broken(context: &Context, child: &Child, error: &SpecError) -> Result<bool, ApiError> {
     let failure = ("SpecRefused", with_causes(error));
     let outcome = Outcome { findings: vec![failure.1.clone()], ..Outcome::default() };
     write(context, child, |old, generation, now| status(old, generation, &outcome, Some(&failure), now)).await
@@ -34,7 +35,7 @@ async fn write(
     context: &Context,
     child: &Child,
     new: impl FnOnce(&ChildStatus, Option<i64>, Timestamp) -> ChildStatus,
-) -> Result<(), ApiError> {
+) -> Result<bool, ApiError> {
     match child {
         Child::Workspace(child) => one(context, &context.stores.workspaces, child.as_ref(), new).await,
         Child::Gateway(child) => one(context, &context.stores.gateways, child.as_ref(), new).await,
@@ -47,13 +48,14 @@ async fn one<K: ChildResource + HasStatus<Status = ChildStatus>>(
     store: &Store<K>,
     child: &K,
     new: impl FnOnce(&ChildStatus, Option<i64>, Timestamp) -> ChildStatus,
-) -> Result<(), ApiError> {
+) -> Result<bool, ApiError> {
     let old = child.status().cloned().unwrap_or_default();
     let new = new(&old, child.meta().generation, context.clock.now());
-    if context.cluster.write_status(store, child, &new).await? {
+    let written = context.cluster.write_status(store, child, &new).await?;
+    if written {
         announce(&context.events, child, &old.conditions, &new.conditions);
     }
-    Ok(())
+    Ok(written)
 }
 
 /// The status after a run; equal to the old one where nothing changed.
@@ -64,7 +66,7 @@ fn status(
     failure: Option<&(&'static str, String)>,
     now: Timestamp,
 ) -> ChildStatus {
-    let Outcome { standing, remaining, rollout, findings, waiting } = outcome;
+    let Outcome { standing, remaining, rollout, findings, waiting, sent: _ } = outcome;
     let mut new = old.clone();
     new.observed_generation = generation;
     new.objects = format!("{}/{}", standing.0, standing.1);
