@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::entities::{Broken, Entity};
 use crate::json;
-use crate::node::{Data, Entry, Node, pointer_segment};
+use crate::node::{Data, Entry, Node, push_segment};
 use crate::text::Text;
 
 /// Findings of one producer that are kept; more say nothing that these do not.
@@ -173,7 +173,9 @@ impl<'a> Cursor<'a> {
     }
 
     fn child(&self, segment: &str, node: &'a Node) -> Self {
-        let pointer = format!("{}/{}", self.pointer, pointer_segment(segment));
+        let mut pointer = String::with_capacity(self.pointer.len() + 1 + segment.len());
+        pointer.push_str(&self.pointer);
+        push_segment(&mut pointer, segment);
         Self { node, document: self.document, pointer, kind: self.kind, name: self.name.clone() }
     }
 
@@ -299,30 +301,41 @@ impl<'a> Cursor<'a> {
 
     /// Warns of every key that stands twice in an object here or below: the last one counts.
     pub(crate) fn warn_of_repeated_keys(&self) {
-        let mut seen = HashSet::new();
-        if let Data::Map(entries) = &self.node.data {
-            for Entry { key, key_span, .. } in entries.iter().filter(|entry| !seen.insert(entry.key.as_str()))
-            {
-                let mut place = self.document.place(key_span.start, self.kind, &self.name);
-                place.pointer = format!("{}/{}", self.pointer, pointer_segment(key));
-                let message = format!(
-                    "the key `{key}` stands twice in one object, the last one counts: remove the other"
-                );
-                self.document.findings.add(Finding::warning("RepeatedKey", place, message));
-            }
-        }
-        match &self.node.data {
+        self.repeated_keys(self.node, &mut self.pointer.clone());
+    }
+
+    /// Every value of a file is looked at, so none gets a cursor; `pointer` is that of `node`, and is so again afterwards.
+    fn repeated_keys(&self, node: &Node, pointer: &mut String) {
+        let here = pointer.len();
+        match &node.data {
             Data::List(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.child(&index.to_string(), item).warn_of_repeated_keys();
+                    push_segment(pointer, &index.to_string());
+                    self.repeated_keys(item, pointer);
+                    pointer.truncate(here);
                 }
             }
             Data::Map(entries) => {
+                let mut seen = HashSet::with_capacity(entries.len());
+                for entry in entries.iter().filter(|entry| !seen.insert(entry.key.as_str())) {
+                    self.warn_of_repeated_key(entry, pointer);
+                }
                 for Entry { key, value, .. } in entries {
-                    self.child(key, value).warn_of_repeated_keys();
+                    push_segment(pointer, key);
+                    self.repeated_keys(value, pointer);
+                    pointer.truncate(here);
                 }
             }
             Data::Null | Data::Flag(_) | Data::Number(_) | Data::Text(_) => {}
         }
+    }
+
+    fn warn_of_repeated_key(&self, Entry { key, key_span, .. }: &Entry, object: &str) {
+        let mut place = self.document.place(key_span.start, self.kind, &self.name);
+        object.clone_into(&mut place.pointer);
+        push_segment(&mut place.pointer, key);
+        let message =
+            format!("the key `{key}` stands twice in one object, the last one counts: remove the other");
+        self.document.findings.add(Finding::warning("RepeatedKey", place, message));
     }
 }

@@ -108,7 +108,12 @@ impl Node {
     }
 }
 
-/// A segment of a JSON pointer, escaped (RFC 6901).
-pub(crate) fn pointer_segment(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+/// Adds a segment to a JSON pointer, escaped (RFC 6901).
+pub(crate) fn push_segment(pointer: &mut String, key: &str) {
+    pointer.push('/');
+    if key.contains(['~', '/']) {
+        pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+    } else {
+        pointer.push_str(key);
+    }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 /// Characters are counted from the nearest of these distances, bytes: files are often one line of some megabytes.
-const CHECKPOINT: usize = 1024;
+const CHECKPOINT: usize = 128;
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::ByteString;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
     PodSpec, PodTemplateSpec, Secret as SecretObject, Service, ServiceAccount, ServicePort, ServiceSpec,
@@ -15,6 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use lb_vocab::{InstanceName, Producer, Secret};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::names::{GATEWAY, SLS_API, WORKSPACE, child_labels, gateway_name, sls_api_name, workspace_name};
 use super::{LabelValue, Leaf, LeafKind};
@@ -199,16 +201,19 @@ pub(super) fn producer_labels(producer: &Producer, app: &str) -> BTreeMap<String
     labels
 }
 
-/// A Secret of these keys and values.
+/// A Secret of these keys and values. They are encoded straight into the manifest: a gateway's configuration is large,
+/// and Kubernetes' own type would hold it twice beside.
 pub(super) fn secret<'a>(
     metadata: ObjectMeta,
     values: impl IntoIterator<Item = (&'a str, &'a Secret)>,
     immutable: Option<bool>,
 ) -> Leaf {
-    let bytes = |value: &Secret| ByteString(value.reveal().clone().into_bytes());
-    let data = values.into_iter().map(|(key, value)| (key.to_owned(), bytes(value))).collect();
-    let object = SecretObject { metadata, data: Some(data), immutable, ..SecretObject::default() };
-    leaf(LeafKind::Secret, &object)
+    let object = SecretObject { metadata, data: Some(BTreeMap::new()), immutable, ..SecretObject::default() };
+    let mut leaf = leaf(LeafKind::Secret, &object);
+    let data: BTreeMap<_, _> = values.into_iter().collect();
+    let encoded = |(key, value): (&str, &Secret)| (key.to_owned(), BASE64.encode(value.reveal()).into());
+    leaf.manifest["data"] = Value::Object(data.into_iter().map(encoded).collect());
+    leaf
 }
 
 /// A typed object as a leaf.

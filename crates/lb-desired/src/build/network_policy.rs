@@ -33,7 +33,7 @@ const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
 /// internet.
 pub(super) fn workspace(component: &Component<'_>, published: &[Port]) -> Leaf {
     let own_gateways = NetworkPolicyIngressRule {
-        from: Some(vec![pods(&producer_labels(component.producer, "gateway"))]),
+        from: Some(vec![pods(producer_labels(component.producer, "gateway"))]),
         ports: Some(vec![tcp(APP_PORT)]),
     };
     let ingress = from_ingress_controller(component.settings, published).into_iter().chain([own_gateways]);
@@ -55,8 +55,8 @@ pub(super) fn gateway(component: &Component<'_>, published: Port, admin: Port) -
     });
     let ingress = from_ingress_controller(settings, &[published]).into_iter().chain(monitoring).collect();
     let mut egress = common_egress(settings);
-    egress.push(to(vec![pods(&producer_labels(component.producer, "workspace"))], vec![tcp(APP_PORT)]));
-    egress.push(to(vec![pods(&function_labels(component.producer))], vec![tcp(FUNCTION_PORT)]));
+    egress.push(to(vec![pods(producer_labels(component.producer, "workspace"))], vec![tcp(APP_PORT)]));
+    egress.push(to(vec![pods(function_labels(component.producer))], vec![tcp(FUNCTION_PORT)]));
     egress.extend(redis(settings));
     policy(component, ingress, egress)
 }
@@ -67,7 +67,7 @@ fn policy(
     egress: Vec<NetworkPolicyEgressRule>,
 ) -> Leaf {
     let spec = NetworkPolicySpec {
-        pod_selector: Some(labels(&component.selector())),
+        pod_selector: Some(labels(component.selector())),
         policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
         // An empty list would be dropped by the API server, and written again by every apply.
         ingress: Some(ingress).filter(|rules| !rules.is_empty()),
@@ -95,8 +95,8 @@ fn from_ingress_controller(settings: &Settings, ports: &[Port]) -> Option<Networ
 /// What every component may call: DNS and the internet.
 fn common_egress(settings: &Settings) -> Vec<NetworkPolicyEgressRule> {
     let kube_dns = NetworkPolicyPeer {
-        namespace_selector: Some(labels(&one_label(NAMESPACE_LABEL, "kube-system"))),
-        pod_selector: Some(labels(&one_label("k8s-app", "kube-dns"))),
+        namespace_selector: Some(labels(one_label(NAMESPACE_LABEL, "kube-system"))),
+        pod_selector: Some(labels(one_label("k8s-app", "kube-dns"))),
         ip_block: None,
     };
     let resolvers = [kube_dns].into_iter().chain(outside(settings)).collect();
@@ -112,11 +112,11 @@ fn common_egress(settings: &Settings) -> Vec<NetworkPolicyEgressRule> {
 /// What workspace and sls-api call beside that: git-api and the configstore.
 fn with_control_plane(settings: &Settings) -> Vec<NetworkPolicyEgressRule> {
     let control_plane = &settings.control_plane;
-    let namespace = labels(&one_label(NAMESPACE_LABEL, control_plane.namespace.as_str()));
+    let namespace = labels(one_label(NAMESPACE_LABEL, control_plane.namespace.as_str()));
     let part = |app: &str, port: u16| {
         let peer = NetworkPolicyPeer {
             namespace_selector: Some(namespace.clone()),
-            pod_selector: Some(labels(&one_label("app", app))),
+            pod_selector: Some(labels(one_label("app", app))),
             ip_block: None,
         };
         to(vec![peer], vec![tcp(port.into())])
@@ -144,7 +144,7 @@ fn endpoint(endpoint: &Endpoint) -> Option<NetworkPolicyPeer> {
     if let Some(address) = endpoint.address() {
         return Some(block(&Cidr::single(address), &[]));
     }
-    let namespace_selector = Some(labels(&one_label(NAMESPACE_LABEL, endpoint.namespace()?)));
+    let namespace_selector = Some(labels(one_label(NAMESPACE_LABEL, endpoint.namespace()?)));
     Some(NetworkPolicyPeer { namespace_selector, ..NetworkPolicyPeer::default() })
 }
 
@@ -178,12 +178,12 @@ fn one_label(name: &str, value: &str) -> Labels {
     Labels::from([(name.to_owned(), value.to_owned())])
 }
 
-fn labels(labels: &Labels) -> LabelSelector {
-    LabelSelector { match_labels: Some(labels.clone()), match_expressions: None }
+fn labels(labels: Labels) -> LabelSelector {
+    LabelSelector { match_labels: Some(labels), match_expressions: None }
 }
 
 /// Pods of the same namespace.
-fn pods(of: &Labels) -> NetworkPolicyPeer {
+fn pods(of: Labels) -> NetworkPolicyPeer {
     NetworkPolicyPeer { pod_selector: Some(labels(of)), ..NetworkPolicyPeer::default() }
 }
 

@@ -13,6 +13,7 @@
 
 mod auto;
 mod config;
+mod file;
 mod instances;
 mod json;
 mod notes;
@@ -25,7 +26,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lb_project::{Entity, Function, Gateway, Project};
 use lb_vocab::{Finding, InstanceName, Place, Secret, Slug, Source, label_id};
-use serde_json::Value;
 
 use super::{Component, Decision, GatewayPlan, Input, Why};
 use crate::build::names::{config_reference, gateway_child, gateway_host, gateway_name};
@@ -157,9 +157,9 @@ fn one(
     }
 }
 
-/// Both files of a gateway and what they say in words.
+/// Both files of a gateway, and what they say in words.
 struct Rendered {
-    gateway: Value,
+    gateway: String,
     system: String,
     facts: Vec<String>,
 }
@@ -183,7 +183,7 @@ fn finish(
     let files = [
         ("applications.json", APPLICATIONS.to_owned()),
         ("credentials.json", CREDENTIALS.to_owned()),
-        ("gateway.config.yml", json::escaped(&rendered.gateway)),
+        ("gateway.config.yml", rendered.gateway),
         ("system.config.yml", rendered.system),
         ("users.json", USERS.to_owned()),
     ];

@@ -1,15 +1,17 @@
 //! The auto gateway: what the workspace's OpenAPI document says, behind an API key.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 use lb_project::{Entity, Model, OpenApi};
 use lb_vocab::{EntityKind, Finding, InstanceName, Place, Slug, Source, label_id};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::config::{Admin, assemble, rate_limit};
+use super::config::rate_limit;
+use super::file::{Admin, ApiEndpoint, Parts, Pipeline, Policy, ServiceEndpoint};
 use super::notes::Notes;
-use super::{Rendered, patterns, service_url, system};
+use super::{Rendered, json, patterns, service_url, system};
 use crate::build::names::{admin_host, gateway_host, workspace_name};
 use crate::plan::{Decision, GatewayPlan, Input};
 
@@ -124,28 +126,45 @@ fn wildcards(path: &str) -> String {
     route + rest
 }
 
-fn file(input: &Input<'_>, document: &OpenApi, paths: &[String], slug: &Slug) -> Value {
+fn file(input: &Input<'_>, document: &OpenApi, paths: &[String], slug: &Slug) -> String {
     let settings = input.settings;
-    let one = |value: Value| Map::from_iter([(API.to_owned(), value)]);
-    let endpoint =
-        json!({ "host": gateway_host(slug, settings), "paths": paths, "scopes": ["api:readonly"] });
+    let (host, admin_host) = (gateway_host(slug, settings), admin_host(slug, settings));
+    let endpoint = ApiEndpoint {
+        host: &host,
+        paths: Some(paths),
+        scopes: Some(["api:readonly"].into()),
+        ..ApiEndpoint::default()
+    };
     let workspace = service_url(input, &workspace_name(input.producer), 3000);
-    let service = json!({ "friendlyName": API, "url": format!("{workspace}/api") });
-    let key_auth = json!({
-        "apiKeyHeader": "Authorization",
-        "apiKeyHeaderScheme": "",
-        "disableHeadersScheme": true,
-    });
-    let mut policies = vec![json!({ "key-auth": [{ "action": key_auth }] })];
-    if document.has_binary_property {
-        let limit = Map::from_iter([("max".to_owned(), json!(10)), ("windowMs".to_owned(), json!(120_000))]);
-        policies.push(json!({ "rate-limit": [{ "action": rate_limit(input.producer, Some(&limit)) }] }));
+    let service = ServiceEndpoint::of_url(Some(API), format!("{workspace}/api"));
+    let pipeline = Pipeline {
+        friendly_name: None,
+        api_endpoints: [API].into(),
+        policies: policies(input, document.has_binary_property),
+    };
+    let parts = Parts {
+        endpoints: IndexMap::from([(API, endpoint)]),
+        services: IndexMap::from([(API, Cow::Owned(service))]),
+        policies: ["cors", "proxy", "key-auth", "jwt", "rate-limit"].into(),
+        pipelines: IndexMap::from([(API, pipeline)]),
+    };
+    parts.text(&Admin { host: &admin_host, origin: &settings.admin_cross_origin })
+}
+
+fn policies(input: &Input<'_>, limited: bool) -> Vec<Policy<'static>> {
+    let key_auth = json::map([
+        ("apiKeyHeader", Value::from("Authorization")),
+        ("apiKeyHeaderScheme", Value::from("")),
+        ("disableHeadersScheme", Value::from(true)),
+    ]);
+    let proxy = json::map([("serviceEndpoint", Value::from(API)), ("changeOrigin", Value::from(true))]);
+    let mut policies = vec![Policy::always("key-auth", key_auth)];
+    if limited {
+        let limit = json::map([("max", Value::from(10)), ("windowMs", Value::from(120_000))]);
+        policies.push(Policy::always("rate-limit", rate_limit(input.producer, Some(&limit))));
     }
-    policies.push(json!({ "proxy": [{ "action": { "serviceEndpoint": API, "changeOrigin": true } }] }));
-    let pipeline = json!({ "apiEndpoints": [API], "policies": policies });
-    let declared = ["cors", "proxy", "key-auth", "jwt", "rate-limit"].map(str::to_owned);
-    let admin = Admin { host: admin_host(slug, settings), origin: settings.admin_cross_origin.clone() };
-    assemble(&admin, one(endpoint), one(service), &declared, one(pipeline))
+    policies.push(Policy::always("proxy", proxy));
+    policies
 }
 
 #[cfg(test)]

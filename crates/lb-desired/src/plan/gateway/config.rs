@@ -1,20 +1,24 @@
 //! `gateway.config.yml` of a project gateway.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use lb_project::{ApiEndpoint, Entity, Gateway, Pair, Pipeline, Policy};
 use lb_vocab::{Finding, Place, Producer, Slug};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use super::file::{self, Admin, ById, Parameters, Parts, ServiceEndpoint};
 use super::notes::Notes;
-use super::upstreams::{ADMIN, Found, Upstreams, refused_id};
+use super::upstreams::{Found, Upstreams, refused_id};
 use super::{json, patterns, schema};
 use crate::build::names::{admin_host, gateway_host, redis_namespace};
 use crate::plan::Input;
 
 /// The methods that Express Gateway's routers know; another one stops it.
 const METHODS: [&str; 8] = ["all", "delete", "get", "head", "options", "patch", "post", "put"];
+/// Express Gateway runs a policy without pairs once, with its defaults.
+const DEFAULTS: &[Pair] = &[Pair { condition: None, action: None }];
 
 /// A project as its gateways need it.
 pub(super) struct Project<'a> {
@@ -103,47 +107,49 @@ impl<'a> Project<'a> {
 
 /// A rendered file and what it says in words.
 pub(super) struct Config {
-    /// The file.
-    pub(super) file: Value,
+    /// The file's text.
+    pub(super) file: String,
     /// Routes and policies.
     pub(super) facts: Vec<String>,
 }
 
 /// Renders the file of one gateway.
 pub(super) fn render(project: &Project<'_>, gateway: &Gateway, slug: &Slug, notes: &mut Notes) -> Config {
+    let settings = project.input.settings;
+    let (host, admin_host) = (gateway_host(slug, settings), admin_host(slug, settings));
     let mut file = File {
         project,
         gateway,
-        slug,
+        host: &host,
         notes,
-        endpoints: Map::new(),
-        services: Map::new(),
+        endpoints: IndexMap::new(),
+        services: project.upstreams.always().map(|(id, service)| (id, Cow::Borrowed(service))).collect(),
         facts: Vec::new(),
     };
-    file.services.extend(project.upstreams.always().map(|(id, value)| (id.to_owned(), value.clone())));
     let pipelines = file.pipelines();
     let policies = file.policies(&pipelines);
     let File { endpoints, services, facts, .. } = file;
-    let settings = project.input.settings;
-    let admin = Admin { host: admin_host(slug, settings), origin: settings.admin_cross_origin.clone() };
-    Config { file: assemble(&admin, endpoints, services, &policies, pipelines), facts }
+    let admin = Admin { host: &admin_host, origin: &settings.admin_cross_origin };
+    Config { file: Parts { endpoints, services, policies, pipelines }.text(&admin), facts }
 }
 
 /// One file in the making.
 struct File<'a, 'n> {
     project: &'a Project<'a>,
     gateway: &'a Gateway,
-    slug: &'a Slug,
+    /// The gateway's own host.
+    host: &'a str,
     notes: &'n mut Notes,
-    endpoints: Map<String, Value>,
-    services: Map<String, Value>,
+    endpoints: ById<'a, file::ApiEndpoint<'a>>,
+    services: ById<'a, Cow<'a, ServiceEndpoint<'a>>>,
     facts: Vec<String>,
 }
 
-impl File<'_, '_> {
-    fn pipelines(&mut self) -> Map<String, Value> {
+impl<'a> File<'a, '_> {
+    fn pipelines(&mut self) -> ById<'a, file::Pipeline<'a>> {
+        let gateway = self.gateway;
         let mut ids = BTreeSet::new();
-        for pipeline in &self.gateway.pipelines {
+        for pipeline in &gateway.pipelines {
             match refused_id(&pipeline.id) {
                 Some(why) => {
                     self.notes.refuse("IdRefused", &pipeline.place, format!("{why}: it is left out"));
@@ -154,9 +160,11 @@ impl File<'_, '_> {
             }
         }
         self.declare_endpoints(&ids);
-        let mut rendered = Map::new();
-        for pipeline in self.gateway.pipelines.iter().filter(|pipeline| ids.contains(pipeline.id.as_str())) {
-            rendered.insert(pipeline.id.clone(), self.pipeline(pipeline));
+        let published = self.published(&ids);
+        let mut rendered = ById::new();
+        for pipeline in gateway.pipelines.iter().filter(|pipeline| ids.contains(pipeline.id.as_str())) {
+            let endpoints = published.get(pipeline.id.as_str()).cloned().unwrap_or_default();
+            rendered.insert(pipeline.id.as_str(), self.pipeline(pipeline, endpoints));
         }
         self.order(&rendered);
         rendered
@@ -172,64 +180,64 @@ impl File<'_, '_> {
             if let Some(doubt) = project.uncertain.get(endpoint.id.as_str()) {
                 self.notes.hold_for(format!("{}: {doubt}", endpoint.place));
             }
-            let value = self.endpoint(endpoint);
-            self.endpoints.insert(endpoint.id.clone(), value);
+            let rendered = self.endpoint(endpoint);
+            self.endpoints.insert(&endpoint.id, rendered);
         }
-        for (from, to) in &project.connections {
-            let known = project.endpoints.contains_key(to);
-            let unread = project
-                .broken_endpoints
-                .iter()
-                .find(|broken| broken.id.as_deref().is_none_or(|id| id == *to));
-            if let (true, false, Some(broken)) = (pipelines.contains(from), known, unread) {
-                self.notes.hold_for(format!("{}: the API endpoint cannot be read", broken.place));
+    }
+
+    /// The declared API endpoints that each of these pipelines is connected to, in the order of connections.
+    fn published(&mut self, pipelines: &BTreeSet<&str>) -> BTreeMap<&'a str, IndexSet<&'a str>> {
+        let project = self.project;
+        let mut published: BTreeMap<&str, IndexSet<&str>> = BTreeMap::new();
+        for (from, to) in project.connections.iter().filter(|(from, _)| pipelines.contains(from)) {
+            if self.endpoints.contains_key(to) {
+                published.entry(from).or_default().insert(to);
+            } else if !project.endpoints.contains_key(to) {
+                let may_be = |id: Option<&str>| id.is_none_or(|id| id == *to);
+                let unread = project.broken_endpoints.iter().find(|broken| may_be(broken.id.as_deref()));
+                if let Some(broken) = unread {
+                    self.notes.hold_for(format!("{}: the API endpoint cannot be read", broken.place));
+                }
             }
         }
+        published
     }
 
-    fn endpoint(&mut self, endpoint: &ApiEndpoint) -> Value {
-        let own = gateway_host(self.slug, self.project.input.settings);
-        let mut value = Map::new();
+    fn endpoint(&mut self, endpoint: &'a ApiEndpoint) -> file::ApiEndpoint<'a> {
         let host = match endpoint.host.as_str() {
-            "*" | "" => own.clone(),
-            other => other.to_owned(),
+            "*" | "" => self.host,
+            other => other,
         };
-        if !covers(&host, &own) {
-            let text =
-                format!("its host `{}` is not published: the gateway's own is `{own}`", excerpt(&host));
+        if !covers(host, self.host) {
+            let text = format!(
+                "its host `{}` is not published: the gateway's own is `{}`",
+                excerpt(host),
+                self.host
+            );
             self.notes.warn("HostNotPublished", &endpoint.place, text);
         }
-        value.insert("host".to_owned(), Value::from(host));
-        let paths = endpoint.paths.as_ref().map(|paths| self.paths(paths, &endpoint.place));
-        value.extend(paths.map(|paths| ("paths".to_owned(), paths)));
-        if let Some(methods) =
-            endpoint.methods.as_ref().and_then(|methods| self.methods(methods, &endpoint.place))
-        {
-            value.insert("methods".to_owned(), methods);
-        }
-        if let Some(scopes) = &endpoint.scopes {
-            // Express Gateway refuses the same scope twice.
-            let mut seen = BTreeSet::new();
-            let scopes: Vec<String> = scopes.iter().filter(|scope| seen.insert(*scope)).cloned().collect();
-            value.insert("scopes".to_owned(), Value::from(scopes));
-        }
-        value.insert("friendlyName".to_owned(), Value::from(endpoint.name.as_str()));
-        self.facts.extend(routes(&value, &own));
-        Value::Object(value)
+        let paths = endpoint.paths.as_deref();
+        self.check_paths(paths.unwrap_or_default(), &endpoint.place);
+        let methods = endpoint.methods.as_ref().and_then(|methods| self.methods(methods, &endpoint.place));
+        // Express Gateway refuses the same scope twice.
+        let scopes = endpoint.scopes.as_ref().map(|scopes| scopes.iter().map(String::as_str).collect());
+        let friendly_name = Some(endpoint.name.as_str());
+        let rendered = file::ApiEndpoint { host, paths, methods, scopes, friendly_name };
+        self.facts.extend(routes(&rendered, self.host));
+        rendered
     }
 
-    fn paths(&mut self, paths: &[String], place: &Place) -> Value {
+    fn check_paths(&mut self, paths: &[String], place: &Place) {
         for path in paths {
             if let Some(problem) = patterns::path_problem(path) {
                 self.notes.hold("PathRefused", place, problem);
             }
         }
-        Value::from(paths)
     }
 
     /// `None` means every method, as an empty list does. A method that is none is left out; where nothing is left of
     /// a list, nothing is answered.
-    fn methods(&mut self, methods: &[String], place: &Place) -> Option<Value> {
+    fn methods(&mut self, methods: &'a [String], place: &Place) -> Option<Vec<&'a str>> {
         let all = methods.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|m| !m.is_empty());
         let all: Vec<&str> = all.collect();
         if all.is_empty() || all.contains(&"*") {
@@ -237,29 +245,23 @@ impl File<'_, '_> {
         }
         let mut good = Vec::new();
         for method in all {
-            if METHODS.contains(&method.to_ascii_lowercase().as_str()) {
-                good.push(Value::from(method));
+            if METHODS.iter().any(|known| known.eq_ignore_ascii_case(method)) {
+                good.push(method);
             } else {
                 let text =
                     format!("`{}` is no method that Express Gateway routes: it is left out", excerpt(method));
                 self.notes.refuse("MethodRefused", place, text);
             }
         }
-        Some(Value::Array(good))
+        Some(good)
     }
 
-    fn pipeline(&mut self, pipeline: &Pipeline) -> Value {
-        let mut published: Vec<&str> = Vec::new();
-        for (from, to) in &self.project.connections {
-            if *from == pipeline.id && self.endpoints.contains_key(*to) && !published.contains(to) {
-                published.push(to);
-            }
-        }
-        let policies: Vec<Value> = pipeline.policies.iter().map(|policy| self.policy(policy)).collect();
-        json!({ "friendlyName": pipeline.name, "apiEndpoints": published, "policies": policies })
+    fn pipeline(&mut self, pipeline: &'a Pipeline, endpoints: IndexSet<&'a str>) -> file::Pipeline<'a> {
+        let policies = pipeline.policies.iter().map(|policy| self.policy(policy)).collect();
+        file::Pipeline { friendly_name: Some(&pipeline.name), api_endpoints: endpoints, policies }
     }
 
-    fn policy(&mut self, policy: &Policy) -> Value {
+    fn policy(&mut self, policy: &'a Policy) -> file::Policy<'a> {
         let name = schema::canonical(&policy.name);
         let plugins =
             self.gateway.system.get("plugins").and_then(Value::as_object).is_some_and(|p| !p.is_empty());
@@ -281,30 +283,25 @@ impl File<'_, '_> {
             let text = "`oauth2-introspect` keeps tokens where every producer's gateways find them: use `jwt` or `oauth2`";
             self.notes.hold("PolicyUnsafe", &policy.place, text);
         }
-        self.facts.push(format!("policy {name}"));
-        // Express Gateway runs a policy without pairs once, with its defaults.
-        let defaults = [Pair::default()];
-        let pairs = if policy.pairs.is_empty() { &defaults[..] } else { &policy.pairs[..] };
+        self.facts.push(["policy ", name].concat());
+        let pairs = if policy.pairs.is_empty() { DEFAULTS } else { &policy.pairs };
         let pairs = pairs.iter().map(|pair| self.pair(name, pair, &policy.place, plugins)).collect();
-        json::object([(name, Value::Array(pairs))])
+        file::Policy { name, pairs }
     }
 
-    fn pair(&mut self, policy: &str, pair: &Pair, place: &Place, plugins: bool) -> Value {
-        let mut value = Map::new();
-        if let Some(condition) = &pair.condition {
-            if let Some(problem) = schema::condition_problem(condition, plugins) {
-                self.notes.hold("ConditionRefused", place, format!("its condition: {problem}"));
-            }
-            value.insert("condition".to_owned(), Value::Object(condition.clone()));
+    fn pair(&mut self, policy: &str, pair: &'a Pair, place: &Place, plugins: bool) -> file::Pair<'a> {
+        if let Some(problem) =
+            pair.condition.as_ref().and_then(|condition| schema::condition_problem(condition, plugins))
+        {
+            self.notes.hold("ConditionRefused", place, format!("its condition: {problem}"));
         }
         let action = match policy {
             "proxy" => self.proxy(pair.action.as_ref(), place),
-            "rate-limit" => Some(rate_limit(self.project.input.producer, pair.action.as_ref())),
-            _ => pair.action.clone(),
+            "rate-limit" => Some(Cow::Owned(rate_limit(self.project.input.producer, pair.action.as_ref()))),
+            _ => pair.action.as_ref().map(Cow::Borrowed),
         };
-        self.check(policy, action.as_ref().unwrap_or(&Map::new()), place);
-        value.extend(action.map(|action| ("action".to_owned(), Value::Object(action))));
-        Value::Object(value)
+        self.check(policy, action.as_deref().unwrap_or(&Map::new()), place);
+        file::Pair { condition: pair.condition.as_ref().map(Cow::Borrowed), action }
     }
 
     fn check(&mut self, policy: &str, action: &Map<String, Value>, place: &Place) {
@@ -314,16 +311,16 @@ impl File<'_, '_> {
     }
 
     /// The action of a proxy: what it names is listed under `serviceEndpoints`, or not named any more.
-    fn proxy(&mut self, action: Option<&Map<String, Value>>, place: &Place) -> Option<Map<String, Value>> {
+    fn proxy(&mut self, action: Option<&'a Map<String, Value>>, place: &Place) -> Option<Parameters<'a>> {
         let named = action.and_then(|action| action.get("serviceEndpoint")).and_then(schema::as_text);
         let Some(id) = named.filter(|id| !id.is_empty()) else {
             self.notes.warn("ProxyNowhere", place, "it names no service endpoint: it answers 502");
-            return action.cloned();
+            return action.map(Cow::Borrowed);
         };
         match self.project.upstreams.find(&id) {
-            Found::Known(value) => {
-                self.services.entry(id).or_insert_with(|| value.clone());
-                return action.cloned();
+            Found::Known(id, service) => {
+                self.services.entry(id).or_insert(Cow::Borrowed(service));
+                return action.map(Cow::Borrowed);
             }
             Found::Unreadable(broken) => {
                 let reason = format!("{broken}: the {} cannot be read", broken.kind.words());
@@ -337,36 +334,35 @@ impl File<'_, '_> {
         action.map(|action| {
             let mut action = action.clone();
             action.shift_remove("serviceEndpoint");
-            action
+            Cow::Owned(action)
         })
     }
 
     /// As listed, then what pipelines use, then what the admin pipeline uses.
-    fn policies(&mut self, pipelines: &Map<String, Value>) -> Vec<String> {
-        let used = pipelines.values().filter_map(|p| p["policies"].as_array()).flatten();
-        let used: Vec<String> =
-            used.filter_map(|policy| policy.as_object()?.keys().next().cloned()).collect();
-        let mut policies: Vec<String> = Vec::new();
+    fn policies(&mut self, pipelines: &ById<'a, file::Pipeline<'a>>) -> IndexSet<&'a str> {
+        let used: IndexSet<&str> =
+            pipelines.values().flat_map(|pipeline| &pipeline.policies).map(|policy| policy.name).collect();
+        let mut policies = IndexSet::new();
         for listed in &self.gateway.policies {
             let name = schema::canonical(listed);
-            if schema::is_policy(name) || used.iter().any(|used| used == name) {
-                policies.push(name.to_owned());
+            if schema::is_policy(name) || used.contains(name) {
+                policies.insert(name);
             } else {
                 let text = format!("Express Gateway has no policy `{}`: it is left out", excerpt(name));
                 self.notes.warn("PolicyUnknown", &self.gateway.place, text);
             }
         }
         policies.extend(used);
-        policies.extend(["cors", "proxy"].map(str::to_owned));
-        let mut seen = BTreeSet::new();
-        policies.retain(|policy| seen.insert(policy.clone()));
+        policies.extend(["cors", "proxy"]);
         policies
     }
 
     /// Order is meaning, and JavaScript has its own for keys that are numbers.
-    fn order(&mut self, pipelines: &Map<String, Value>) {
-        for (what, keys) in [("API endpoints", &self.endpoints), ("pipelines", pipelines)] {
-            if json::reordered(keys.keys().map(String::as_str)) {
+    fn order(&mut self, pipelines: &ById<'a, file::Pipeline<'a>>) {
+        let endpoints = json::reordered(self.endpoints.keys().copied());
+        let pipelines = json::reordered(pipelines.keys().copied());
+        for (what, reordered) in [("API endpoints", endpoints), ("pipelines", pipelines)] {
+            if reordered {
                 let text = format!(
                     "ids of its {what} are whole numbers, which Express Gateway sorts to the front: the order of the project does not hold"
                 );
@@ -380,9 +376,9 @@ impl File<'_, '_> {
 /// gateways of a Redis under `rl:`, so that one producer's requests would count for another's.
 pub(super) fn rate_limit(producer: &Producer, action: Option<&Map<String, Value>>) -> Map<String, Value> {
     let mut action = action.cloned().unwrap_or_default();
-    let theirs = action.get("rateLimitBy").map_or_else(|| Some("${req.ip}".to_owned()), schema::as_text);
-    if let Some(theirs) = theirs {
-        let by = format!("{}-{theirs}", redis_namespace(producer));
+    let theirs = action.get("rateLimitBy").map_or(Some(Cow::Borrowed("${req.ip}")), schema::as_text);
+    let by = theirs.map(|theirs| format!("{}-{theirs}", redis_namespace(producer)));
+    if let Some(by) = by {
         action.insert("rateLimitBy".to_owned(), Value::from(by));
     }
     action
@@ -395,59 +391,21 @@ fn covers(host: &str, own: &str) -> bool {
 }
 
 /// The routes of a rendered endpoint in words: `route /cars`, `route GET,POST example.org/cars`.
-fn routes(endpoint: &Map<String, Value>, own: &str) -> Vec<String> {
-    let texts = |key: &str| {
-        let list = endpoint.get(key)?.as_array()?;
-        Some(list.iter().filter_map(Value::as_str).collect::<Vec<_>>())
-    };
-    let methods = match texts("methods") {
+fn routes(endpoint: &file::ApiEndpoint<'_>, own: &str) -> Vec<String> {
+    let methods = match &endpoint.methods {
         Some(methods) if methods.is_empty() => return Vec::new(),
-        Some(methods) => methods.join(",").to_uppercase() + " ",
+        Some(methods) => methods.join(",").to_ascii_uppercase() + " ",
         None => String::new(),
     };
-    let host = endpoint.get("host").and_then(Value::as_str).filter(|host| *host != own).unwrap_or_default();
-    let paths = texts("paths").filter(|paths| !paths.is_empty()).unwrap_or_else(|| vec!["/*"]);
-    paths.iter().map(|path| format!("route {methods}{host}{path}")).collect()
+    let host = if endpoint.host == own { "" } else { endpoint.host };
+    let route = |path: &str| ["route ", &methods, host, path].concat();
+    match endpoint.paths {
+        Some(paths) if !paths.is_empty() => paths.iter().map(|path| route(path)).collect(),
+        Some(_) | None => vec![route("/*")],
+    }
 }
 
 /// The beginning of a producer's text, for a message.
 pub(super) fn excerpt(text: &str) -> String {
     text.chars().take(60).collect()
-}
-
-/// What the admin entries are made of.
-pub(super) struct Admin {
-    /// `admin-<slug>.D`.
-    pub(super) host: String,
-    /// `ADMIN_CROSS_ORIGIN`.
-    pub(super) origin: String,
-}
-
-/// The file from its parts, the admin API's added. Its endpoint comes first, so that no wildcard host of the
-/// producer's takes its requests.
-pub(super) fn assemble(
-    admin: &Admin,
-    endpoints: Map<String, Value>,
-    services: Map<String, Value>,
-    policies: &[String],
-    pipelines: Map<String, Value>,
-) -> Value {
-    let entry = |own: Value, theirs: Map<String, Value>| {
-        Value::Object([(ADMIN.to_owned(), own)].into_iter().chain(theirs).collect())
-    };
-    let pipeline = json!({
-        "apiEndpoints": [ADMIN],
-        "policies": [
-            { "cors": [{ "action": { "origin": admin.origin, "credentials": true } }] },
-            { "proxy": [{ "action": { "serviceEndpoint": ADMIN } }] },
-        ],
-    });
-    json!({
-        "http": { "host": "*", "port": 8080 },
-        "admin": { "hostname": "0.0.0.0", "port": 9876 },
-        "apiEndpoints": entry(json!({ "host": admin.host }), endpoints),
-        "serviceEndpoints": entry(json!({ "url": "http://localhost:9876" }), services),
-        "policies": policies,
-        "pipelines": entry(pipeline, pipelines),
-    })
 }

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// Something written into a file.
@@ -18,11 +19,9 @@ pub(super) enum Node {
     Object(Vec<(String, Node)>),
 }
 
-/// A value as JSON, indented, in ASCII, without any `$`.
-pub(super) fn escaped(value: &Value) -> String {
-    let mut text = escape(&indented(value));
-    text.push('\n');
-    text
+/// Something of a producer's as JSON, indented, in ASCII, without any `$`.
+pub(super) fn escaped(value: &impl Serialize) -> String {
+    escape(&(indented(value) + "\n"))
 }
 
 /// A node as JSON; only [`Node::Own`] may hold a `$`.
@@ -45,7 +44,7 @@ fn write(text: &mut String, node: &Node, depth: usize) {
             for (at, (key, value)) in entries.iter().enumerate() {
                 text.push_str(if at == 0 { "\n" } else { ",\n" });
                 text.push_str(&"  ".repeat(depth + 1));
-                text.push_str(&escape(&Value::from(key.as_str()).to_string()));
+                text.push_str(&escape(&indented(key)));
                 text.push_str(": ");
                 write(text, value, depth + 1);
             }
@@ -56,13 +55,19 @@ fn write(text: &mut String, node: &Node, depth: usize) {
     }
 }
 
-fn indented(value: &Value) -> String {
-    // Keys of a `Value` are strings: writing it cannot fail, and `{:#}` is the same text.
-    format!("{value:#}")
+fn indented(value: &impl Serialize) -> String {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => text,
+        Err(error) => unreachable!("keys are texts, and a text can be written to: {error}"),
+    }
 }
 
 /// In JSON text `$` and characters outside ASCII stand inside strings only, where `\uXXXX` means the same.
 fn escape(json: &str) -> String {
+    // Nearly every text: what is searched for as bytes takes a tenth of what a look at every character does.
+    if json.is_ascii() && !json.contains('\u{7f}') {
+        return json.replace('$', "\\u0024");
+    }
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
         if c == '$' || c == '\u{7f}' || !c.is_ascii() {
@@ -78,8 +83,8 @@ fn escape(json: &str) -> String {
 }
 
 /// An object of these entries, in this order.
-pub(super) fn object<K: Into<String>>(entries: impl IntoIterator<Item = (K, Value)>) -> Value {
-    Value::Object(entries.into_iter().map(|(key, value)| (key.into(), value)).collect::<Map<_, _>>())
+pub(super) fn map<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// Whether JavaScript lists these keys of an object in another order than they were written in: keys that are array

@@ -18,12 +18,26 @@ pub(super) fn regex_problem(pattern: &str) -> Option<String> {
 
 /// What is wrong with a path of a route, where something is.
 pub(super) fn path_problem(path: &str) -> Option<String> {
+    if is_plain(path) {
+        return None;
+    }
     regex_problem(&expression(path)).map(|_| {
         format!(
             "the path `{}` cannot be routed: only `*`, `:name` and text, or a good regular expression",
             excerpt(path)
         )
     })
+}
+
+/// Characters by which a path can be a bad regular expression; what `.`, `*`, `/` and `:` become is always a good one.
+const SYNTAX: [char; 12] = ['\\', '^', '$', '+', '?', '(', ')', '[', ']', '{', '}', '|'];
+/// Longest path that is judged by its characters, bytes: none becomes more than nine times as long, as `:a*` does, so
+/// that these stay below [`MAX_PATTERN`].
+const MAX_PLAIN: usize = 100;
+
+/// Whether a path is good for what it is made of. Nearly all are, and compiling one takes a hundred times as long.
+fn is_plain(path: &str) -> bool {
+    path.len() <= MAX_PLAIN && !path.contains(SYNTAX)
 }
 
 /// The regular expression that Express 4 makes of a path (path-to-regexp 0.1): `*` matches anything, `:name` a
@@ -83,7 +97,9 @@ fn parameter(rest: &str) -> Option<(String, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{path_problem, regex_problem};
+    use proptest::prelude::*;
+
+    use super::{MAX_PATTERN, expression, is_plain, path_problem, regex_problem};
 
     // What path-to-regexp 0.1.13 itself says about these paths.
     #[test]
@@ -121,6 +137,23 @@ mod tests {
         {
             assert!(path_problem(bad).is_some(), "{bad}");
         }
+    }
+
+    proptest! {
+        #[test]
+        fn a_plain_path_is_a_good_expression(
+            path in prop_oneof!["[a-z/:*._-]{0,100}", "([/.]?:[a-z]\\*){0,30}", "\\PC{0,40}", "(?s:.{0,40})"],
+        ) {
+            if is_plain(&path) {
+                prop_assert_eq!(regex_problem(&expression(&path)), None);
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_plain_path_is_within_bounds() {
+        let path = ":a*".repeat(33);
+        assert!(is_plain(&path) && expression(&path).len() <= MAX_PATTERN);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! it does not know, a file that does not exist, and a path that is no regular expression. The tables say what its
 //! schemas say; `tests/express_gateway.rs` starts the real one on what passes here.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::config::excerpt;
@@ -181,8 +183,9 @@ fn scheme_problem(action: &Map<String, Value>) -> Option<String> {
 /// Express Gateway reads the certificates of `target` at its start.
 fn certificate_problem(action: &Map<String, Value>) -> Option<String> {
     ["keyFile", "certFile", "caFile"].into_iter().find_map(|name| {
-        let inside = |options: &Value| options.get("target").is_some_and(|target| target.get(name).is_some());
-        let named = inside(&Value::Object(action.clone())) || action.get("proxyOptions").is_some_and(inside);
+        let names = |target: &Value| target.get(name).is_some();
+        let options = action.get("proxyOptions").and_then(|options| options.get("target"));
+        let named = action.get("target").is_some_and(names) || options.is_some_and(names);
         named.then(|| format!("`target.{name}`: the file does not exist where the gateway runs"))
     })
 }
@@ -197,6 +200,7 @@ fn fields_problem(fields: &[(&str, Kind)], action: &Map<String, Value>) -> Optio
 /// What is wrong with a value, after ajv would have turned a scalar into what is asked for.
 fn problem(kind: Kind, value: &Value) -> Option<String> {
     let wants = |good: bool, what: &str| (!good).then(|| format!("is not {what}"));
+    let one_of = |choice: &[&str], item: &Value| as_text(item).is_some_and(|text| choice.contains(&&*text));
     let texts =
         |value: &Value| value.as_array().is_some_and(|list| list.iter().all(|item| as_text(item).is_some()));
     match kind {
@@ -210,15 +214,10 @@ fn problem(kind: Kind, value: &Value) -> Option<String> {
         Kind::TextList => wants(texts(value), "a list of texts"),
         Kind::Origin => wants(as_text(value).is_some() || texts(value), "a text, a flag or a list of texts"),
         Kind::Uri => wants(as_text(value).is_some_and(|text| is_uri(&text)), "an http or https URL"),
-        Kind::OneOf(choice) => {
-            wants(as_text(value).is_some_and(|text| choice.contains(&text.as_str())), &choice.join(" or "))
-        }
+        Kind::OneOf(choice) => (!one_of(choice, value)).then(|| format!("is not {}", choice.join(" or "))),
         Kind::SomeOf(choice) => {
-            let good = |item: &Value| as_text(item).is_some_and(|text| choice.contains(&text.as_str()));
-            wants(
-                value.as_array().is_some_and(|list| list.iter().all(good)),
-                &format!("a list of {}", choice.join(", ")),
-            )
+            let good = value.as_array().is_some_and(|list| list.iter().all(|item| one_of(choice, item)));
+            (!good).then(|| format!("is not a list of {}", choice.join(", ")))
         }
         Kind::AddRemove => add_remove_problem(value),
         Kind::File => Some(
@@ -244,12 +243,13 @@ fn add_remove_problem(value: &Value) -> Option<String> {
 }
 
 /// A scalar as ajv turns it into a text.
-pub(super) fn as_text(value: &Value) -> Option<String> {
+pub(super) fn as_text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        Value::Null => Some(String::new()),
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        Value::Bool(true) => Some(Cow::Borrowed("true")),
+        Value::Bool(false) => Some(Cow::Borrowed("false")),
+        Value::Null => Some(Cow::Borrowed("")),
         Value::Array(_) | Value::Object(_) => None,
     }
 }
@@ -296,7 +296,7 @@ pub(super) fn condition_problem(condition: &Map<String, Value>, plugins: bool) -
         Ok(value) => as_text(value).is_none().then(|| format!("`{name}` is not a text")),
         Err(missing) => missing,
     };
-    match name.as_str() {
+    match &*name {
         "always" | "never" | "authenticated" | "anonymous" | "tlsClientAuthenticated" => None,
         "allOf" | "oneOf" => match field("conditions") {
             Ok(Value::Array(list)) => list.iter().find_map(nested),

@@ -4,9 +4,9 @@ use indexmap::IndexMap;
 use indexmap::map::Entry;
 use lb_project::{Broken, Entity, Function, Model, Project, ServiceEndpoint};
 use lb_vocab::{Finding, Place};
-use serde_json::Value;
 
-use super::{json, service_url};
+use super::file::{self, Urls};
+use super::service_url;
 use crate::build::names::workspace_name;
 use crate::plan::Input;
 
@@ -22,15 +22,15 @@ pub(super) struct Upstreams<'a> {
 struct Upstream<'a> {
     place: &'a Place,
     /// What stands under `serviceEndpoints`.
-    value: Value,
+    value: file::ServiceEndpoint<'a>,
     /// Listed in every gateway, named or not.
     always: bool,
 }
 
 /// What a proxy policy's name leads to.
 pub(super) enum Found<'a> {
-    /// This is written under `serviceEndpoints`.
-    Known(&'a Value),
+    /// This is written under `serviceEndpoints`, by this id.
+    Known(&'a str, &'a file::ServiceEndpoint<'a>),
     /// It may be something that cannot be read.
     Unreadable(&'a Place),
     /// Nothing of this id is of use.
@@ -52,18 +52,19 @@ impl<'a> Upstreams<'a> {
                 all.add(&endpoint.id, Upstream { place: &endpoint.place, value, always: false }, findings);
             }
         }
+        let workspace = service_url(input, &workspace_name(input.producer), 3000);
         let models = input.decoded.models.known().map(Vec::as_slice).unwrap_or_default();
         for entity in models {
             if let Some((model, id)) = all.read(entity).and_then(|m| Some((m, m.lunchbadger_id.as_deref()?)))
             {
-                let value = model_endpoint(input, model);
+                let value = model_endpoint(&workspace, model);
                 all.add(id, Upstream { place: &model.place, value, always: true }, findings);
             }
         }
         for function in functions {
             if let Some(id) = function.lunchbadger_id.as_deref() {
                 let url = service_url(input, &format!("fn-{}-{}", input.producer, function.service), 8080);
-                let value = json::object([("url", Value::from(url))]);
+                let value = file::ServiceEndpoint::of_url(None, url);
                 all.add(id, Upstream { place: &function.place, value, always: true }, findings);
             }
         }
@@ -113,20 +114,22 @@ impl<'a> Upstreams<'a> {
     /// What this id leads to. An unreadable entity counts where it has the id and would win (kinds are ordered as they
     /// win), or where nobody knows its id and nothing else has this one.
     pub(super) fn find(&self, id: &str) -> Found<'_> {
-        let known = self.known.get(id);
+        let known = self.known.get_key_value(id);
         let unreadable = self.broken.iter().find(|broken| match (&broken.id, known) {
-            (Some(own), known) => own == id && known.is_none_or(|known| broken.place.kind < known.place.kind),
+            (Some(own), known) => {
+                own == id && known.is_none_or(|(_, known)| broken.place.kind < known.place.kind)
+            }
             (None, known) => known.is_none(),
         });
-        match (known.map(|known| &known.value), unreadable) {
+        match (known, unreadable) {
             (_, Some(broken)) => Found::Unreadable(&broken.place),
-            (Some(value), None) => Found::Known(value),
+            (Some((id, known)), None) => Found::Known(id, &known.value),
             (None, None) => Found::Missing,
         }
     }
 
     /// Models and functions: every gateway lists them.
-    pub(super) fn always(&self) -> impl Iterator<Item = (&'a str, &Value)> {
+    pub(super) fn always(&self) -> impl Iterator<Item = (&'a str, &file::ServiceEndpoint<'a>)> {
         self.known.iter().filter(|(_, up)| up.always).map(|(id, up)| (*id, &up.value))
     }
 }
@@ -140,18 +143,17 @@ pub(super) fn refused_id(id: &str) -> Option<&'static str> {
     }
 }
 
-fn service_endpoint(endpoint: &ServiceEndpoint) -> Value {
+fn service_endpoint(endpoint: &ServiceEndpoint) -> file::ServiceEndpoint<'_> {
     let urls = match &endpoint.urls[..] {
-        [url] => ("url", Value::from(url.as_str())),
-        urls => ("urls", Value::from(urls)),
+        [url] => Urls::Url(url.into()),
+        urls => Urls::Urls(urls),
     };
-    json::object([("friendlyName", Value::from(endpoint.name.as_str())), urls])
+    file::ServiceEndpoint { friendly_name: Some(&endpoint.name), urls }
 }
 
-fn model_endpoint(input: &Input<'_>, model: &Model) -> Value {
-    let workspace = service_url(input, &workspace_name(input.producer), 3000);
+fn model_endpoint<'a>(workspace: &str, model: &'a Model) -> file::ServiceEndpoint<'a> {
     let url = format!("{workspace}/api/{}", path_escaped(model.api_path()));
-    json::object([("friendlyName", Value::from(model.name.as_str())), ("url", Value::from(url))])
+    file::ServiceEndpoint::of_url(Some(&model.name), url)
 }
 
 /// Percent-encodes what cannot stand in a URL's path.
