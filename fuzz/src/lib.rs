@@ -1,18 +1,27 @@
 //! What the fuzz targets do with their input: nothing may panic, hang or exhaust memory, and what is promised of every
 //! answer holds.
 
+use hmac::Mac;
+use http::{HeaderMap, HeaderValue};
+use lb_git::Cursor;
+use lb_http::contract::hook::{self, HookKey, keyed};
 use lb_project::{Decoded, Observed, ProjectFile, decode, entity_value};
-use lb_vocab::{Blob, CommitId, EntityKind, Finding, Limits, Producer, Severity, Source, Tree};
+use lb_vocab::{
+    Blob, CommitId, EntityKind, Finding, Limits, Producer, SafePath, Secret, Severity, Source, Tree,
+};
 
 /// A target's function: takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is that of its corpus.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 8] = [
+    ("cursor", cursor),
     ("edit", edit),
     ("functions", functions),
+    ("hook", hook),
     ("loopback", loopback),
     ("openapi", openapi),
+    ("path", path),
     ("project", project),
 ];
 
@@ -102,4 +111,55 @@ pub fn edit(data: &[u8]) {
     }
     let mut created = file;
     let _ = created.create();
+}
+
+/// The input is a cursor of the change stream.
+pub fn cursor(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Ok(cursor) = text.parse::<Cursor>() else { return };
+    assert_eq!(cursor.as_str(), text, "a cursor is what was sent");
+    if let Some((epoch, sequence)) = cursor.parts() {
+        let again: Cursor = parsed(&format!("{epoch}-{sequence}"));
+        assert_eq!(again.parts(), Some((epoch, sequence)), "an epoch and a sequence are a cursor");
+    }
+}
+
+/// The input is the query of a webhook's address, both of its signatures, and its body, each on a line of its own.
+pub fn hook(data: &[u8]) {
+    let mut lines = data.splitn(4, |byte| *byte == b'\n');
+    let query = String::from_utf8_lossy(lines.next().unwrap_or_default());
+    let mut headers = HeaderMap::new();
+    for name in ["x-gitea-signature", "x-hub-signature-256"] {
+        let value = lines.next().filter(|line| !line.is_empty());
+        if let Some(value) = value.and_then(|line| HeaderValue::from_bytes(line).ok()) {
+            headers.append(name, value);
+        }
+    }
+    let body = lines.next().unwrap_or_default();
+    let Some(repository) = hook::repository(&query) else { return };
+    let secret = HookKey::new(Secret::new("k".repeat(32))).secret(&repository);
+    let mut mac = keyed(&secret);
+    mac.update(body);
+    if let Some(signature) = hook::signature(&headers) {
+        assert!(mac.clone().verify_slice(&signature).is_err(), "nobody guesses a signature");
+    }
+    let right = mac.finalize().into_bytes().to_vec();
+    let text: String = right.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut signed = HeaderMap::new();
+    for (name, value) in
+        [("x-gitea-signature", text.clone()), ("x-hub-signature-256", format!("sha256={text}"))]
+    {
+        signed.append(name, parsed(&value));
+    }
+    assert_eq!(hook::signature(&signed), Some(right), "what is signed is read");
+}
+
+/// The input is a path in a tree, or a name in one.
+pub fn path(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Ok(path) = text.parse::<SafePath>() else { return };
+    let joined = std::path::Path::new("/repository").join(path.as_str());
+    let named = joined.components().skip(2).map(|part| part.as_os_str().to_string_lossy().into_owned());
+    assert_eq!(named.collect::<Vec<_>>().join("/"), text, "every part is a name below the repository");
+    assert!(!text.split('/').any(|part| part.eq_ignore_ascii_case(".git")), "git's own is out of reach");
 }

@@ -39,6 +39,15 @@ impl RefName {
     }
 }
 
+impl Cursor {
+    /// What a cursor of a journal says, `<epoch>-<sequence>`; `None` for one that no journal gave.
+    #[must_use]
+    pub fn parts(&self) -> Option<(&str, u64)> {
+        let (epoch, sequence) = self.as_str().rsplit_once('-')?;
+        Some((epoch, sequence.parse().ok()?))
+    }
+}
+
 impl TryFrom<&GitUser> for Login {
     type Error = TextError;
 

@@ -210,8 +210,7 @@ impl Memory {
 
     /// The sequence of a cursor whose following entries are all here.
     fn position(&self, cursor: &Cursor) -> Option<u64> {
-        let (epoch, sequence) = cursor.as_str().rsplit_once('-')?;
-        let sequence: u64 = sequence.parse().ok()?;
+        let (epoch, sequence) = cursor.parts()?;
         (epoch == self.epoch && (self.floor..=self.last()).contains(&sequence)).then_some(sequence)
     }
 

@@ -5,10 +5,13 @@
 //! repository stands in the address, and only its secret signs for it.
 
 use hmac::{Hmac, Mac};
+use http::HeaderMap;
 use lb_vocab::Secret;
 use sha2::{Digest, Sha256};
 use url::Url;
 
+/// Headers that carry the body's HMAC-SHA256 as hex digits: Gitea's, and the one that several servers share.
+const SIGNATURES: [&str; 2] = ["x-gitea-signature", "x-hub-signature-256"];
 /// The parameter that names the repository: `<login>/<name>`.
 const REPOSITORY: &str = "repository";
 /// The parameter that shows which key made the secret, so that a webhook with an older one is seen and replaced.
@@ -70,6 +73,18 @@ pub fn repository(query: &str) -> Option<String> {
         .map(|(_, value)| value.into_owned())
 }
 
+/// The signature that the headers carry. `None` where there is none, one is none, or two disagree.
+#[must_use]
+pub fn signature(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let values = SIGNATURES.iter().flat_map(|name| headers.get_all(*name));
+    let mut signatures = values.map(|value| {
+        let text = value.to_str().ok()?;
+        hex::decode(text.strip_prefix("sha256=").unwrap_or(text)).ok()
+    });
+    let first = signatures.next()??;
+    signatures.all(|other| other.as_ref() == Some(&first)).then_some(first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +107,27 @@ mod tests {
         assert_ne!(address("hunter2"), address("hunter3"));
         assert!(!address("hunter2").as_str().contains("hunter2"));
         assert_eq!(repository("x=1"), None);
+    }
+
+    #[test]
+    fn every_signature_that_is_given_must_be_the_same_one() {
+        let of = |values: &[(&'static str, &[u8])]| {
+            let value = |bytes| http::HeaderValue::from_bytes(bytes).unwrap();
+            let mut headers = HeaderMap::new();
+            for (name, bytes) in values {
+                headers.append(*name, value(bytes));
+            }
+            signature(&headers)
+        };
+        let [gitea, shared] = SIGNATURES;
+        assert_eq!(of(&[(gitea, b"00ff")]), Some(vec![0, 255]));
+        assert_eq!(of(&[(shared, b"sha256=00ff"), (gitea, b"00FF")]), Some(vec![0, 255]));
+        assert_eq!(of(&[(shared, b"sha256=00ff"), (gitea, b"00fe")]), None);
+        assert_eq!(of(&[(gitea, b"00ff"), (gitea, b"00fe")]), None);
+        for bad in [&b"0"[..], b"sha1=00ff", b"nonsense", &[0xe4]] {
+            assert_eq!(of(&[(gitea, bad)]), None);
+            assert_eq!(of(&[(gitea, b"00ff"), (shared, bad)]), None);
+        }
+        assert_eq!(of(&[]), None);
     }
 }

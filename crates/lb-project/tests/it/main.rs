@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
-mod corpus;
 mod edit;
 mod fixtures;
 mod history;

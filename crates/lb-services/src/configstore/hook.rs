@@ -16,8 +16,6 @@ use super::Shared;
 
 /// The largest webhook that is read, bytes. One that is larger is lost, as one that never came: the sweep sees the push.
 const LIMIT: usize = 1 << 20;
-/// Headers that carry the body's HMAC-SHA256 as hex digits: Gitea's, and the one that several servers share.
-const SIGNATURES: [&str; 2] = ["x-gitea-signature", "x-hub-signature-256"];
 
 /// Nothing of the body is kept: it is signed, and what it says is not used.
 pub(super) async fn hook(
@@ -41,7 +39,7 @@ async fn check(
     request: Request,
 ) -> Result<(GitUser, RepoName), ApiError> {
     let key = app.hook_key.as_ref().ok_or_else(ApiError::forbidden)?;
-    let signature = signature(headers).ok_or_else(ApiError::unauthenticated)?;
+    let signature = hook::signature(headers).ok_or_else(ApiError::unauthenticated)?;
     let named = named.ok_or_else(ApiError::unauthenticated)?;
     let repository = repository(&app.prefix, named).ok_or_else(ApiError::unauthenticated)?;
     let mut mac = keyed(&key.secret(named));
@@ -62,44 +60,4 @@ fn repository(prefix: &Prefix, named: &str) -> Option<(GitUser, RepoName)> {
 /// What deliveries came since the start, and which webhooks were repaired.
 pub(super) async fn hooks(State(app): State<Shared>) -> Json<Hooks> {
     Json(Hooks { deliveries: app.deliveries.counted(), repairs: app.repairs.told() })
-}
-
-/// The signature that the headers carry. `None` where there is none, one is none, or two disagree.
-fn signature(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let values = SIGNATURES.iter().flat_map(|name| headers.get_all(*name));
-    let mut signatures = values.map(|value| {
-        let text = value.to_str().ok()?;
-        hex::decode(text.strip_prefix("sha256=").unwrap_or(text)).ok()
-    });
-    let first = signatures.next()??;
-    signatures.all(|other| other.as_ref() == Some(&first)).then_some(first)
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn every_signature_that_is_given_must_be_the_same_one() {
-        let of = |values: &[(&'static str, &[u8])]| {
-            let value = |bytes| HeaderValue::from_bytes(bytes).unwrap();
-            let mut headers = HeaderMap::new();
-            for (name, bytes) in values {
-                headers.append(*name, value(bytes));
-            }
-            signature(&headers)
-        };
-        let [gitea, shared] = SIGNATURES;
-        assert_eq!(of(&[(gitea, b"00ff")]), Some(vec![0, 255]));
-        assert_eq!(of(&[(shared, b"sha256=00ff"), (gitea, b"00FF")]), Some(vec![0, 255]));
-        assert_eq!(of(&[(shared, b"sha256=00ff"), (gitea, b"00fe")]), None);
-        assert_eq!(of(&[(gitea, b"00ff"), (gitea, b"00fe")]), None);
-        for bad in [&b"0"[..], b"sha1=00ff", b"nonsense", &[0xe4]] {
-            assert_eq!(of(&[(gitea, bad)]), None);
-            assert_eq!(of(&[(gitea, b"00ff"), (shared, bad)]), None);
-        }
-        assert_eq!(of(&[]), None);
-    }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test reports by failing")]
 
 mod configstore;
+mod corpus;
 mod data_plane;
 mod docs;
 mod events;
