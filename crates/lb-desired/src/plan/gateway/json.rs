@@ -104,7 +104,7 @@ fn index(key: &str) -> Option<u32> {
 mod tests {
     use serde_json::json;
 
-    use super::{Node, escaped, index, reordered, text};
+    use super::{Node, escape, escaped, index, reordered, text};
 
     #[test]
     fn a_producers_text_never_has_a_raw_dollar_and_means_the_same() {
@@ -112,6 +112,14 @@ mod tests {
         let text = escaped(&value);
         assert!(text.is_ascii() && !text.contains('$') && !text.contains('\u{7f}'), "{text}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+        for (text, expected) in [
+            ("a$b", r"a\u0024b"),
+            ("a\u{7f}b", r"a\u007fb"),
+            ("aéb", r"a\u00e9b"),
+            ("\u{1f600}", r"\ud83d\ude00"),
+        ] {
+            assert_eq!(escape(text), expected, "each alone");
+        }
     }
 
     #[test]

@@ -139,6 +139,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn paths_become_expressions_token_by_token() {
+        for (path, expected) in [
+            ("", "^/?$"),
+            ("/cars", "^/cars/?$"),
+            ("/cars/", "^/cars/?$"),
+            ("/a.b", r"^/a\.b/?$"),
+            ("*", "^(.*)/?$"),
+            ("/v(1|2)/ä", "^/v(1|2)/ä/?$"),
+            ("/(cars)", "^/(?:cars)/?$"),
+            ("/cars/:id", "^/cars(?:/([^/]+?))/?$"),
+            (r"/cars/:id(\d+)", r"^/cars(?:/(\d+))/?$"),
+            ("/:id(*)x", "^(?:/((.*)))x/?$"),
+            ("/:a(x", "^(?:/([^/]+?))(x/?$"),
+            ("/:a/:b?", "^(?:/([^/]+?))(?:/([^/]+?))?/?$"),
+            ("/:rest*", "^(?:/([^/]+?)((?:[/].+?)?))/?$"),
+            ("/:a_1-b", "^(?:/([^/]+?))-b/?$"),
+            ("/x/:id.:format", "^/x(?:/([^/]+?))(?:([^/]+?))/?$"),
+            ("/.:a", "^(?:/([^/]+?))/?$"),
+            ("//:a", "^/(?:/([^/]+?))/?$"),
+            (":a", "^(?:([^/]+?))/?$"),
+            ("/:", "^/:/?$"),
+            (r"\d\ä\", r"^\d\ä\/?$"),
+        ] {
+            assert_eq!(expression(path), expected, "{path}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_plain_path_is_a_good_expression(
@@ -158,6 +186,11 @@ mod tests {
 
     #[test]
     fn a_long_or_deep_pattern_is_refused_without_harm() {
+        let longest = "ä".repeat(MAX_PATTERN);
+        assert_eq!(regex_problem(&longest), None);
+        for long in [format!("{longest}ä"), longest.repeat(100)] {
+            assert!(regex_problem(&long).is_some_and(|problem| problem.contains("more than 1000")));
+        }
         assert!(regex_problem(&"(".repeat(100_000)).is_some());
         assert!(regex_problem(&format!("{}{}", "(".repeat(50), ")".repeat(50))).is_none());
         assert!(regex_problem("^/cars/[0-9]+$").is_none() && regex_problem("[").is_some());
