@@ -95,6 +95,8 @@ pub struct Settings {
     pub git: PathBuf,
     /// Requests to Gitea at once.
     pub requests: usize,
+    /// Answers of git that are passed on at once; who comes next waits for one to end.
+    pub streams: usize,
     /// How long Gitea may take for one answer.
     pub timeout: Duration,
     /// Where people sign in with a browser.
@@ -126,6 +128,7 @@ impl Settings {
             directory: directory.into(),
             git: PathBuf::from("git"),
             requests: 16,
+            streams: 64,
             timeout: Duration::from_secs(10),
             oauth: None,
             walk_interval: Duration::from_mins(10),
@@ -182,6 +185,7 @@ impl Gitea {
             Journal::open(&directory.join("gitea-journal"), keep)
         })
         .await?;
+        let streams = Arc::new(Semaphore::new(settings.streams));
         Ok(Self(Arc::new(Inner {
             settings,
             clock,
@@ -189,7 +193,7 @@ impl Gitea {
             git,
             journal: Arc::new(journal),
             observer: Observer::default(),
-            streams: Arc::new(Semaphore::new(64)),
+            streams,
             tasks: TaskTracker::new(),
             cancelled: CancellationToken::new(),
             _lock: lock,

@@ -194,7 +194,7 @@ async fn a_full_repository_takes_deletions_only() {
 }
 
 /// Bytes that do not compress.
-fn noise(size: usize) -> Vec<u8> {
+pub(crate) fn noise(size: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = || {
         state ^= state << 13;
