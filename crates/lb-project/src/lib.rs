@@ -34,9 +34,7 @@ pub use entities::{
 };
 pub use history::entity_value;
 pub use project::{EditError, ProjectFile};
-pub use workspace::{
-    Answer, ConnectorPackage, Method, PackageChange, Request, UnknownMethod, Workspace,
-};
+pub use workspace::{Answer, ConnectorPackage, Method, PackageChange, Request, UnknownMethod, Workspace};
 
 use std::collections::BTreeSet;
 

@@ -61,9 +61,9 @@ impl Workspace {
     pub fn read(files: impl IntoIterator<Item = (SafePath, Vec<u8>)>) -> (Self, Vec<Finding>) {
         let mut workspace = Self { files: BTreeMap::new(), records: Records::default() };
         for record in builtin::records() {
-            workspace.records.insert(record);
+            workspace.records.insert(Arc::clone(record));
         }
-        let mut facets = BTreeSet::from(["common".to_owned()]);
+        let mut facets = BTreeSet::from([builtin::FACET.to_owned()]);
         for (path, bytes) in files {
             facets.extend(workspace.put(&path, Some(bytes)));
         }
@@ -84,7 +84,8 @@ impl Workspace {
     /// What is wrong with the project, by place.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        let mut findings: Vec<_> = self.files.values().flat_map(|file| file.findings.iter().cloned()).collect();
+        let mut findings: Vec<_> =
+            self.files.values().flat_map(|file| file.findings.iter().cloned()).collect();
         for (path, file) in &self.files {
             if let (Some(Role::Model(facet)), Some(name)) = (layout::role(path), &file.model)
                 && let Some(first) = self.models_of(facet, name).next()
@@ -93,7 +94,7 @@ impl Workspace {
                 findings.push(file::twice(path, name, first));
             }
         }
-        findings.sort();
+        findings.sort_by(|a, b| a.place.cmp(&b.place).then_with(|| a.cmp(b)));
         findings
     }
 
@@ -127,7 +128,7 @@ impl Workspace {
                 self.files.insert(path.clone(), Arc::new(file));
                 records
             }) {
-                self.records.insert(record);
+                self.records.insert(Arc::new(record));
             }
         }
         match role {
@@ -156,7 +157,8 @@ impl Workspace {
     /// Files that define a model, by path: the first one counts.
     fn models_of<'s>(&'s self, facet: &'s str, name: &'s str) -> impl Iterator<Item = &'s SafePath> {
         self.files.iter().filter_map(move |(path, file)| {
-            let defines = file.model.as_deref() == Some(name) && layout::role(path) == Some(Role::Model(facet));
+            let defines =
+                file.model.as_deref() == Some(name) && layout::role(path) == Some(Role::Model(facet));
             defines.then_some(path)
         })
     }
@@ -172,13 +174,15 @@ impl Workspace {
                 self.records.remove(kind, &part);
             }
         }
-        let records = match (self.models_of(facet, name).next(), read) {
-            (Some(first), Some((path, records))) if first == path => records,
+        let records: Vec<Arc<Record>> = match (self.models_of(facet, name).next(), read) {
+            (Some(first), Some((path, records))) if first == path => {
+                records.into_iter().map(Arc::new).collect()
+            }
             (Some(first), _) => {
                 let bytes = self.files.get(first).map(|file| file.bytes().to_vec()).unwrap_or_default();
-                File::read(first, &Role::Model(facet), bytes).1
+                File::read(first, &Role::Model(facet), bytes).1.into_iter().map(Arc::new).collect()
             }
-            (None, _) if facet == "common" => builtin::model(name),
+            (None, _) if facet == builtin::FACET => builtin::model(name),
             (None, _) => Vec::new(),
         };
         for record in records {
@@ -192,7 +196,7 @@ impl Workspace {
             Some(Role::Facet(of, _) | Role::Marker(of) | Role::Model(of)) => of == facet,
             Some(Role::Package | Role::Script) | None => false,
         });
-        if !has_files && facet != "common" {
+        if !has_files && facet != builtin::FACET {
             self.records.remove(Kind::Facet, facet);
             return;
         }
@@ -201,12 +205,13 @@ impl Workspace {
         let mut data = Data::from_iter([("name".to_owned(), json!(facet))]);
         data.extend(meta.map(|meta| ("modelsMetadata".to_owned(), meta)));
         let spot = path.map(|path| Spot { path, steps: vec![Step::Key("_meta".to_owned())] });
-        self.records.insert(Record::new(Kind::Facet, facet.to_owned(), data, spot));
+        self.records.insert(Arc::new(Record::new(Kind::Facet, facet.to_owned(), data, spot)));
     }
 
     /// The packages that data sources need.
     fn packages(&self) -> BTreeSet<ConnectorPackage> {
-        let connectors = self.records.of(Kind::DataSourceDefinition).filter_map(|record| record.text_of("connector"));
+        let connectors =
+            self.records.of(Kind::DataSourceDefinition).filter_map(|record| record.text_of("connector"));
         connectors.filter_map(ConnectorPackage::of_connector).collect()
     }
 

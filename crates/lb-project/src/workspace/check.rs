@@ -41,7 +41,8 @@ pub(crate) fn problems(workspace: &Workspace, kind: Kind, data: &Data, given: Op
             Check::Format(property) => problems.extend(format_problem(property, data)),
             Check::Unique(scope) => {
                 let taken = workspace.records.of(kind).find(|record| {
-                    let here = *scope == Scope::Workspace || record.data.get("facetName") == data.get("facetName");
+                    let here =
+                        *scope == Scope::Workspace || record.data.get("facetName") == data.get("facetName");
                     here && record.text_of("name").is_some() && record.data.get("name") == data.get("name")
                 });
                 let replaced = |of: &str| Some(of) == id.as_deref() && Some(of) == given;

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use regex::{Regex, RegexBuilder};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::entity::{Schema, Type};
 use super::failure::Failure;
@@ -13,6 +13,12 @@ use super::record::{Data, coerced};
 const MAX_PATTERN: usize = 1 << 18;
 /// Conditions of one filter.
 const MAX_TESTS: usize = 1000;
+
+/// Operators in the order in which the connector looks for them; `exists`, which it does not know, comes last.
+const OPERATORS: [&str; 15] = [
+    "regexp", "near", "inq", "nin", "neq", "between", "like", "nlike", "ilike", "nilike", "gt", "gte", "lt",
+    "lte", "exists",
+];
 
 /// What has to hold.
 #[derive(Debug)]
@@ -96,50 +102,47 @@ fn test(key: &str, value: &Value, schema: &Schema) -> Result<Test, Failure> {
         return Ok(Test::Is(coerce(value)));
     };
     let invalid = |why: &str| Failure::bad(format!("The {key} property has invalid clause {value}: {why}"));
-    let list = |value: &Value| match value {
-        Value::Array(items) => Ok(items.iter().map(coerce).collect::<Vec<_>>()),
-        _ => Err(invalid("Error: Value is not an array or object with sequential numeric indices")),
+    let list = |value: &Value| {
+        let items = value.as_array().map(|items| items.iter().map(coerce).collect::<Vec<_>>());
+        items.ok_or_else(|| invalid("Error: Value is not an array or object with sequential numeric indices"))
     };
-    let pattern = |value: &Value, flags: &str| match value {
-        Value::String(text) => compiled(&text.replace('%', ".*").replace('_', "."), flags).map_err(|why| invalid(&why)),
-        _ => Err(invalid("Expected a string or RegExp")),
+    let pattern = |value: &Value, flags: &str| {
+        let text = value.as_str().ok_or_else(|| invalid("Expected a string or RegExp"))?;
+        compiled(&text.replace('%', ".*").replace('_', "."), flags).map_err(|why| invalid(&why))
     };
-    for (operator, operand) in map {
-        return Ok(match operator.as_str() {
-            "inq" => Test::In(list(operand)?),
-            "nin" => Test::NotIn(list(operand)?),
-            "neq" => Test::IsNot(coerce(operand)),
-            "between" => match &list(operand)?[..] {
-                [from, to] => Test::Between(from.clone(), to.clone()),
-                _ => return Err(invalid("Expected an array of two")),
-            },
-            "like" => Test::Like(pattern(operand, "")?),
-            "nlike" => Test::NotLike(pattern(operand, "")?),
-            "ilike" => Test::Like(pattern(operand, "i")?),
-            "nilike" => Test::NotLike(pattern(operand, "i")?),
-            "regexp" => Test::Matches(regexp(operand).map_err(|why| invalid(&why))?),
-            "exists" => Test::Exists(coerced(Type::Flag, operand).unwrap_or_else(|| operand.clone()) == Value::Bool(true)),
-            "near" => Test::Always,
-            "gt" | "gte" | "lt" | "lte" => comparison(map, &coerce),
-            _ => Test::Never,
-        });
-    }
-    Ok(Test::Never)
-}
-
-/// Of several comparisons the connector looks at the first one in this order alone.
-fn comparison(map: &Map<String, Value>, coerce: &dyn Fn(&Value) -> Value) -> Test {
-    let all =
-        [("gt", Comparison::Gt), ("gte", Comparison::Gte), ("lt", Comparison::Lt), ("lte", Comparison::Lte)];
-    let first = all.into_iter().find_map(|(name, comparison)| Some((comparison, map.get(name)?)));
-    first.map_or(Test::Never, |(comparison, operand)| Test::Than(comparison, coerce(operand)))
+    // Of several operators the connector looks at one alone.
+    let found = OPERATORS.iter().find_map(|operator| Some((*operator, map.get(*operator)?)));
+    let Some((operator, operand)) = found else { return Ok(Test::Never) };
+    let than = |comparison| Test::Than(comparison, coerce(operand));
+    Ok(match operator {
+        "regexp" => Test::Matches(regexp(operand).map_err(|why| invalid(&why))?),
+        "near" => Test::Always,
+        "inq" => Test::In(list(operand)?),
+        "nin" => Test::NotIn(list(operand)?),
+        "neq" => Test::IsNot(coerce(operand)),
+        "between" => match &list(operand)?[..] {
+            [from, to] => Test::Between(from.clone(), to.clone()),
+            _ => return Err(invalid("Expected an array of two")),
+        },
+        "like" => Test::Like(pattern(operand, "")?),
+        "nlike" => Test::NotLike(pattern(operand, "")?),
+        "ilike" => Test::Like(pattern(operand, "i")?),
+        "nilike" => Test::NotLike(pattern(operand, "i")?),
+        "gt" => than(Comparison::Gt),
+        "gte" => than(Comparison::Gte),
+        "lt" => than(Comparison::Lt),
+        "lte" => than(Comparison::Lte),
+        _ => Test::Exists(coerced(Type::Flag, operand).as_ref().unwrap_or(operand) == &Value::Bool(true)),
+    })
 }
 
 /// `pattern`, or `/pattern/flags`.
 fn regexp(value: &Value) -> Result<Regex, String> {
     let Value::String(text) = value else { return Err("Expected a string or RegExp".to_owned()) };
     match text.strip_prefix('/').and_then(|rest| rest.rsplit_once('/')) {
-        Some((pattern, flags)) if flags.bytes().all(|flag| b"gimsuy".contains(&flag)) => compiled(pattern, flags),
+        Some((pattern, flags)) if flags.bytes().all(|flag| b"gimsuy".contains(&flag)) => {
+            compiled(pattern, flags)
+        }
         Some(_) | None => compiled(text, ""),
     }
 }
@@ -252,9 +255,8 @@ fn loosely_equal(a: &Value, b: Option<&Value>) -> bool {
     match (a, b.unwrap_or(&Value::Null)) {
         (Value::Null, Value::Null) => true,
         (Value::String(a), Value::String(b)) => a == b,
-        (Value::Null | Value::Array(_) | Value::Object(_), _) | (_, Value::Null | Value::Array(_) | Value::Object(_)) => {
-            false
-        }
+        (Value::Null | Value::Array(_) | Value::Object(_), _)
+        | (_, Value::Null | Value::Array(_) | Value::Object(_)) => false,
         (a, b) => number(a).zip(number(b)).is_some_and(|(a, b)| a == b),
     }
 }

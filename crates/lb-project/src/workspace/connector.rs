@@ -42,7 +42,9 @@ impl ConnectorPackage {
     #[must_use]
     pub fn of_connector(connector: &str) -> Option<Self> {
         let short = connector.strip_prefix(PREFIX).unwrap_or(connector);
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.');
+        let allowed = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.')
+        };
         let good = short.len() <= 100
             && short.bytes().all(allowed)
             && short.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
@@ -79,7 +81,10 @@ pub enum PackageChange {
 }
 
 /// What differs between the packages that were needed and those that are.
-pub(crate) fn changes(before: &BTreeSet<ConnectorPackage>, after: &BTreeSet<ConnectorPackage>) -> Vec<PackageChange> {
+pub(crate) fn changes(
+    before: &BTreeSet<ConnectorPackage>,
+    after: &BTreeSet<ConnectorPackage>,
+) -> Vec<PackageChange> {
     let installed = after.difference(before).cloned().map(PackageChange::Install);
     let removed = before.difference(after).cloned().map(PackageChange::Remove);
     installed.chain(removed).collect()
@@ -110,10 +115,24 @@ mod tests {
 
     #[test]
     fn a_connector_names_a_package_and_nothing_else() {
-        let package = |connector| ConnectorPackage::of_connector(connector).map(|package| package.to_string());
+        let package =
+            |connector| ConnectorPackage::of_connector(connector).map(|package| package.to_string());
         assert_eq!(package("mysql").unwrap(), "loopback-connector-mysql");
         assert_eq!(package("loopback-connector-mysql").unwrap(), "loopback-connector-mysql");
-        for none in ["memory", "mail", "", "./own", "../x", "--global", "git+ssh://x", "a b", "@a/b", "Mysql", ".x", "a@1"] {
+        for none in [
+            "memory",
+            "mail",
+            "",
+            "./own",
+            "../x",
+            "--global",
+            "git+ssh://x",
+            "a b",
+            "@a/b",
+            "Mysql",
+            ".x",
+            "a@1",
+        ] {
             assert_eq!(package(none), None, "{none}");
         }
         assert_eq!(package(&"a".repeat(101)), None);

@@ -180,7 +180,9 @@ fn ensure_list(json: &mut JsonText, schema: &Schema, list: &Step) -> Result<(), 
     let steps = std::slice::from_ref(list);
     let empty = if matches!(schema.home, Home::Item(_)) { json!([]) } else { json!({}) };
     match (json.get(steps).map(|node| &node.data), &empty) {
-        (Some(NodeData::Map(_)), Value::Object(_)) | (Some(NodeData::List(_)), Value::Array(_)) => return Ok(()),
+        (Some(NodeData::Map(_)), Value::Object(_)) | (Some(NodeData::List(_)), Value::Array(_)) => {
+            return Ok(());
+        }
         (None | Some(NodeData::Null), _) => {}
         (Some(_), _) => return Err(WRONG_SHAPE),
     }

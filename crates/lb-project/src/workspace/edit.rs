@@ -10,7 +10,7 @@ use super::record::Step;
 use crate::json::{self, SyntaxError};
 use crate::node::{Data, Entry, Node};
 
-/// Where a new key goes: before the first key that ranks higher.
+/// Where a new key goes: behind the last one that ranks no higher, at the start where there is none.
 pub(crate) type Rank<'a> = &'a dyn Fn(&str) -> usize;
 
 /// A text that is being edited.
@@ -67,7 +67,8 @@ impl JsonText {
         let parent = self.get(parents)?;
         match (last, &parent.data) {
             (Step::Key(key), Data::Map(entries)) => {
-                let next = entries.iter().position(|entry| rank(&entry.key) > rank(key));
+                let previous = entries.iter().rposition(|entry| rank(&entry.key) <= rank(key));
+                let next = Some(previous.map_or(0, |at| at + 1)).filter(|at| *at < entries.len());
                 let spans: Vec<_> = entries.iter().map(member_span).collect();
                 Some(self.inserting(parent, &spans, next, Some(key), value))
             }
@@ -87,7 +88,8 @@ impl JsonText {
         key: Option<&str>,
         value: &Value,
     ) -> (Range<usize>, String) {
-        let key = |separator: &str| key.map_or_else(String::new, |key| format!("{}:{separator}", Value::from(key)));
+        let key =
+            |separator: &str| key.map_or_else(String::new, |key| format!("{}:{separator}", Value::from(key)));
         let outer = self.indentation(parent.span.start);
         let end = self.line_end();
         let Some(first) = spans.first() else {
@@ -223,15 +225,33 @@ mod tests {
     fn what_is_written_follows_the_file() {
         let value = json!({ "x": [1] });
         assert_eq!(set("{}\n", "a", &json!(1)), "{\n  \"a\": 1\n}\n");
-        assert_eq!(set("{\n    \"a\": 1\n}", "b", &value), "{\n    \"a\": 1,\n    \"b\": {\n        \"x\": [\n            1\n        ]\n    }\n}");
+        assert_eq!(
+            set("{\n    \"a\": 1\n}", "b", &value),
+            "{\n    \"a\": 1,\n    \"b\": {\n        \"x\": [\n            1\n        ]\n    }\n}"
+        );
         assert_eq!(set("{\n\t\"last\": {}\n}\n", "b", &json!([])), "{\n\t\"b\": [],\n\t\"last\": {}\n}\n");
-        assert_eq!(set("{\n\t\"last\": {}\n}\n", "last/c", &json!(2)), "{\n\t\"last\": {\n\t\t\"c\": 2\n\t}\n}\n");
+        assert_eq!(
+            set("{\n\t\"last\": {}\n}\n", "last/c", &json!(2)),
+            "{\n\t\"last\": {\n\t\t\"c\": 2\n\t}\n}\n"
+        );
         assert_eq!(set("{\"a\":1}", "b", &value), "{\"a\":1,\"b\":{\"x\":[1]}}");
         assert_eq!(set("{\"a\":{}}", "a/b", &value), "{\"a\":{\"b\":{\"x\":[1]}}}");
-        assert_eq!(set("{\n  \"p\": { \"q\": 1 }\n}", "p/r", &json!(2)), "{\n  \"p\": { \"q\": 1, \"r\": 2 }\n}");
-        assert_eq!(set("{\r\n  \"a\": 1\r\n}\r\n", "b", &json!(2)), "{\r\n  \"a\": 1,\r\n  \"b\": 2\r\n}\r\n");
-        assert_eq!(set("{\n  \"l\": [\n    1\n  ]\n}", "l/9", &json!(2)), "{\n  \"l\": [\n    1,\n    2\n  ]\n}");
-        assert_eq!(set("{\n  \"a\": 1.50,\n  \"b\": 2\n}", "b", &json!("x")), "{\n  \"a\": 1.50,\n  \"b\": \"x\"\n}");
+        assert_eq!(
+            set("{\n  \"p\": { \"q\": 1 }\n}", "p/r", &json!(2)),
+            "{\n  \"p\": { \"q\": 1, \"r\": 2 }\n}"
+        );
+        assert_eq!(
+            set("{\r\n  \"a\": 1\r\n}\r\n", "b", &json!(2)),
+            "{\r\n  \"a\": 1,\r\n  \"b\": 2\r\n}\r\n"
+        );
+        assert_eq!(
+            set("{\n  \"l\": [\n    1\n  ]\n}", "l/9", &json!(2)),
+            "{\n  \"l\": [\n    1,\n    2\n  ]\n}"
+        );
+        assert_eq!(
+            set("{\n  \"a\": 1.50,\n  \"b\": 2\n}", "b", &json!("x")),
+            "{\n  \"a\": 1.50,\n  \"b\": \"x\"\n}"
+        );
     }
 
     #[test]

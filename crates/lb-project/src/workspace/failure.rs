@@ -58,7 +58,12 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(property: &'static str, code: &'static str, message: impl Into<String>, data: &Data) -> Self {
+    pub(crate) fn new(
+        property: &'static str,
+        code: &'static str,
+        message: impl Into<String>,
+        data: &Data,
+    ) -> Self {
         Self { property, code, message: message.into(), value: shown(data.get(property)) }
     }
 }
@@ -159,18 +164,16 @@ impl Failure {
                 let mut messages: Map<String, Value> = Map::new();
                 for Problem { property, code, message, value: _ } in problems {
                     for (map, text) in [(&mut codes, *code), (&mut messages, message.as_str())] {
-                        if let Some(list) =
-                            map.entry(*property).or_insert_with(|| json!([])).as_array_mut()
-                        {
+                        if let Some(list) = map.entry(*property).or_insert_with(|| json!([])).as_array_mut() {
                             list.push(json!(text));
                         }
                     }
                 }
                 Some(json!({ "context": kind.schema().name, "codes": codes, "messages": messages }))
             }
-            Self::Together { failures } => {
-                Some(failures.iter().map(|failure| failure.as_ref().map_or(Value::Null, Self::error)).collect())
-            }
+            Self::Together { failures } => Some(
+                failures.iter().map(|failure| failure.as_ref().map_or(Value::Null, Self::error)).collect(),
+            ),
             Self::NoRoute { .. }
             | Self::NoMethod { .. }
             | Self::NotOffered { .. }

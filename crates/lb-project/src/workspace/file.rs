@@ -175,7 +175,13 @@ impl<'a> Reader<'a> {
         let name = self.root.get("name").and_then(Node::as_text).filter(|name| !name.is_empty());
         let Some(name) = name else {
             let message = "it has no `name`: give the model one";
-            return Err(self.document.refuse(self.root.span.start, EntityKind::File, file, "NameMissing", message));
+            return Err(self.document.refuse(
+                self.root.span.start,
+                EntityKind::File,
+                file,
+                "NameMissing",
+                message,
+            ));
         };
         let records = of_model(facet, &name, &self.root.to_value(), &Origin::Project(self.path));
         for (key, kind) in part_kinds() {
@@ -202,7 +208,12 @@ impl<'a> Reader<'a> {
 pub(crate) fn part_kinds() -> impl Iterator<Item = (&'static str, Kind)> {
     Kind::all().filter_map(|kind| match kind.schema().home {
         Home::Part(key) | Home::Item(key) => Some((key, kind)),
-        Home::Directory | Home::Package | Home::Member(_) | Home::Setting(_) | Home::Model | Home::Nowhere => None,
+        Home::Directory
+        | Home::Package
+        | Home::Member(_)
+        | Home::Setting(_)
+        | Home::Model
+        | Home::Nowhere => None,
     })
 }
 
@@ -248,7 +259,10 @@ pub(crate) fn of_model(facet: &str, name: &str, config: &Value, origin: &Origin<
             }
             // Where a static and an instance method have one name, the latter's id says what it is.
             let twin = data.get("isStatic") == Some(&json!(false))
-                && data.get("name").and_then(Value::as_str).is_some_and(|name| config[list].get(name).is_some());
+                && data
+                    .get("name")
+                    .and_then(Value::as_str)
+                    .is_some_and(|name| config[list].get(name).is_some());
             let part = if twin { Some(format!("{id}.{key}")) } else { kind.schema().id(&data) };
             if let Some(part) = part {
                 records.push(Record::new(kind, part, data, spot(vec![Step::Key(list.to_owned()), step])));
@@ -260,6 +274,14 @@ pub(crate) fn of_model(facet: &str, name: &str, config: &Value, origin: &Origin<
 
 /// A finding that a model's file is not read because another file defines the model.
 pub(crate) fn twice(path: &SafePath, name: &str, first: &SafePath) -> Finding {
-    let place = Place { kind: EntityKind::Model, name: name.to_owned(), ..Place::file(format!("{REPOSITORY}/{path}")) };
-    Finding::warning("ModelTwice", place, format!("the model is defined in `{first}` too, which counts: remove one"))
+    let place = Place {
+        kind: EntityKind::Model,
+        name: name.to_owned(),
+        ..Place::file(format!("{REPOSITORY}/{path}"))
+    };
+    Finding::warning(
+        "ModelTwice",
+        place,
+        format!("the model is defined in `{first}` too, which counts: remove one"),
+    )
 }

@@ -74,7 +74,8 @@ impl Filter {
 
     /// The entities that are asked for, in the order that is asked for, where they come in the order of their ids.
     pub(crate) fn select<'r>(&self, records: impl Iterator<Item = &'r Record>) -> Vec<&'r Record> {
-        let matching = records.filter(|record| self.condition.as_ref().is_none_or(|test| test.holds(&record.data)));
+        let matching =
+            records.filter(|record| self.condition.as_ref().is_none_or(|test| test.holds(&record.data)));
         let limit = self.limit.unwrap_or(usize::MAX);
         if self.order.is_empty() {
             return matching.skip(self.skip).take(limit).collect();
@@ -123,7 +124,9 @@ pub(crate) fn object(value: Option<&Value>) -> Result<Option<Value>, Failure> {
             Ok(_) | Err(_) => Err(Failure::bad("Value is not an object.")),
         },
         Some(value @ Value::Object(_)) => Ok(Some(value.clone())),
-        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_)) => Err(Failure::bad("Value is not an object.")),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_)) => {
+            Err(Failure::bad("Value is not an object."))
+        }
     }
 }
 
@@ -141,9 +144,7 @@ fn orders(value: &Value) -> Result<Vec<Order>, Failure> {
     let bad = || Failure::bad(format!("The order {value} is not valid"));
     let texts: Vec<&str> = match value {
         Value::String(text) => text.split(',').collect(),
-        Value::Array(items) => {
-            items.iter().map(Value::as_str).collect::<Option<Vec<_>>>().ok_or_else(bad)?
-        }
+        Value::Array(items) => items.iter().map(Value::as_str).collect::<Option<Vec<_>>>().ok_or_else(bad)?,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return Err(bad()),
     };
     texts
@@ -156,7 +157,10 @@ fn orders(value: &Value) -> Result<Vec<Order>, Failure> {
                 "ASC" => false,
                 "DESC" => true,
                 _ => {
-                    return Err(Failure::bad(format!("The order {} has invalid direction", Value::from(text))));
+                    return Err(Failure::bad(format!(
+                        "The order {} has invalid direction",
+                        Value::from(text)
+                    )));
                 }
             };
             Ok(Order { key: key.trim().to_owned(), descending })
@@ -171,7 +175,8 @@ fn fields(value: &Value) -> Option<Fields> {
         Value::Array(items) if items.is_empty() => None,
         Value::Array(items) => Some(Fields::Only(texts(items))),
         Value::Object(map) => {
-            let (only, but): (Vec<_>, Vec<_>) = map.iter().partition(|(_, value)| condition::is_truthy(value));
+            let (only, but): (Vec<_>, Vec<_>) =
+                map.iter().partition(|(_, value)| condition::is_truthy(value));
             let keys = |list: Vec<(&String, &Value)>| list.into_iter().map(|(key, _)| key.clone()).collect();
             match (only.is_empty(), but.is_empty()) {
                 (true, true) => None,
@@ -220,10 +225,16 @@ fn includes(value: &Value, schema: &'static Schema, depth: usize) -> Result<Vec<
     Ok(unique)
 }
 
-fn include(name: &str, scope: Option<&Value>, schema: &'static Schema, depth: usize) -> Result<Include, Failure> {
+fn include(
+    name: &str,
+    scope: Option<&Value>,
+    schema: &'static Schema,
+    depth: usize,
+) -> Result<Include, Failure> {
     let missing = || Failure::bad(format!("Relation \"{name}\" is not defined for {} model", schema.name));
     let relation = schema.relation(name).ok_or_else(missing)?;
     let target = relation.target.schema();
-    let filter = scope.map_or_else(|| Ok(Filter::default()), |scope| Filter::read(scope, target, depth + 1))?;
+    let filter =
+        scope.map_or_else(|| Ok(Filter::default()), |scope| Filter::read(scope, target, depth + 1))?;
     Ok(Include { relation, filter })
 }

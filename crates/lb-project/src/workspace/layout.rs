@@ -194,7 +194,8 @@ mod tests {
         ] {
             assert_eq!(slug(name), expected, "{name}");
         }
-        for (name, class) in [("Car", "Car"), ("MyCar", "Mycar"), ("my_car", "Mycar"), ("3d", "Model"), ("__", "Model")]
+        for (name, class) in
+            [("Car", "Car"), ("MyCar", "Mycar"), ("my_car", "Mycar"), ("3d", "Model"), ("__", "Model")]
         {
             assert!(script(name).contains(&format!("function({class})")), "{name}");
         }
@@ -206,8 +207,13 @@ mod tests {
         assert_eq!(role_of("package.json"), "Some(Package)");
         assert_eq!(role_of("server/model-config.json"), "Some(Facet(\"server\", ModelConfig))");
         assert_eq!(role_of("common/models/car.json"), "Some(Model(\"common\"))");
-        for other in ["a/package.json", "models/car.json", "server/models/a/b.json", "server/models/_x.json", "x y/config.json"]
-        {
+        for other in [
+            "a/package.json",
+            "models/car.json",
+            "server/models/a/b.json",
+            "server/models/_x.json",
+            "x y/config.json",
+        ] {
             assert_eq!(role_of(other), "None", "{other}");
         }
     }

@@ -152,7 +152,8 @@ impl Renderer<'_, '_> {
         let schema = record.kind.schema();
         // A property of a relation's name is not what is asked for.
         let hidden = |key: &str| includes.iter().any(|include| include.relation.name == key);
-        if fields.is_none() && !includes.iter().any(|include| record.data.contains_key(include.relation.name)) {
+        if fields.is_none() && !includes.iter().any(|include| record.data.contains_key(include.relation.name))
+        {
             self.out.extend_from_slice(record.text.as_bytes());
             return;
         }

@@ -61,8 +61,7 @@ impl Record {
 /// The data in the order in which it is answered, with defaults.
 pub(crate) fn shown(schema: &Schema, data: &Data) -> Data {
     let defaults = schema.defaults();
-    let default =
-        |name: &str| defaults.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
+    let default = |name: &str| defaults.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
     let declared = schema.properties.iter().filter_map(|property| {
         let value = data.get(property.name).cloned().or_else(|| default(property.name))?;
         Some((property.name.to_owned(), value))
@@ -85,7 +84,9 @@ pub(crate) fn coerce(schema: &Schema, data: &mut Data) {
 /// The value as this type, `None` where it is that already or cannot be.
 pub(crate) fn coerced(kind: Type, value: &Value) -> Option<Value> {
     match (kind, value) {
-        (Type::Any, _) | (_, Value::Null) | (Type::Text, Value::String(_)) | (Type::Flag, Value::Bool(_)) => None,
+        (Type::Any, _) | (_, Value::Null) | (Type::Text, Value::String(_)) | (Type::Flag, Value::Bool(_)) => {
+            None
+        }
         (Type::Text, Value::Bool(flag)) => Some(Value::from(flag.to_string())),
         (Type::Text, Value::Number(number)) => Some(Value::from(number.to_string())),
         (Type::Flag, Value::String(text)) => Some(json!(!matches!(text.as_str(), "" | "0" | "false"))),
@@ -161,7 +162,9 @@ pub(crate) fn from_config(kind: Kind, key: &str, config: &Value) -> Option<Data>
             Data::from_iter([("type".to_owned(), shorthand.clone())])
         }
         (_, Value::Object(map)) => map.clone(),
-        (_, Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => return None,
+        (_, Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            return None;
+        }
     };
     data.retain(|key, _| !schema.leaves_out(key));
     let renamed: Vec<_> = schema

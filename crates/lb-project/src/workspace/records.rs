@@ -26,8 +26,8 @@ impl Records {
         &self.kinds[kind as usize]
     }
 
-    pub(crate) fn insert(&mut self, record: Record) {
-        self.kinds[record.kind as usize].insert(Arc::clone(&record.id), Arc::new(record));
+    pub(crate) fn insert(&mut self, record: Arc<Record>) {
+        self.kinds[record.kind as usize].insert(Arc::clone(&record.id), record);
     }
 
     pub(crate) fn remove(&mut self, kind: Kind, id: &str) {
@@ -37,10 +37,6 @@ impl Records {
     /// Those of a kind, by id.
     pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = &Record> {
         self.kind(kind).values().map(|record| &**record)
-    }
-
-    pub(crate) fn count(&self, kind: Kind) -> usize {
-        self.kind(kind).len()
     }
 
     /// The one with this id. A method is also found under the id that says that it is an instance's, and, where it is
@@ -61,7 +57,12 @@ impl Records {
     }
 
     /// Those below an id: their ids start with it and a dot, and their property of this name is it.
-    pub(crate) fn below<'s>(&'s self, kind: Kind, key: &'s str, id: &'s str) -> impl Iterator<Item = &'s Record> {
+    pub(crate) fn below<'s>(
+        &'s self,
+        kind: Kind,
+        key: &'s str,
+        id: &'s str,
+    ) -> impl Iterator<Item = &'s Record> {
         let from: Arc<str> = format!("{id}.").into();
         let to: Arc<str> = format!("{id}/").into();
         let range = self.kind(kind).range((Bound::Included(from), Bound::Excluded(to)));
@@ -71,13 +72,18 @@ impl Records {
     /// What a relation of an entity leads to.
     pub(crate) fn related<'s>(&'s self, record: &'s Record, relation: &'static Relation) -> Vec<&'s Record> {
         match relation.link {
-            Link::Many(key @ ("facetName" | "modelId")) => self.below(relation.target, key, &record.id).collect(),
+            Link::Many(key @ ("facetName" | "modelId")) => {
+                self.below(relation.target, key, &record.id).collect()
+            }
             Link::Many(key) => {
                 self.of(relation.target).filter(|other| other.text_of(key) == Some(&record.id)).collect()
             }
             Link::One(key) => {
                 let id = record.text_of(key);
-                id.and_then(|id| self.kind(relation.target).get(id)).map(|record| &**record).into_iter().collect()
+                id.and_then(|id| self.kind(relation.target).get(id))
+                    .map(|record| &**record)
+                    .into_iter()
+                    .collect()
             }
         }
     }

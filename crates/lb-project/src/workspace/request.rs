@@ -102,7 +102,8 @@ impl Answer {
 
 /// The segments of a path, decoded, without the prefixes and without empty ones.
 pub(crate) fn segments(path: &str) -> Vec<String> {
-    let mut segments: Vec<String> = path.split('/').filter(|segment| !segment.is_empty()).map(decoded).collect();
+    let mut segments: Vec<String> =
+        path.split('/').filter(|segment| !segment.is_empty()).map(decoded).collect();
     for prefix in ["workspace-api", "api"] {
         if segments.first().is_some_and(|first| first.eq_ignore_ascii_case(prefix)) {
             segments.remove(0);
@@ -151,7 +152,9 @@ pub(crate) fn arguments(query: &str) -> Result<Map<String, Value>, Failure> {
     make_lists(&mut root);
     match root {
         Value::Object(map) => Ok(map),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Ok(Map::new()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Ok(Map::new())
+        }
     }
 }
 
@@ -163,7 +166,8 @@ fn insert(place: &mut Value, keys: &[&str], value: Value) {
             Value::Object(map) => drop(map.insert(map.len().to_string(), value)),
             Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                 let first = place.take();
-                *place = Value::Object([("0".to_owned(), first), ("1".to_owned(), value)].into_iter().collect());
+                *place =
+                    Value::Object([("0".to_owned(), first), ("1".to_owned(), value)].into_iter().collect());
             }
         }
         return;
@@ -232,7 +236,10 @@ mod tests {
             ("a[]=1&a[]=2", json!({ "a": ["1", "2"] })),
             ("a[1]=1", json!({ "a": { "1": "1" } })),
             ("a[0]=1&a[1][b]=2", json!({ "a": ["1", { "b": "2" }] })),
-            ("filter[where][x][inq][]=a%20b&filter[limit]=2", json!({ "filter": { "where": { "x": { "inq": ["a b"] } }, "limit": "2" } })),
+            (
+                "filter[where][x][inq][]=a%20b&filter[limit]=2",
+                json!({ "filter": { "where": { "x": { "inq": ["a b"] } }, "limit": "2" } }),
+            ),
             ("filter[include]=a&filter[include]=b", json!({ "filter": { "include": ["a", "b"] } })),
             ("a[b=1", json!({ "a": "1" })),
             ("a=1&a[b]=2", json!({ "a": { "0": "1", "b": "2" } })),
@@ -246,7 +253,9 @@ mod tests {
 
     #[test]
     fn prefixes_are_left_out_and_segments_decoded() {
-        for path in ["/api/Facets/a%2Fb", "/workspace-api/api/Facets/a%2Fb/", "//API/Facets/a%2fb", "/Facets/a%2Fb"] {
+        for path in
+            ["/api/Facets/a%2Fb", "/workspace-api/api/Facets/a%2Fb/", "//API/Facets/a%2fb", "/Facets/a%2Fb"]
+        {
             assert_eq!(segments(path), ["Facets", "a/b"], "{path}");
         }
         assert_eq!(segments("/api/%zz%4"), ["%zz%4"]);

@@ -74,7 +74,8 @@ pub(crate) fn of(request: &Request<'_>) -> Result<Route, Failure> {
     let segments = segments(request.path);
     let method = request.method;
     let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
-    let none = || Failure::NoRoute { method: method.as_str(), path: format!("/{}{query}", segments.join("/")) };
+    let none =
+        || Failure::NoRoute { method: method.as_str(), path: format!("/{}{query}", segments.join("/")) };
     let (first, rest) = segments.split_first().ok_or_else(none)?;
     let kind = match Schema::of_plural(first) {
         Some(schema) => schema.kind,
@@ -145,9 +146,8 @@ fn write(kind: Kind, method: Method, rest: &[String], words: &[&str]) -> Result<
 
 /// Routes of single kinds.
 fn fixed(kind: Kind, method: Method, words: &[&str]) -> Option<Result<Route, Failure>> {
-    let not_offered = |what: &str| {
-        Some(Err(Failure::NotOffered { what: format!("{} {what}", kind.schema().name) }))
-    };
+    let not_offered =
+        |what: &str| Some(Err(Failure::NotOffered { what: format!("{} {what}", kind.schema().name) }));
     match (kind, method, words) {
         (Kind::ModelProperty, Method::Get, ["available-types"]) => Some(Ok(Route::Fixed(json!(TYPES)))),
         (_, Method::Get | Method::Post, ["change-stream"]) => not_offered("change-stream"),

@@ -123,7 +123,11 @@ fn create_all(
             Err(failure) => failures.push(Some(failure)),
         }
     }
-    if created.len() < failures.len() { Err(Failure::Together { failures }) } else { Ok(Value::Array(created)) }
+    if created.len() < failures.len() {
+        Err(Failure::Together { failures })
+    } else {
+        Ok(Value::Array(created))
+    }
 }
 
 /// Data as a request has it made into what can be stored: without what is kept elsewhere, and in the declared types.
@@ -132,7 +136,8 @@ fn clean(draft: &Draft<'_>, kind: Kind, mut data: Data) -> Data {
     data.retain(|key, _| !schema.leaves_out(key) && !matches!(key.as_str(), "readonly" | "configFile"));
     coerce(schema, &mut data);
     if kind == Kind::ModelMethod
-        && let Some(name) = data.get("name").and_then(Value::as_str).and_then(|name| name.strip_prefix("prototype."))
+        && let Some(name) =
+            data.get("name").and_then(Value::as_str).and_then(|name| name.strip_prefix("prototype."))
     {
         let name = json!(name);
         data.insert("name".to_owned(), name);
@@ -180,7 +185,9 @@ fn existing(draft: &Draft<'_>, kind: Kind, data: &mut Data, given: Option<&str>)
     let records = &draft.workspace.records;
     let model = data.get("modelId").and_then(Value::as_str).unwrap_or_default().to_owned();
     if kind == Kind::ModelAccessControl {
-        let found = given.and_then(|id| records.get(kind, id)).filter(|found| found.text_of("modelId") == Some(&model));
+        let found = given
+            .and_then(|id| records.get(kind, id))
+            .filter(|found| found.text_of("modelId") == Some(&model));
         let index = found.and_then(|found| found.data.get("index").cloned());
         let next = || json!(records.below(kind, "modelId", &model).count());
         data.insert("index".to_owned(), index.unwrap_or_else(next));
@@ -188,7 +195,8 @@ fn existing(draft: &Draft<'_>, kind: Kind, data: &mut Data, given: Option<&str>)
     }
     if kind == Kind::ModelMethod {
         let wanted = key(kind, data);
-        let found = records.below(kind, "modelId", &model).find(|record| key(kind, &record.data) == wanted)?;
+        let found =
+            records.below(kind, "modelId", &model).find(|record| key(kind, &record.data) == wanted)?;
         return records.get(kind, &found.id).map(Arc::clone);
     }
     records.get(kind, &kind.schema().id(data)?).map(Arc::clone)
@@ -201,10 +209,15 @@ fn echoed(body: &Data) -> Vec<&'static str> {
 
 /// What is answered of an entity that was created or replaced.
 fn answered(draft: &mut Draft<'_>, kind: Kind, spot: &Spot, echoed: &[&str]) -> Result<Value, Failure> {
-    let lost = || Failure::Unreadable { path: spot.path.to_string(), why: "what was stored is not found again".to_owned() };
+    let lost = || Failure::Unreadable {
+        path: spot.path.to_string(),
+        why: "what was stored is not found again".to_owned(),
+    };
     let record = draft.at(kind, spot).ok_or_else(lost)?;
     let mut data = shown(kind.schema(), &record.data);
-    data.retain(|key, _| !matches!(key.as_str(), "readonly" | "configFile") || echoed.contains(&key.as_str()));
+    data.retain(|key, _| {
+        !matches!(key.as_str(), "readonly" | "configFile") || echoed.contains(&key.as_str())
+    });
     let id = record.id.to_string();
     draft.names(kind, &id);
     Ok(Value::Object(data))
@@ -220,7 +233,9 @@ fn keeps_identity(workspace: &Workspace, record: &Record, data: &Data) -> Result
     for property in ["id", "name", "facetName", "modelId"] {
         let Some(new) = data.get(property).filter(|new| !new.is_null()) else { continue };
         let same = match (property, new.as_str()) {
-            ("id", Some(id)) => workspace.records.get(record.kind, id).is_some_and(|other| other.id == record.id),
+            ("id", Some(id)) => {
+                workspace.records.get(record.kind, id).is_some_and(|other| other.id == record.id)
+            }
             ("facetName", _) if record.kind.is_part() => true,
             (_, new) => new == record.text_of(property),
         };
@@ -310,7 +325,8 @@ fn overwrite(draft: &mut Draft<'_>, record: &Record, data: &Data) -> Result<Spot
 fn store(draft: &mut Draft<'_>, kind: Kind, data: &Data) -> Result<Spot, Failure> {
     let schema = kind.schema();
     let text = |key| data.get(key).and_then(Value::as_str).unwrap_or_default();
-    let no_place = || Failure::Invalid { kind, problems: vec![Problem::new("name", "place", "makes no path", data)] };
+    let no_place =
+        || Failure::Invalid { kind, problems: vec![Problem::new("name", "place", "makes no path", data)] };
     let (path, steps) = match schema.home {
         Home::Model => return store_model(draft, data),
         Home::Directory => return store_facet(draft, data),
@@ -318,7 +334,11 @@ fn store(draft: &mut Draft<'_>, kind: Kind, data: &Data) -> Result<Spot, Failure
         Home::Package => {
             let path = PACKAGE.parse().map_err(|_| no_place())?;
             if let Some(other) = draft.workspace.package() {
-                return Err(Failure::Kept { kind, id: other.id.to_string(), why: "a project has one package" });
+                return Err(Failure::Kept {
+                    kind,
+                    id: other.id.to_string(),
+                    why: "a project has one package",
+                });
             }
             (path, Vec::new())
         }
@@ -327,11 +347,14 @@ fn store(draft: &mut Draft<'_>, kind: Kind, data: &Data) -> Result<Spot, Failure
         }
         Home::Part(list) | Home::Item(list) => {
             let id = text("modelId").to_owned();
-            let model = draft.workspace.records.get(Kind::ModelDefinition, &id).ok_or(Failure::NoParent { id })?;
-            let last = match data.get("index").and_then(Value::as_u64).and_then(|index| usize::try_from(index).ok()) {
-                Some(index) if matches!(schema.home, Home::Item(_)) => Step::Index(index),
-                Some(_) | None => Step::Key(key(kind, data)),
-            };
+            let model =
+                draft.workspace.records.get(Kind::ModelDefinition, &id).ok_or(Failure::NoParent { id })?;
+            let last =
+                match data.get("index").and_then(Value::as_u64).and_then(|index| usize::try_from(index).ok())
+                {
+                    Some(index) if matches!(schema.home, Home::Item(_)) => Step::Index(index),
+                    Some(_) | None => Step::Key(key(kind, data)),
+                };
             (writable(model)?.path.clone(), vec![Step::Key(list.to_owned()), last])
         }
     };
@@ -343,8 +366,9 @@ fn store(draft: &mut Draft<'_>, kind: Kind, data: &Data) -> Result<Spot, Failure
 fn store_model(draft: &mut Draft<'_>, data: &Data) -> Result<Spot, Failure> {
     let kind = Kind::ModelDefinition;
     let text = |key| data.get(key).and_then(Value::as_str).unwrap_or_default();
-    let invalid = |code, message: String| {
-        Failure::Invalid { kind, problems: vec![Problem::new("name", code, message, data)] }
+    let invalid = |code, message: String| Failure::Invalid {
+        kind,
+        problems: vec![Problem::new("name", code, message, data)],
     };
     let path = layout::model_path(text("facetName"), text("name"))
         .ok_or_else(|| invalid("place", "makes no path".to_owned()))?;
@@ -415,7 +439,8 @@ fn remove_model(draft: &mut Draft<'_>, record: &Record) -> Result<(), Failure> {
         draft.put(&path, None);
     }
     let name = record.data.get("name");
-    let configs = draft.workspace.records.of(Kind::ModelConfig).filter(|config| config.data.get("name") == name);
+    let configs =
+        draft.workspace.records.of(Kind::ModelConfig).filter(|config| config.data.get("name") == name);
     let spots: Vec<_> = configs.filter_map(|config| config.spot.clone()).collect();
     draft.remove(spots)
 }

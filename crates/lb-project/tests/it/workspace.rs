@@ -33,9 +33,9 @@ impl Project {
     /// The project that the cases are about.
     pub(crate) fn example() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workspace/project");
-        Self::of(crate::common::read(&root).files.into_iter().map(|(path, blob)| match blob {
-            Blob::File(bytes) => (path, bytes),
-            _ => panic!("{path} is no file"),
+        Self::of(crate::common::read(&root).files.into_iter().filter_map(|(path, blob)| {
+            let Blob::File(bytes) = blob else { return None };
+            Some((path, bytes))
         }))
     }
 

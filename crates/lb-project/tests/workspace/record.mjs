@@ -41,7 +41,7 @@ function withoutStacks(value) {
   }
 }
 
-async function ask(origin, { request, body }) {
+async function ask(origin, directory, { request, body }) {
   const [method, path] = request.split(' ');
   const options = { method, signal: AbortSignal.timeout(2000) };
   if (body !== undefined) {
@@ -50,7 +50,7 @@ async function ask(origin, { request, body }) {
   }
   let response;
   try { response = await fetch(origin + path, options); } catch { return { status: 0, answer: '' }; }
-  const text = await response.text();
+  const text = (await response.text()).replaceAll(directory, '');
   let answer = text;
   try { answer = JSON.parse(text); } catch { /* an empty body, or a page */ }
   withoutStacks(answer);
@@ -69,7 +69,7 @@ async function record(name) {
   const recorded = [];
   let before = new Map(files(directory));
   for (const { request, body, ours } of JSON.parse(readFileSync(caseFile(name), 'utf8'))) {
-    const { status, answer } = await ask(origin, { request, body });
+    const { status, answer } = await ask(origin, directory, { request, body });
     const after = new Map(files(directory));
     recorded.push({ request, body, status, answer, files: changed(before, after), ours });
     before = after;
