@@ -1,6 +1,6 @@
 //! Changes to a copy of the workspace: what differs in the end is what has to be saved.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lb_vocab::SafePath;
@@ -99,9 +99,9 @@ impl<'w> Draft<'w> {
             let at = |key: &String| [&spot.steps[..], &[Step::Key(key.clone())]].concat();
             let meant = |key: &str| only.filter(|_| !whole).is_none_or(|only| only.contains(&key));
             let part = |key: &str| schema.home == Home::Model && is_part_key(key);
-            for key in old.keys().filter(|key| meant(key) && !new.contains_key(*key) && !part(key)) {
-                while json.remove(&at(key)) {}
-            }
+            let gone = old.keys().filter(|key| meant(key) && !new.contains_key(*key) && !part(key));
+            let gone: Vec<_> = gone.map(at).collect();
+            json.remove(gone.iter().map(Vec::as_slice));
             for (key, value) in new.iter().filter(|(key, value)| meant(key) && old.get(*key) != Some(value)) {
                 json.set(&at(key), value, &|key| schema.rank(key)).then_some(()).ok_or(NO_PLACE)?;
             }
@@ -109,16 +109,15 @@ impl<'w> Draft<'w> {
         })
     }
 
-    /// Takes out what stands there; the last items of lists first, so that places stay.
+    /// Takes out what stands there.
     pub(crate) fn remove(&mut self, spots: impl IntoIterator<Item = Spot>) -> Result<(), Failure> {
-        let spots: BTreeSet<Spot> = spots.into_iter().collect();
-        let paths: BTreeSet<SafePath> = spots.iter().map(|spot| spot.path.clone()).collect();
-        for path in paths {
+        let mut files: BTreeMap<SafePath, Vec<Vec<Step>>> = BTreeMap::new();
+        for Spot { path, steps } in spots {
+            files.entry(path).or_default().push(steps);
+        }
+        for (path, places) in files {
             self.edit(&path, |json| {
-                for spot in spots.iter().rev().filter(|spot| spot.path == path) {
-                    // A key that stands twice goes twice.
-                    while json.remove(&spot.steps) && matches!(spot.steps.last(), Some(Step::Key(_))) {}
-                }
+                json.remove(places.iter().map(Vec::as_slice));
                 Ok(())
             })?;
         }
@@ -146,7 +145,9 @@ impl<'w> Draft<'w> {
                             json.set(&steps, &json!(package.versions()), &|_| 0);
                         }
                     }
-                    PackageChange::Remove(package) => while json.remove(&steps(package.as_str())) {},
+                    PackageChange::Remove(package) => {
+                        json.remove([&steps(package.as_str())[..]]);
+                    }
                 }
             }
             Ok(())

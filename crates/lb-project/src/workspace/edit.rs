@@ -1,6 +1,8 @@
 //! Lossless editing of a JSON file: what is not edited keeps its bytes, what is written follows the file's own style
 //! (indentation, line ends, or all in one line).
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use serde::Serialize;
@@ -43,17 +45,31 @@ impl JsonText {
         self.apply(splice)
     }
 
-    /// Takes out what is there. `false` where there is nothing.
-    pub(crate) fn remove(&mut self, steps: &[Step]) -> bool {
-        let splice = self.removing(steps);
-        self.apply(splice)
+    /// Takes out what stands at these places, a key that stands twice both times. `false` where there is nothing.
+    pub(crate) fn remove<'s>(&mut self, places: impl IntoIterator<Item = &'s [Step]>) -> bool {
+        let mut parents: BTreeMap<&[Step], Vec<&Step>> = BTreeMap::new();
+        for (last, parent) in places.into_iter().filter_map(<[Step]>::split_last) {
+            parents.entry(parent).or_default().push(last);
+        }
+        let mut ranges: Vec<_> =
+            parents.iter().flat_map(|(parent, steps)| self.removing(parent, steps)).collect();
+        ranges.sort_by_key(|range| Reverse(range.start));
+        let mut text = self.text.clone();
+        for range in &ranges {
+            text.replace_range(range.clone(), "");
+        }
+        !ranges.is_empty() && self.become_text(text)
     }
 
     fn apply(&mut self, splice: Option<(Range<usize>, String)>) -> bool {
         let Some((range, new)) = splice else { return false };
         let mut text = self.text.clone();
         text.replace_range(range, &new);
-        // A value may be nested too deeply for the place where it is put.
+        self.become_text(text)
+    }
+
+    /// A value may be nested too deeply for the place where it is put.
+    fn become_text(&mut self, text: String) -> bool {
         let Ok(root) = json::parse(&text) else { return false };
         (self.text, self.root) = (text, root);
         true
@@ -118,25 +134,28 @@ impl JsonText {
         }
     }
 
-    fn removing(&self, steps: &[Step]) -> Option<(Range<usize>, String)> {
-        let (last, parents) = steps.split_last()?;
-        let parent = self.get(parents)?;
-        let (spans, at) = match (last, &parent.data) {
-            (Step::Key(key), Data::Map(entries)) => (
-                entries.iter().map(member_span).collect::<Vec<_>>(),
-                entries.iter().rposition(|entry| entry.key == *key)?,
-            ),
-            (Step::Index(index), Data::List(items)) if *index < items.len() => {
-                (items.iter().map(|item| item.span.clone()).collect(), *index)
-            }
-            (Step::Key(_) | Step::Index(_), _) => return None,
+    /// What to cut so that these members or items of a value go: each run of neighbours with the comma before it or, at
+    /// the start, behind it.
+    fn removing(&self, parent: &[Step], steps: &[&Step]) -> Vec<Range<usize>> {
+        let Some(parent) = self.get(parent) else { return Vec::new() };
+        let spans: Vec<_> = match &parent.data {
+            Data::Map(entries) => entries.iter().map(member_span).collect(),
+            Data::List(items) => items.iter().map(|item| item.span.clone()).collect(),
+            Data::Null | Data::Flag(_) | Data::Number(_) | Data::Text(_) => Vec::new(),
         };
-        let range = match (at.checked_sub(1), spans.get(at + 1)) {
-            (Some(previous), _) => spans[previous].end..spans[at].end,
-            (None, Some(next)) => spans[at].start..next.start,
+        let wanted: HashSet<&Step> = steps.iter().copied().collect();
+        let step = |at: usize| match &parent.data {
+            Data::Map(entries) => Step::Key(entries[at].key.clone()),
+            Data::List(_) | Data::Null | Data::Flag(_) | Data::Number(_) | Data::Text(_) => Step::Index(at),
+        };
+        let removed: Vec<usize> = (0..spans.len()).filter(|at| wanted.contains(&step(*at))).collect();
+        let runs = removed.chunk_by(|a, b| a + 1 == *b).filter_map(|run| Some((*run.first()?, *run.last()?)));
+        runs.map(|(first, last)| match (first.checked_sub(1), spans.get(last + 1)) {
+            (Some(previous), _) => spans[previous].end..spans[last].end,
+            (None, Some(next)) => spans[first].start..next.start,
             (None, None) => parent.span.start + 1..parent.span.end - 1,
-        };
-        Some((range, String::new()))
+        })
+        .collect()
     }
 
     /// The value as it is written where lines are indented like this.
@@ -217,7 +236,7 @@ mod tests {
 
     fn removed(text: &str, path: &str) -> String {
         let mut json = JsonText::new(text).unwrap();
-        assert!(json.remove(&steps(path)), "{path} of {text}");
+        assert!(json.remove([&steps(path)[..]]), "{path} of {text}");
         json.into_text()
     }
 
@@ -260,7 +279,12 @@ mod tests {
         assert_eq!(removed("{\n  \"a\": 1,\n  \"b\": 2\n}\n", "b"), "{\n  \"a\": 1\n}\n");
         assert_eq!(removed("{\n  \"a\": 1\n}\n", "a"), "{}\n");
         assert_eq!(removed("{\n  \"l\": [\n    1,\n    2\n  ]\n}", "l/0"), "{\n  \"l\": [\n    2\n  ]\n}");
-        assert!(!JsonText::new("{}").unwrap().remove(&steps("a")));
+        let many = "{\n  \"a\": 1,\n  \"b\": 2,\n  \"c\": [1, 2, 3],\n  \"a\": 4\n}\n";
+        let mut json = JsonText::new(many).unwrap();
+        let places = [steps("a"), steps("c/0"), steps("c/2"), steps("no/x")];
+        assert!(json.remove(places.iter().map(Vec::as_slice)));
+        assert_eq!(json.into_text(), "{\n  \"b\": 2,\n  \"c\": [2]\n}\n");
+        assert!(!JsonText::new("{}").unwrap().remove([&steps("a")[..]]));
         assert!(!JsonText::new("{}").unwrap().set(&steps("a/b"), &json!(1), &|_| 0));
     }
 }

@@ -14,7 +14,7 @@ pub(crate) type Data = Map<String, Value>;
 const INSTANCE: &str = "prototype.";
 
 /// A step into a file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Step {
     Key(String),
     Index(usize),

@@ -63,9 +63,9 @@ impl Records {
         key: &'s str,
         id: &'s str,
     ) -> impl Iterator<Item = &'s Record> {
-        let from: Arc<str> = format!("{id}.").into();
-        let to: Arc<str> = format!("{id}/").into();
-        let range = self.kind(kind).range((Bound::Included(from), Bound::Excluded(to)));
+        let (from, to) = (format!("{id}."), format!("{id}/"));
+        let bounds = (Bound::Included(from.as_str()), Bound::Excluded(to.as_str()));
+        let range = self.kind(kind).range::<str, _>(bounds);
         range.map(|(_, record)| &**record).filter(move |record| record.text_of(key) == Some(id))
     }
 

@@ -15,6 +15,9 @@ use super::record::{Data, Record, Spot, Step, coerce, key, shown, to_config};
 use super::request::{Answer, Request, arguments, body, object_body};
 use super::route::{Parent, Write};
 
+/// Entities that one request stores.
+const MAX_AT_ONCE: usize = 500;
+
 /// Answers a write.
 pub(crate) fn answer(workspace: &Workspace, write: Write, request: &Request<'_>) -> Result<Answer, Failure> {
     let mut draft = Draft::of(workspace);
@@ -41,6 +44,7 @@ pub(crate) fn answer(workspace: &Workspace, write: Write, request: &Request<'_>)
         }
         Write::MergeWhere(kind) => {
             let found = meant(workspace, kind, request)?;
+            within_limit(found.len())?;
             for record in &found {
                 merge(&mut draft, record, object()?)?;
             }
@@ -97,6 +101,12 @@ fn meant(workspace: &Workspace, kind: Kind, request: &Request<'_>) -> Result<Vec
     Ok(found.filter_map(|record| workspace.records.get(kind, &record.id)).map(Arc::clone).collect())
 }
 
+/// Refuses to store more at once than can be stored in a moment: each entity is checked against those before it.
+fn within_limit(count: usize) -> Result<(), Failure> {
+    let many = || Failure::bad(format!("At most {MAX_AT_ONCE} entities are stored at once, not {count}"));
+    (count <= MAX_AT_ONCE).then_some(()).ok_or_else(many)
+}
+
 /// Creates one entity, or each of a list: all of them, or none.
 fn create_all(
     draft: &mut Draft<'_>,
@@ -112,6 +122,7 @@ fn create_all(
         create(draft, kind, data)
     };
     let Value::Array(items) = body else { return create_one(body) };
+    within_limit(items.len())?;
     let mut created = Vec::with_capacity(items.len());
     let mut failures = Vec::with_capacity(items.len());
     for item in items {
@@ -414,7 +425,7 @@ fn remove(draft: &mut Draft<'_>, records: &[&Record]) -> Result<(), Failure> {
         match record.kind.schema().home {
             Home::Directory => return Err(kept("its files would stay")),
             Home::Package => return Err(kept("the app would not start")),
-            Home::Model => remove_model(draft, record)?,
+            Home::Model => spots.extend(remove_model(draft, record)?),
             Home::Member(_) | Home::Setting(_) | Home::Part(_) | Home::Item(_) => {
                 spots.push(writable(record)?.clone());
             }
@@ -425,8 +436,9 @@ fn remove(draft: &mut Draft<'_>, records: &[&Record]) -> Result<(), Failure> {
     draft.remove(spots)
 }
 
-/// Removes a model's files, and what configures it: LoopBack does not start with a configured model that has none.
-fn remove_model(draft: &mut Draft<'_>, record: &Record) -> Result<(), Failure> {
+/// Removes a model's files, and answers where it is configured: LoopBack does not start with a configured model that has
+/// no definition.
+fn remove_model(draft: &mut Draft<'_>, record: &Record) -> Result<Vec<Spot>, Failure> {
     writable(record)?;
     let text = |key| record.text_of(key).unwrap_or_default();
     let files: Vec<_> = draft.workspace.models_of(text("facetName"), text("name")).cloned().collect();
@@ -441,6 +453,5 @@ fn remove_model(draft: &mut Draft<'_>, record: &Record) -> Result<(), Failure> {
     let name = record.data.get("name");
     let configs =
         draft.workspace.records.of(Kind::ModelConfig).filter(|config| config.data.get("name") == name);
-    let spots: Vec<_> = configs.filter_map(|config| config.spot.clone()).collect();
-    draft.remove(spots)
+    Ok(configs.filter_map(|config| config.spot.clone()).collect())
 }
