@@ -188,7 +188,8 @@ impl<'a> Reader<'a> {
             let Some(list) = self.root.get(key) else { continue };
             match (&list.data, kind.schema().home) {
                 (NodeData::Map(_), Home::Part(_)) => {
-                    for entry in list.fields() {
+                    let odd = |entry: &&Entry| !matches!(entry.value.data, NodeData::Map(_));
+                    for entry in list.fields().into_iter().filter(odd) {
                         drop(self.data(kind, entry));
                     }
                 }

@@ -1,5 +1,6 @@
 //! An entity, and its two forms: the data that is answered, and the value that stands in a file.
 
+use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use lb_vocab::SafePath;
@@ -48,7 +49,7 @@ impl Record {
             data.insert("id".to_owned(), Value::from(&*id));
         }
         coerce(schema, &mut data);
-        let text = Value::Object(shown(schema, &data)).to_string();
+        let text = written(schema, &data);
         Self { kind, id: id.into(), data, text, spot }
     }
 
@@ -58,16 +59,53 @@ impl Record {
     }
 }
 
-/// The data in the order in which it is answered, with defaults.
-pub(crate) fn shown(schema: &Schema, data: &Data) -> Data {
-    let defaults = schema.defaults();
-    let default = |name: &str| defaults.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
-    let declared = schema.properties.iter().filter_map(|property| {
-        let value = data.get(property.name).cloned().or_else(|| default(property.name))?;
-        Some((property.name.to_owned(), value))
+/// What is answered of data, in order, with defaults.
+fn pairs<'d>(
+    schema: &'static Schema,
+    data: &'d Data,
+    defaults: &'d [(&'static str, Value)],
+) -> impl Iterator<Item = (&'d str, &'d Value)> {
+    let default = |name: &str| defaults.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+    let declared = schema.properties.iter().filter_map(move |property| {
+        Some((property.name, data.get(property.name).or_else(|| default(property.name))?))
     });
     let others = data.iter().filter(|(key, _)| schema.property(key).is_none());
-    declared.chain(others.map(|(key, value)| (key.clone(), value.clone()))).collect()
+    declared.chain(others.map(|(key, value)| (key.as_str(), value)))
+}
+
+/// The data in the order in which it is answered, with defaults.
+pub(crate) fn shown(schema: &'static Schema, data: &Data) -> Data {
+    let defaults = schema.defaults();
+    pairs(schema, data, &defaults).map(|(key, value)| (key.to_owned(), value.clone())).collect()
+}
+
+/// The same as text.
+fn written(schema: &'static Schema, data: &Data) -> String {
+    let defaults = schema.defaults();
+    let mut text = String::with_capacity(128);
+    for (key, value) in pairs(schema, data, &defaults) {
+        text.push(if text.is_empty() { '{' } else { ',' });
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{}:{value}", Key(key));
+    }
+    if text.is_empty() {
+        text.push('{');
+    }
+    text.push('}');
+    text
+}
+
+/// A key as JSON has it.
+struct Key<'a>(&'a str);
+
+impl fmt::Display for Key<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            write!(f, "\"{}\"", self.0)
+        } else {
+            write!(f, "{}", Value::from(self.0))
+        }
+    }
 }
 
 /// Makes values of declared properties into what they are declared to be, as JavaScript would.
