@@ -5,7 +5,7 @@ use hmac::Mac;
 use http::{HeaderMap, HeaderValue};
 use lb_git::Cursor;
 use lb_http::contract::hook::{self, HookKey, keyed};
-use lb_project::{Decoded, Observed, ProjectFile, decode, entity_value};
+use lb_project::{Decoded, Method, Observed, ProjectFile, Request, Workspace, decode, entity_value};
 use lb_vocab::{
     Blob, CommitId, EntityKind, Finding, Limits, Producer, SafePath, Secret, Severity, Source, Tree,
 };
@@ -14,7 +14,7 @@ use lb_vocab::{
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is that of its corpus.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("cursor", cursor),
     ("edit", edit),
     ("functions", functions),
@@ -23,6 +23,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("openapi", openapi),
     ("path", path),
     ("project", project),
+    ("workspace", workspace),
 ];
 
 fn parsed<T: std::str::FromStr>(text: &str) -> T {
@@ -162,4 +163,48 @@ pub fn path(data: &[u8]) {
     let named = joined.components().skip(2).map(|part| part.as_os_str().to_string_lossy().into_owned());
     assert_eq!(named.collect::<Vec<_>>().join("/"), text, "every part is a name below the repository");
     assert!(!text.split('/').any(|part| part.eq_ignore_ascii_case(".git")), "git's own is out of reach");
+}
+
+/// The input is a line with method, path and query, a line with the body, and a model's file.
+pub fn workspace(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.splitn(3, '\n');
+    let (method, target) = lines.next().unwrap_or_default().split_once(' ').unwrap_or_default();
+    let Ok(method) = method.parse::<Method>() else { return };
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let body = lines.next().unwrap_or_default().as_bytes();
+    let config = "{\"_meta\":{},\"Car\":{\"dataSource\":\"db\"}}";
+    let mut files = std::collections::BTreeMap::from([
+        (parsed("server/models/car.json"), lines.next().unwrap_or_default().as_bytes().to_vec()),
+        (parsed("server/model-config.json"), config.as_bytes().to_vec()),
+        (parsed("package.json"), b"{\"name\":\"demo\"}".to_vec()),
+    ]);
+    let (mut workspace, _) = Workspace::read(files.clone());
+    let answer = workspace.answer(&Request { method, path, query, body });
+    assert!(answer.changes.is_empty() || answer.status < 300, "a refusal changes nothing");
+    let is_json = serde_json::from_slice::<serde_json::Value>(&answer.body).is_ok();
+    assert!(answer.body.is_empty() || is_json, "an answer is JSON");
+    for (path, bytes) in answer.changes {
+        workspace.update(&path, bytes.clone());
+        let json = bytes.as_deref().filter(|_| path.as_str().ends_with(".json"));
+        let text = json.map(|bytes| bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes));
+        let whole = text.is_none_or(|text| serde_json::from_slice::<serde_json::Value>(text).is_ok());
+        assert!(whole, "what is written is JSON");
+        match bytes {
+            Some(bytes) => drop(files.insert(path, bytes)),
+            None => drop(files.remove(&path)),
+        }
+    }
+    let (again, findings) = Workspace::read(files);
+    assert_eq!(workspace.findings(), findings, "the workspace is what its files say");
+    for kind in
+        ["ModelDefinitions", "ModelProperties", "ModelMethods", "ModelConfigs", "DataSourceDefinitions"]
+    {
+        let request = Request { method: Method::Get, path: kind, query: "", body: b"" };
+        assert_eq!(
+            workspace.answer(&request).body,
+            again.answer(&request).body,
+            "the workspace is what its files say"
+        );
+    }
 }

@@ -24,6 +24,7 @@ mod openapi;
 mod project;
 mod source;
 mod text;
+mod workspace;
 mod yaml;
 
 pub use decode::decode;
@@ -33,6 +34,7 @@ pub use entities::{
 };
 pub use history::entity_value;
 pub use project::{EditError, ProjectFile};
+pub use workspace::{Answer, ConnectorPackage, Method, PackageChange, Request, UnknownMethod, Workspace};
 
 use std::collections::BTreeSet;
 

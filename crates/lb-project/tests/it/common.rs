@@ -42,7 +42,7 @@ pub(crate) fn observe(directory: &Path) -> Observed {
     observed(dev, functions, openapi)
 }
 
-fn read(root: &Path) -> Tree {
+pub(crate) fn read(root: &Path) -> Tree {
     let mut tree = Tree::default();
     let mut open = vec![root.to_owned()];
     while let Some(directory) = open.pop() {

@@ -8,3 +8,4 @@ mod fixtures;
 mod history;
 mod hostile;
 mod properties;
+mod workspace;
