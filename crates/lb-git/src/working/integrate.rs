@@ -42,7 +42,7 @@ impl WorkingCopy {
     /// What the clone would be with its unpushed saves on top of `commit`.
     pub(super) async fn rebase(&self, commit: &CommitId, now: Timestamp) -> Result<Rebased, WorkingError> {
         let base = self.load(commit, Some(&self.state)).await?;
-        let mut rebased = Rebased { state: base, objects: Vec::new(), lost: Vec::new() };
+        let mut rebased = Rebased { state: base.clone(), objects: Vec::new(), lost: Vec::new() };
         let mut contents = Contents { git: &self.git, repository: &self.repository, merged: Vec::new() };
         for local in &self.state.local {
             self.replay(local, &mut rebased, &mut contents, now).await?;
@@ -55,7 +55,7 @@ impl WorkingCopy {
             }
             let local = std::mem::take(&mut rebased.state.local);
             if let Some(head) = head {
-                let loaded = self.load(&head, Some(&rebased.state)).await?;
+                let loaded = self.load(&head, Some(&base)).await?;
                 rebased.state = State { local, upstream: rebased.state.upstream, ..loaded };
             }
         }

@@ -37,6 +37,7 @@ use self::object::{Object, ObjectId, ObjectKind};
 use crate::bare::objects::Objects;
 use crate::bare::refs;
 use crate::directory::{self, Lock};
+use crate::files;
 use crate::names::RefName;
 use crate::process::{Git, run};
 
@@ -52,6 +53,8 @@ const MAINTENANCE: Duration = Duration::from_secs(15 * 60);
 const LOOSE: usize = 5000;
 /// Where we believe that the host's branch stands.
 const UPSTREAM: &str = "refs/remotes/origin/master";
+/// The clone itself, beside git's home and the journal.
+const REPOSITORY: &str = "repository.git";
 /// The configuration, beside `gitconfig`, that shows a token.
 const SHOWN: &str = "shown";
 
@@ -140,20 +143,48 @@ impl WorkingCopy {
     /// Opens the clone in a directory, or makes an empty one; puts back what a crash took. Nobody is asked for anything.
     ///
     /// # Errors
-    /// `Broken` where the clone cannot be mended from what is here: [`Self::renew`] begins anew.
+    /// `Broken` where the clone cannot be mended from what is here: [`Self::open_anew`] asks the host, too.
     pub async fn open(settings: &Settings) -> Result<Self, WorkingError> {
+        let mut copy = Self::begin(settings).await?;
+        copy.restore().await?;
+        Ok(copy)
+    }
+
+    /// Makes a clone anew from what the host and the journal have. The one that was there is kept beside it, until the next
+    /// time.
+    ///
+    /// # Errors
+    /// Where the host does not answer, or the disk does not take it.
+    pub async fn open_anew(settings: &Settings) -> Result<Self, WorkingError> {
+        let directory = &settings.directory;
+        let doing = || format!("move the clone in {} aside", directory.display());
+        let (repository, aside) = (directory.join(REPOSITORY), directory.join("broken.git"));
+        files::remove_all(&aside).map_err(WorkingError::io(doing()))?;
+        fs::rename(repository, aside).map_err(WorkingError::io(doing()))?;
+        let mut copy = Self::begin(settings).await?;
+        if let Fetched::At(commit) = copy.remote.fetch().await? {
+            copy.state.upstream = ObjectId::of_commit(&commit);
+            copy.write_refs();
+        }
+        copy.restore().await?;
+        Ok(copy)
+    }
+
+    /// The clone with what the journal has, before anything is read.
+    async fn begin(settings: &Settings) -> Result<Self, WorkingError> {
         let Settings { directory, git, url, token, committer } = settings;
         let doing = || format!("open the clone in {}", directory.display());
         let lock = directory::take_with(directory, CONFIGURATION)?;
         let home = directory.join("home");
         let git = Git::new(git, &home);
         git.check().await?;
-        let repository = directory.join("repository.git");
+        let repository = directory.join(REPOSITORY);
         fs::create_dir_all(&repository).map_err(WorkingError::io(doing()))?;
         let mut command = git.command(&repository);
         command.args(["init", "--quiet", "--bare", "--initial-branch=master", "."]);
         run(command, 4096, PATIENCE).await.map_err(WorkingError::local(doing()))?;
-        let (journal, replay) = Journal::open(&directory.join("journal")).map_err(WorkingError::io(doing()))?;
+        let (journal, replay) =
+            Journal::open(&directory.join("journal")).map_err(WorkingError::io(doing()))?;
         for object in &replay.objects {
             object.repair(&repository).map_err(WorkingError::io(doing()))?;
         }
@@ -161,7 +192,7 @@ impl WorkingCopy {
             write_ref(&repository, RefName::master().as_str(), head).map_err(WorkingError::io(doing()))?;
         }
         let remote = Remote::new(git.clone(), &repository, &home, url.clone(), Arc::clone(token));
-        let mut copy = Self {
+        Ok(Self {
             git,
             repository,
             remote,
@@ -172,19 +203,7 @@ impl WorkingCopy {
             staged: Vec::new(),
             loose: replay.objects.len(),
             _lock: lock,
-        };
-        copy.restore().await?;
-        Ok(copy)
-    }
-
-    /// Moves a clone that cannot be mended aside, so that the next [`Self::open`] begins anew with what the journal has.
-    ///
-    /// # Errors
-    /// Where it cannot be moved.
-    pub fn renew(directory: &Path, now: Timestamp) -> Result<(), WorkingError> {
-        let doing = || format!("move the clone in {} aside", directory.display());
-        let aside = directory.join(format!("broken-{}.git", now.0));
-        fs::rename(directory.join("repository.git"), aside).map_err(WorkingError::io(doing()))
+        })
     }
 
     /// Reads where the branch and the remote's stood.
