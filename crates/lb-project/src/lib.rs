@@ -21,7 +21,7 @@ mod json;
 mod loopback;
 mod node;
 mod openapi;
-mod project;
+pub mod project;
 mod source;
 mod text;
 mod yaml;
@@ -32,7 +32,7 @@ pub use entities::{
     Pair, Pipeline, Policy, Project, ServiceEndpoint, Trigger,
 };
 pub use history::entity_value;
-pub use project::{EditError, ProjectFile};
+pub use project::{EditError, Invalid, ProjectFile};
 
 use std::collections::BTreeSet;
 

@@ -9,3 +9,4 @@ mod fixtures;
 mod history;
 mod hostile;
 mod properties;
+mod upsert;
