@@ -6,7 +6,7 @@
 //! Guarantees: what [`WorkingCopy::flush`] wrote survives a crash of the machine; a failed one changes nothing. Nothing that
 //! is not at the host is given up before it is on a branch there. What is ours is told from what is not by commit ids.
 //! Assumptions: the directory is this process's alone (a lock file sees to it), on a local file system.
-//! Caveats: contents over 1 MiB, or beyond 64 MiB together, are not kept: they are listed and cannot be read here.
+//! Caveats: contents over 4 MiB, or beyond 64 MiB together, are not kept: they are listed and cannot be read here.
 
 mod commit;
 mod error;
@@ -42,7 +42,7 @@ use crate::names::RefName;
 use crate::process::{Git, run};
 
 /// Contents that are kept, bytes each.
-pub const MAX_FILE: u64 = 1 << 20;
+pub const MAX_FILE: u64 = 4 << 20;
 /// Contents that are kept, bytes together.
 const MAX_FILES: u64 = 64 << 20;
 /// What a listing of a commit may have, bytes: some hundred thousand files.
@@ -477,7 +477,7 @@ impl Next {
     fn change(&mut self, path: SafePath, content: Option<Vec<u8>>) -> Result<(), StageError> {
         let key = path.as_str().as_bytes();
         let before = self.root.leaf(key);
-        if before.is_some_and(|leaf| !leaf.is_file()) {
+        if content.is_some() && before.is_some_and(|leaf| !leaf.is_file()) {
             return Err(StageError::NotAFile { path });
         }
         let object = content.as_ref().map(|content| Object::new(ObjectKind::Blob, content)).transpose();
