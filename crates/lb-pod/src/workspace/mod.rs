@@ -108,7 +108,7 @@ impl Server {
         };
         let (board, app, nudge) = (Board::new(repository, producer), App::default(), Nudge::default());
         let remote = copy.remote().clone();
-        let (store, writer) = store::open(copy, clock.clone());
+        let (store, writer) = store::open(copy, board.clone(), clock.clone());
         let sync = Sync {
             store: store.clone(),
             remote,

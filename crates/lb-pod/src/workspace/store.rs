@@ -17,6 +17,7 @@ use lb_vocab::{Clock, CommitId, Timestamp, Tree};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::starter::Changes;
+use super::status::Board;
 
 /// Jobs that wait at most; more callers wait for a place.
 const WAITING: usize = 256;
@@ -67,6 +68,7 @@ pub(super) struct Writer {
     copy: Box<WorkingCopy>,
     jobs: mpsc::Receiver<Job>,
     snapshot: watch::Sender<Arc<Snapshot>>,
+    board: Board,
     clock: Clock,
 }
 
@@ -81,11 +83,13 @@ impl From<Gone> for ApiError {
 }
 
 /// A store over a clone, and what does its work.
-pub(super) fn open(copy: WorkingCopy, clock: Clock) -> (Store, Writer) {
+pub(super) fn open(copy: WorkingCopy, board: Board, clock: Clock) -> (Store, Writer) {
     let (sender, jobs) = mpsc::channel(WAITING);
     let (snapshot, receiver) = watch::channel(Arc::new(look(&copy)));
     let store = Store { jobs: sender, snapshot: receiver };
-    (store, Writer { copy: Box::new(copy), jobs, snapshot, clock })
+    let writer = Writer { copy: Box::new(copy), jobs, snapshot, board, clock };
+    writer.publish();
+    (store, writer)
 }
 
 /// What is seen of a clone.
@@ -236,7 +240,10 @@ impl Writer {
         Ok(self)
     }
 
+    /// Shows what the clone is now; before anybody is answered.
     fn publish(&self) {
-        self.snapshot.send_replace(Arc::new(look(&self.copy)));
+        let snapshot = look(&self.copy);
+        self.board.change(|facts| facts.unpushed = snapshot.unpushed);
+        self.snapshot.send_replace(Arc::new(snapshot));
     }
 }

@@ -109,7 +109,6 @@ impl Sync {
         let mut look = false;
         while !ending.is_cancelled() {
             let snapshot = seen.borrow_and_update().clone();
-            self.board.change(|facts| facts.unpushed = snapshot.unpushed);
             let due = look || snapshot.unpushed > 0;
             tokio::select! {
                 () = ending.cancelled() => break,
