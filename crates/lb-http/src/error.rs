@@ -149,7 +149,8 @@ impl IntoResponse for ApiError {
         let reason = || status.canonical_reason().unwrap_or("Error").replace([' ', '-', '\''], "");
         let name = name.map_or_else(reason, str::to_owned);
         let details = details.map(|details| *details);
-        let body = Envelope { error: ErrorBody { status_code: status.as_u16(), name, code, message, details } };
+        let body =
+            Envelope { error: ErrorBody { status_code: status.as_u16(), name, code, message, details } };
         let mut response = (status, axum::Json(body)).into_response();
         if closes {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

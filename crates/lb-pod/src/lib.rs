@@ -3,9 +3,13 @@
 //!
 //! | module | container |
 //! |---|---|
+//! | [`init`] | the init container of workspace and sls-api: makes the clone |
 //! | [`workspace`] | the workspace's API container: owns the clone of `dev`, edits it for people, saves it |
 
 mod error;
+mod identity;
+pub mod init;
 pub mod workspace;
 
 pub use error::PodError;
+pub use identity::{Identity, Repository};

@@ -153,7 +153,8 @@ impl Contents<'_> {
         let object = Object::new(ObjectKind::Blob, &merged).map_err(WorkingError::io(doing))?;
         // Later saves of the same file are merged with it.
         object.write(self.repository).map_err(WorkingError::io(doing))?;
-        let leaf = Leaf { mode: if theirs.mode == before.mode { ours.mode } else { theirs.mode }, id: object.id };
+        let leaf =
+            Leaf { mode: if theirs.mode == before.mode { ours.mode } else { theirs.mode }, id: object.id };
         self.merged.push(object);
         Ok(Some(leaf))
     }

@@ -157,7 +157,11 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         for length in 0..whole.len() {
             let (replay, good) = read(&whole[..length]);
-            let expected = if length < usize::try_from(first).unwrap() { (None, 0) } else { (Some(ObjectId([1; 20])), 2) };
+            let expected = if length < usize::try_from(first).unwrap() {
+                (None, 0)
+            } else {
+                (Some(ObjectId([1; 20])), 2)
+            };
             assert_eq!((replay.head, replay.objects.len()), expected, "{length}");
             assert!(good <= length);
         }
@@ -168,7 +172,11 @@ mod tests {
         fs::write(&path, &damaged).unwrap();
         let (mut journal, _) = Journal::open(&path).unwrap();
         journal.append(&[], ObjectId([3; 20])).unwrap();
-        assert_eq!(Journal::open(&path).unwrap().1.head, Some(ObjectId([3; 20])), "what was damaged is written over");
+        assert_eq!(
+            Journal::open(&path).unwrap().1.head,
+            Some(ObjectId([3; 20])),
+            "what was damaged is written over"
+        );
         journal.clear().unwrap();
         assert_eq!(Journal::open(&path).unwrap().1, Replay::default());
     }

@@ -81,7 +81,10 @@ impl Listing {
             let (_kind, id) = (words.next()?, ObjectId::parse(words.next()?)?);
             let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
             if mode & 0o170_000 == DIRECTORY {
-                listing.root.insert(&parts, Node::Directory(Arc::new(Directory { id: Some(id), ..Directory::default() })))?;
+                listing.root.insert(
+                    &parts,
+                    Node::Directory(Arc::new(Directory { id: Some(id), ..Directory::default() })),
+                )?;
             } else {
                 let leaf = Leaf { mode, id };
                 listing.root.insert(&parts, Node::Leaf(leaf))?;

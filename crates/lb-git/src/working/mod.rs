@@ -82,6 +82,7 @@ const CONFIGURATION: &str = "\
 	lowSpeedTime = 30
 [gc]
 	auto = 0
+	packRefs = false
 	autoDetach = false
 [maintenance]
 	auto = false
@@ -343,7 +344,8 @@ impl WorkingCopy {
 
     /// Writes the references. Where it fails the journal knows better, and the next write tries again.
     fn write_refs(&self) {
-        let refs = [(RefName::master().to_string(), self.state.head), (UPSTREAM.to_owned(), self.state.upstream)];
+        let refs =
+            [(RefName::master().to_string(), self.state.head), (UPSTREAM.to_owned(), self.state.upstream)];
         for (name, id) in refs {
             let Some(id) = id else { continue };
             if let Err(error) = write_ref(&self.repository, &name, id) {
@@ -409,7 +411,12 @@ impl WorkingCopy {
     ///
     /// # Errors
     /// Where the host fails: nothing changed then.
-    pub async fn reset(&mut self, fetched: &CommitId, displaced: &RefName, limit: Duration) -> Result<usize, WorkingError> {
+    pub async fn reset(
+        &mut self,
+        fetched: &CommitId,
+        displaced: &RefName,
+        limit: Duration,
+    ) -> Result<usize, WorkingError> {
         let given_up = self.state.local.len();
         if given_up > 0
             && let Some(head) = self.head()?
@@ -444,18 +451,33 @@ impl WorkingCopy {
         let mut command = self.git.in_repository(&self.repository);
         command.args(["ls-tree", "-r", "-t", "-z", "-l", "--full-tree", commit.as_str()]);
         let output = run(command, MAX_LISTING, PATIENCE).await.map_err(WorkingError::local(&doing))?;
-        let listing = Listing::parse(&output, root).ok_or_else(|| broken("git ls-tree printed what was not asked for"))?;
+        let listing = Listing::parse(&output, root)
+            .ok_or_else(|| broken("git ls-tree printed what was not asked for"))?;
         let tree = contents(&mut objects, &listing, known).await.map_err(WorkingError::local(&doing))?;
         let id = ObjectId::of_commit(commit);
         Ok(State { head: id, upstream: id, root: listing.root, tree: Arc::new(tree), local: Vec::new() })
     }
 
-    /// Packs the clone where it has become many files.
-    pub async fn tidy(&mut self) {
+    /// What is to be done where the clone has become many files; saves may go on meanwhile.
+    pub fn tidying(&mut self) -> Option<Tidying> {
         if self.loose < LOOSE {
-            return;
+            return None;
         }
         self.loose = 0;
+        Some(Tidying { git: self.git.clone(), repository: self.repository.clone() })
+    }
+}
+
+/// Packs a clone. It is never necessary: where it fails the next one does it.
+#[derive(Debug)]
+pub struct Tidying {
+    git: Git,
+    repository: PathBuf,
+}
+
+impl Tidying {
+    /// Does it. What nothing leads to stays for two weeks, because a save may be about to need it.
+    pub async fn run(self) {
         let mut command = self.git.in_repository(&self.repository);
         command.args(["gc", "--quiet", "--prune=2.weeks.ago"]);
         if let Err(error) = run(command, 4096, MAINTENANCE).await {

@@ -90,7 +90,10 @@ impl Remote {
         let listed = run(command, MAX_LISTING, LISTING).await.map_err(WorkingError::remote(&doing))?;
         let listed = String::from_utf8_lossy(&listed);
         let master = RefName::master();
-        let at = listed.lines().filter_map(|line| line.split_once('\t')).find(|(_, name)| *name == master.as_str());
+        let at = listed
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .find(|(_, name)| *name == master.as_str());
         let Some((at, _)) = at else {
             return Ok(if listed.trim().is_empty() { Fetched::Unborn } else { Fetched::NoBranch });
         };
@@ -100,7 +103,14 @@ impl Remote {
         }
         let mut command = self.git.in_repository(&self.repository);
         command
-            .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap="])
+            .args([
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--no-auto-maintenance",
+                "--refmap=",
+            ])
             .arg(self.url.as_str())
             .arg(format!("+{master}:{FETCHED}"));
         run(command, MAX_LISTING, FETCH).await.map_err(WorkingError::remote(&doing))?;
@@ -112,7 +122,14 @@ impl Remote {
     /// Whether a commit is here with its directories: it was fetched or made here.
     async fn known(&self, commit: &CommitId) -> bool {
         let mut command = self.git.in_repository(&self.repository);
-        command.args(["rev-list", "--quiet", "--objects", "--max-count=1", "--end-of-options", commit.as_str()]);
+        command.args([
+            "rev-list",
+            "--quiet",
+            "--objects",
+            "--max-count=1",
+            "--end-of-options",
+            commit.as_str(),
+        ]);
         run(command, 4096, LISTING).await.is_ok()
     }
 

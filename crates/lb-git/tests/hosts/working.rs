@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lb_git::{GitHost, RefName};
 use lb_git::working::{Fetched, Integrated, NewCommit, Person, Pushed, Settings, StageError, WorkingCopy};
+use lb_git::{GitHost, RefName};
 use lb_testkit::git::{Clone, Git};
 use lb_vocab::{Blob, CommitId, Secret, Timestamp};
 use tempfile::TempDir;
@@ -63,7 +63,8 @@ fn person(name: &str, email: &str) -> Person {
 }
 
 fn save(copy: &mut WorkingCopy, message: &str, changes: &[(&str, Option<&str>)]) -> CommitId {
-    let changes = changes.iter().map(|(path, text)| (path.parse().unwrap(), text.map(|text| text.as_bytes().to_vec())));
+    let changes =
+        changes.iter().map(|(path, text)| (path.parse().unwrap(), text.map(|text| text.as_bytes().to_vec())));
     let author = Some(person("Dora <x>\n", "dora@example.com"));
     let commit = NewCommit { message: message.into(), author, changes: changes.collect() };
     let id = copy.stage(commit, NOW).unwrap().unwrap();
@@ -103,18 +104,28 @@ async fn saves_are_commits_that_git_understands_and_the_host_gets() {
     let case = Case::new().await;
     let mut copy = case.open().await;
     assert_eq!(copy.remote().fetch().await.unwrap(), Fetched::Unborn);
-    save(&mut copy, "first", &[("a", Some("1")), ("d.x", Some("2")), ("d/e/f", Some("3")), ("d-x", Some("4"))]);
+    save(
+        &mut copy,
+        "first",
+        &[("a", Some("1")), ("d.x", Some("2")), ("d/e/f", Some("3")), ("d-x", Some("4"))],
+    );
     let second = save(&mut copy, "second", &[("a", None), ("d/e/g", Some("ü"))]);
     assert_eq!(copy.unpushed(), 2);
     assert_eq!(push(&mut copy).await, Pushed::Done);
     assert_eq!((copy.unpushed(), fs::read(case.settings.directory.join("journal")).unwrap().len()), (0, 0));
     case.git(&["fsck", "--strict", "--full"]).await;
-    assert_eq!(case.git(&["show", "--no-patch", "--format=%an|%ae|%cn|%ce|%at|%s", "master"]).await,
-        "Dora x|dora@example.com|LunchBadger|support@lunchbadger.com|1767225600|second");
+    assert_eq!(
+        case.git(&["show", "--no-patch", "--format=%an|%ae|%cn|%ce|%at|%s", "master"]).await,
+        "Dora x|dora@example.com|LunchBadger|support@lunchbadger.com|1767225600|second"
+    );
     let other = case.other().await;
     assert_eq!(other.run(&["rev-parse", "HEAD"]).await, second.as_str());
     assert_eq!(other.run(&["ls-files"]).await, "d-x\nd.x\nd/e/f\nd/e/g");
-    let nothing = NewCommit { message: "same".into(), author: None, changes: vec![("d-x".parse().unwrap(), Some(b"4".to_vec()))] };
+    let nothing = NewCommit {
+        message: "same".into(),
+        author: None,
+        changes: vec![("d-x".parse().unwrap(), Some(b"4".to_vec()))],
+    };
     assert_eq!(copy.stage(nothing, NOW).unwrap(), None);
     assert!(!case.settings.directory.join("home/shown").exists(), "the token is gone with the transfer");
 }
@@ -193,12 +204,20 @@ async fn saves_go_on_top_of_what_others_pushed() {
     assert_eq!(commit.as_str(), theirs);
     let done = copy.integrate(&commit, &displaced(), LIMIT, NOW).await.unwrap();
     assert_eq!(done, Integrated::Theirs { lost: vec![] });
-    assert_eq!((text(&copy, "a").as_deref(), text(&copy, "b").as_deref(), text(&copy, "new").as_deref()),
-        (Some("one\n2\n3\n4\nfive\n"), Some("B"), Some("theirs")));
+    assert_eq!(
+        (text(&copy, "a").as_deref(), text(&copy, "b").as_deref(), text(&copy, "new").as_deref()),
+        (Some("one\n2\n3\n4\nfive\n"), Some("B"), Some("theirs"))
+    );
     assert_eq!(push(&mut copy).await, Pushed::Done);
-    assert_eq!(copy.integrate(&fetch(&copy).await, &displaced(), LIMIT, NOW).await.unwrap(), Integrated::Ours);
+    assert_eq!(
+        copy.integrate(&fetch(&copy).await, &displaced(), LIMIT, NOW).await.unwrap(),
+        Integrated::Ours
+    );
     let other = case.other().await;
-    assert_eq!(other.run(&["log", "--format=%s|%an", "--first-parent"]).await, "third|Dora x\nsecond|Dora x\nexternal|Al\nfirst|Dora x");
+    assert_eq!(
+        other.run(&["log", "--format=%s|%an", "--first-parent"]).await,
+        "third|Dora x\nsecond|Dora x\nexternal|Al\nfirst|Dora x"
+    );
     assert_eq!(other.read("a"), "one\n2\n3\n4\nfive\n");
 }
 
@@ -215,7 +234,10 @@ async fn the_remote_wins_a_conflict_and_what_it_displaces_is_on_a_branch_there()
     let commit = fetch(&copy).await;
     let done = copy.integrate(&commit, &displaced(), LIMIT, NOW).await.unwrap();
     assert_eq!(done, Integrated::Theirs { lost: vec!["a.json".into()] });
-    assert_eq!((text(&copy, "a.json").as_deref(), text(&copy, "b").as_deref()), (Some("{\"x\":2}"), Some("B")));
+    assert_eq!(
+        (text(&copy, "a.json").as_deref(), text(&copy, "b").as_deref()),
+        (Some("{\"x\":2}"), Some("B"))
+    );
     // A restart finds the same.
     drop(copy);
     let mut copy = case.open().await;

@@ -72,7 +72,9 @@ impl App {
     pub fn ask(&self, request: AppRequest) -> bool {
         match &*self.supervisor.borrow() {
             None => false,
-            Some(supervisor) => !matches!(supervisor.try_send(request), Err(mpsc::error::TrySendError::Closed(_))),
+            Some(supervisor) => {
+                !matches!(supervisor.try_send(request), Err(mpsc::error::TrySendError::Closed(_)))
+            }
         }
     }
 }
@@ -92,7 +94,9 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         self.requests.close();
-        let ours = |supervisor: &Option<mpsc::Sender<AppRequest>>| supervisor.as_ref().is_none_or(mpsc::Sender::is_closed);
+        let ours = |supervisor: &Option<mpsc::Sender<AppRequest>>| {
+            supervisor.as_ref().is_none_or(mpsc::Sender::is_closed)
+        };
         if ours(&self.app.supervisor.borrow()) {
             self.app.state.send_replace(AppState::Unsupervised);
         }
@@ -106,7 +110,10 @@ mod tests {
     #[tokio::test]
     async fn without_a_supervisor_the_state_says_so_and_requests_are_refused() {
         let app = App::default();
-        assert_eq!((app.ask(AppRequest::Restart), app.state().borrow().clone()), (false, AppState::Unsupervised));
+        assert_eq!(
+            (app.ask(AppRequest::Restart), app.state().borrow().clone()),
+            (false, AppState::Unsupervised)
+        );
         let mut first = app.supervise();
         first.report(AppState::Running);
         assert!(app.ask(AppRequest::Reinstall));
@@ -116,6 +123,9 @@ mod tests {
         drop(first);
         assert_eq!(*app.state().borrow(), AppState::Running, "somebody else supervises");
         drop(second);
-        assert_eq!((app.ask(AppRequest::Restart), app.state().borrow().clone()), (false, AppState::Unsupervised));
+        assert_eq!(
+            (app.ask(AppRequest::Restart), app.state().borrow().clone()),
+            (false, AppState::Unsupervised)
+        );
     }
 }

@@ -7,14 +7,19 @@ use lb_http::contract::configstore::{Configstore, PushEvent};
 use lb_vocab::{ProducerName, with_causes};
 use tokio::time::Instant;
 
-use super::settings::Repository;
 use super::sync::Nudge;
+use crate::identity::Repository;
 
 /// From one attempt to the next, up to the last.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
 
 /// Follows the stream as long as it is polled.
-pub(super) async fn follow(configstore: Configstore, repository: Repository, name: ProducerName, nudge: Nudge) {
+pub(super) async fn follow(
+    configstore: Configstore,
+    repository: Repository,
+    name: ProducerName,
+    nudge: Nudge,
+) {
     let mut pause = BACKOFF.0;
     loop {
         let begin = Instant::now();

@@ -14,32 +14,32 @@ mod store;
 mod sync;
 pub mod workspace_api;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join;
-use lb_git::working::{self, Fetched, Person, Token, WorkingCopy, WorkingError};
+use lb_git::working::{Fetched, Person, WorkingCopy};
 use lb_http::auth::{Accesses, Identity, Members, Reviews, UserTokens};
+use lb_http::contract::Timeouts;
 use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::GitApi;
-use lb_http::contract::{Timeouts, TokenSource};
 use lb_http::error::ApiError;
 use lb_http::metrics::Metrics;
 use lb_http::route::Seam;
 use lb_http::serve::Common;
-use lb_vocab::settings::AuthMode;
-use lb_vocab::{Clock, Producer, Secret, with_causes};
+use lb_vocab::{Clock, Producer, with_causes};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use app::{App, AppRequest, AppState, Supervisor};
-pub use settings::{Repository, Settings, VARIABLES};
+pub use settings::{Settings, VARIABLES};
 
 use crate::PodError;
+use crate::identity::{CONFIGSTORE, GIT_API, Repository};
 use status::{Board, Started};
 use store::Store;
 use sync::{Nudge, Sync};
@@ -48,10 +48,6 @@ use sync::{Nudge, Sync};
 const REVIEWS: usize = 100;
 /// While the git host is silent at the start: from one attempt to the next, up to the last.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
-const SUPPORT: (&str, &str) = ("LunchBadger", "support@lunchbadger.com");
-/// Names of the pod's tokens: the audiences that they are for.
-const GIT_API: &str = "git-api";
-const CONFIGSTORE: &str = "configstore";
 
 /// What handlers of both APIs share.
 struct Workspace {
@@ -99,7 +95,11 @@ impl Server {
     ///
     /// # Errors
     /// Where the clone, an address or a token file does not do, or `shutdown` came first.
-    pub async fn start(settings: &Settings, clock: &Clock, shutdown: CancellationToken) -> Result<Self, PodError> {
+    pub async fn start(
+        settings: &Settings,
+        clock: &Clock,
+        shutdown: CancellationToken,
+    ) -> Result<Self, PodError> {
         let Settings { repository, producer, .. } = settings;
         let prepared = prepare(settings, clock);
         let copy = tokio::select! {
@@ -119,7 +119,10 @@ impl Server {
             clock: clock.clone(),
             interval: settings.push_interval,
         };
-        let git_api = client("git-api", GitApi::new(repository.git_api.clone(), token(settings, GIT_API), Timeouts::default()))?;
+        let git_api = client(
+            "git-api",
+            GitApi::new(repository.git_api.clone(), settings.identity.token(GIT_API), Timeouts::default()),
+        )?;
         let accesses = Accesses::new(git_api.clone(), clock.clone());
         let members = Arc::new(Members::new(accesses, repository.owner.clone(), repository.name.clone()));
         let metrics = Metrics::default();
@@ -138,10 +141,15 @@ impl Server {
         let origins = settings.origins.clone();
         let common = Common { seam, metrics, ready: Arc::new(Vec::new), origins };
         let prefixes = |own: &str| [Some(own.to_owned()), settings.url_prefix.clone()];
-        let project_api = common.wrap(under(prefixes("/project-api"), project_api::all(&common.seam, &workspace)));
-        let workspace_api = common.wrap(under(prefixes("/workspace-api"), workspace_api::all(&common.seam, &workspace)));
+        let project_api =
+            common.wrap(under(prefixes("/project-api"), project_api::all(&common.seam, &workspace)));
+        let workspace_api =
+            common.wrap(under(prefixes("/workspace-api"), workspace_api::all(&common.seam, &workspace)));
         let configstore = settings.configstore.clone().map(|url| {
-            client("the configstore", Configstore::new(url, token(settings, CONFIGSTORE), Timeouts::default()))
+            client(
+                "the configstore",
+                Configstore::new(url, settings.identity.token(CONFIGSTORE), Timeouts::default()),
+            )
         });
         Ok(Self {
             project_api: (listen(settings.project_api).await?, project_api),
@@ -176,7 +184,9 @@ impl Server {
         let Self { project_api, workspace_api, workspace, mut writer, configstore, repository, nudge } = self;
         let shutdown = workspace.shutdown.clone();
         tracing::info!(producer = %workspace.producer, "the workspace serves");
-        let serve = |(listener, app): (TcpListener, axum::Router)| lb_http::serve::run(listener, app, shutdown.clone());
+        let serve = |(listener, app): (TcpListener, axum::Router)| {
+            lb_http::serve::run(listener, app, shutdown.clone())
+        };
         let served = try_join(serve(project_api), serve(workspace_api));
         let drained = CancellationToken::new();
         let mut sync = tokio::spawn(workspace.sync.clone().run(drained.clone()));
@@ -205,7 +215,7 @@ impl Server {
 
 /// The clone as it is at the git host, with what a workspace always has.
 async fn prepare(settings: &Settings, clock: &Clock) -> Result<WorkingCopy, PodError> {
-    let (mut copy, mut pause) = (clone(settings).await?, BACKOFF.0);
+    let (mut copy, mut pause) = (settings.identity.clone_of(&settings.repository).await?, BACKOFF.0);
     loop {
         match bring_up(&mut copy, settings, clock).await {
             Ok(()) => return Ok(copy),
@@ -230,52 +240,13 @@ async fn bring_up(copy: &mut WorkingCopy, settings: &Settings, clock: &Clock) ->
     Ok(sync::complete(copy, &settings.producer, now)?)
 }
 
-/// The clone that is there, or an empty one. One that is damaged is made anew.
-async fn clone(settings: &Settings) -> Result<WorkingCopy, PodError> {
-    let (name, email) = SUPPORT;
-    let working = working::Settings {
-        directory: settings.clone_dir.clone(),
-        git: PathBuf::from("git"),
-        url: settings.repository.url.clone(),
-        token: shown(settings),
-        committer: Person { name: name.to_owned(), email: email.to_owned() },
-    };
-    let error = match WorkingCopy::open(&working).await {
-        Ok(copy) => return Ok(copy),
-        Err(error @ WorkingError::Broken { .. }) => error,
-        Err(error) => return Err(error.into()),
-    };
-    tracing::error!(error = with_causes(&error), "the clone is made anew; what was there is kept beside it");
-    Ok(WorkingCopy::open_anew(&working).await?)
-}
-
-/// The file of the pod's token for somebody.
-fn token_file(settings: &Settings, audience: &str) -> PathBuf {
-    settings.tokens_dir.join(audience)
-}
-
-/// What is shown to the control plane by its clients.
-fn token(settings: &Settings, audience: &str) -> TokenSource {
-    match settings.auth.mode {
-        AuthMode::Tokens => TokenSource::file(token_file(settings, audience)),
-        AuthMode::None => TokenSource::none(),
-    }
-}
-
-/// What git shows to git-api.
-fn shown(settings: &Settings) -> Token {
-    let (mode, path) = (settings.auth.mode, token_file(settings, GIT_API));
-    Arc::new(move || match mode {
-        AuthMode::None => Ok(None),
-        AuthMode::Tokens => {
-            let text = std::fs::read_to_string(&path)?;
-            Ok(Some(Secret::new(text.lines().next().unwrap_or_default().trim().to_owned())))
-        }
-    })
-}
-
 /// Users show tokens that git-api issued for this producer and environment; what they may do git-api says.
-fn seam(settings: &Settings, git_api: GitApi, members: Arc<Members>, clock: &Clock) -> Result<Seam, PodError> {
+fn seam(
+    settings: &Settings,
+    git_api: GitApi,
+    members: Arc<Members>,
+    clock: &Clock,
+) -> Result<Seam, PodError> {
     let audience = settings.producer.to_string();
     let tokens = UserTokens::new(git_api, &settings.auth.issuer, &audience, clock);
     let reviews = Reviews::new(Arc::new(tokens), &audience, REVIEWS, clock.clone());
@@ -285,7 +256,8 @@ fn seam(settings: &Settings, git_api: GitApi, members: Arc<Members>, clock: &Clo
 /// The routes as they are, and under each prefix.
 fn under(prefixes: [Option<String>; 2], routes: axum::Router) -> axum::Router {
     let nest = |all: axum::Router, prefix: String| all.nest(&prefix, routes.clone());
-    prefixes.into_iter().flatten().fold(routes.clone(), nest)
+    let prefixes: BTreeSet<String> = prefixes.into_iter().flatten().collect();
+    prefixes.into_iter().fold(routes.clone(), nest)
 }
 
 fn client<T>(whom: &'static str, made: Result<T, lb_http::contract::ClientError>) -> Result<T, PodError> {

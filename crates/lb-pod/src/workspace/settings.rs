@@ -1,23 +1,20 @@
 //! Settings of the workspace's API container.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use lb_http::auth::{self, AuthSettings};
 use lb_http::serve::Origins;
 use lb_vocab::settings::{Reader, Variable};
-use lb_vocab::{Environment, GitUser, Prefix, Producer, ProducerName, RepoName};
+use lb_vocab::{Environment, Producer, ProducerName};
 use url::Url;
 
-const GIT_URL: Variable = Variable {
-    name: "GIT_URL",
-    default: None,
-    meaning: "the producer's repository at git-api: `http://git-api.default/customer-al/dev.git`",
-};
+use crate::identity::{self, Identity, Repository, required};
+
 const LB_PRODUCER: Variable =
     Variable { name: "LB_PRODUCER", default: None, meaning: "the producer whose workspace this is" };
-const LB_ENV: Variable = Variable { name: "LB_ENV", default: None, meaning: "the environment whose workspace this is" };
+const LB_ENV: Variable =
+    Variable { name: "LB_ENV", default: None, meaning: "the environment whose workspace this is" };
 const WATCH_URL: Variable = Variable {
     name: "WATCH_URL",
     default: None,
@@ -32,16 +29,6 @@ const WORKSPACE_URL_PREFIX: Variable = Variable {
     name: "WORKSPACE_URL_PREFIX",
     default: None,
     meaning: "a path under which the APIs answer, too, beside `/project-api` and `/workspace-api`",
-};
-const LB_CLONE_DIR: Variable = Variable {
-    name: "LB_CLONE_DIR",
-    default: Some("/var/lib/lunchbadger/clone"),
-    meaning: "the directory of the clone, this container's alone",
-};
-const LB_TOKENS_DIR: Variable = Variable {
-    name: "LB_TOKENS_DIR",
-    default: Some("/var/run/secrets/lunchbadger"),
-    meaning: "the directory of the pod's own tokens, a file for each audience (`git-api`, `configstore`), read again for every call",
 };
 const PROJECT_API_LISTEN: Variable = Variable {
     name: "PROJECT_API_LISTEN",
@@ -61,14 +48,14 @@ const CORS_ORIGINS: Variable = Variable {
 
 /// Every variable that the workspace's API container reads.
 pub const VARIABLES: &[Variable] = &[
-    GIT_URL,
+    identity::VARIABLES[0],
     LB_PRODUCER,
     LB_ENV,
     WATCH_URL,
     LB_PUSH_INTERVAL,
     WORKSPACE_URL_PREFIX,
-    LB_CLONE_DIR,
-    LB_TOKENS_DIR,
+    identity::VARIABLES[1],
+    identity::VARIABLES[2],
     PROJECT_API_LISTEN,
     WORKSPACE_API_LISTEN,
     CORS_ORIGINS,
@@ -90,10 +77,8 @@ pub struct Settings {
     pub push_interval: Duration,
     /// Another path of the APIs.
     pub url_prefix: Option<String>,
-    /// Where the clone is.
-    pub clone_dir: PathBuf,
-    /// Where the pod's tokens are.
-    pub tokens_dir: PathBuf,
+    /// Where clone and tokens are.
+    pub identity: Identity,
     /// Where the Project API listens.
     pub project_api: SocketAddr,
     /// Where the Workspace API listens.
@@ -104,55 +89,14 @@ pub struct Settings {
     pub auth: AuthSettings,
 }
 
-/// A producer's repository at git-api.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repository {
-    /// Its address for git.
-    pub url: Url,
-    /// git-api itself.
-    pub git_api: Url,
-    /// Whose it is.
-    pub owner: GitUser,
-    /// Its name.
-    pub name: RepoName,
-}
-
-impl Repository {
-    /// Reads `http://git-api/customer-al/dev.git`; `None` where it is something else than a repository of this producer.
-    fn parse(url: &Url, producer: &ProducerName) -> Option<Self> {
-        let plain = matches!(url.scheme(), "http" | "https")
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none();
-        let parts: Vec<&str> = url.path_segments().filter(|_| plain)?.collect();
-        let [base @ .., login, repo] = parts.as_slice() else { return None };
-        let prefix: Prefix = login.strip_suffix(producer.as_str())?.strip_suffix('-')?.parse().ok()?;
-        let name = repo.strip_suffix(".git")?.parse().ok()?;
-        let mut git_api = url.clone();
-        git_api.set_path(&base.join("/"));
-        Some(Self { url: url.clone(), git_api, owner: GitUser::of(prefix, producer), name })
-    }
-}
-
 impl Settings {
     /// Reads the settings. What cannot be had is `None`, and noted as an error.
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let producer = producer(reader);
-        let url: Option<Url> = required(reader, &GIT_URL);
-        let repository = producer.as_ref().zip(url).and_then(|(producer, url)| {
-            let found = Repository::parse(&url, producer.name());
-            if found.is_none() {
-                let problem = format!("`{url}` is no repository of `{}`; it is {}", producer.name(), GIT_URL.meaning);
-                reader.fail(&GIT_URL, problem);
-            }
-            found
-        });
+        let repository = Repository::read(reader, producer.as_ref().map(Producer::name));
         let configstore = configstore(reader);
         let push_interval = reader.milliseconds(&LB_PUSH_INTERVAL);
         let url_prefix = url_prefix(reader);
-        let clone_dir = PathBuf::from(reader.required(&LB_CLONE_DIR));
-        let tokens_dir = PathBuf::from(reader.required(&LB_TOKENS_DIR));
         let project_api = reader.parsed(&PROJECT_API_LISTEN);
         let workspace_api = reader.parsed(&WORKSPACE_API_LISTEN);
         let list = reader.list(&CORS_ORIGINS);
@@ -161,28 +105,20 @@ impl Settings {
             Origins::Listed(Vec::new())
         });
         let auth = AuthSettings::read(reader);
+        let identity = Identity::read(reader, auth.mode);
         Some(Self {
             repository: repository?,
             producer: producer?,
             configstore,
             push_interval,
             url_prefix,
-            clone_dir,
-            tokens_dir,
+            identity,
             project_api,
             workspace_api,
             origins,
             auth,
         })
     }
-}
-
-fn required<T: std::str::FromStr<Err: std::fmt::Display>>(reader: &mut Reader<'_>, variable: &Variable) -> Option<T> {
-    if reader.text(variable).is_none() {
-        reader.required(variable);
-        return None;
-    }
-    reader.optional(variable)
 }
 
 fn producer(reader: &mut Reader<'_>) -> Option<Producer> {
@@ -205,8 +141,14 @@ fn url_prefix(reader: &mut Reader<'_>) -> Option<String> {
     let text = reader.text(&WORKSPACE_URL_PREFIX)?;
     let text = format!("/{}", text.trim_matches('/'));
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./~".contains(c);
-    if text == "/" || !text.chars().all(plain) || text.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
-        reader.fail(&WORKSPACE_URL_PREFIX, format!("`{text}` is no path; it is {}", WORKSPACE_URL_PREFIX.meaning));
+    if text == "/"
+        || !text.chars().all(plain)
+        || text.split('/').skip(1).any(|part| matches!(part, "" | "." | ".."))
+    {
+        reader.fail(
+            &WORKSPACE_URL_PREFIX,
+            format!("`{text}` is no path; it is {}", WORKSPACE_URL_PREFIX.meaning),
+        );
         return None;
     }
     Some(text)
@@ -227,7 +169,8 @@ mod tests {
             ("LB_ENV", "dev"),
             ("WATCH_URL", "http://configstore.default/change-stream/big-corp"),
         ];
-        let variables: BTreeMap<String, String> = [&good, pairs].concat().iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        let variables: BTreeMap<String, String> =
+            [&good, pairs].concat().iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let mut reader = Reader::new(&variables);
         let settings = Settings::read(&mut reader);
         reader.finish(settings).map(|(settings, _)| settings.unwrap())

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::app::{App, AppState};
-use super::settings::Repository;
+use crate::identity::Repository;
 
 /// Branches of displaced saves that are told.
 const DISPLACED: usize = 10;
@@ -89,7 +89,9 @@ impl Board {
     pub(super) fn answer(&self, facts: &Facts) -> Value {
         let Facts { instance, unpushed, problem, displaced, app } = facts;
         let (status, output) = match app {
-            AppState::Unsupervised => ("installing", "nobody supervises the app: its container has not connected"),
+            AppState::Unsupervised => {
+                ("installing", "nobody supervises the app: its container has not connected")
+            }
             AppState::Installing => ("installing", ""),
             AppState::Running => ("running", ""),
             AppState::Crashed { output } => ("crashed", output.as_str()),

@@ -172,7 +172,8 @@ fn stage<T>(
 fn refused(error: &StageError) -> ApiError {
     match error {
         StageError::NotADirectory { .. } | StageError::IsADirectory { .. } | StageError::NotAFile { .. } => {
-            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "FILE_REFUSED", error.to_string()).named("ValidationError")
+            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "FILE_REFUSED", error.to_string())
+                .named("ValidationError")
         }
         StageError::Working(error) => failed(error),
     }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use lb_git::RefName;
-use lb_git::working::{Fetched, Integrated, NewCommit, Pushed, Remote, StageError, WorkingCopy, WorkingError};
+use lb_git::working::{
+    Fetched, Integrated, NewCommit, Pushed, Remote, StageError, WorkingCopy, WorkingError,
+};
 use lb_vocab::{Clock, CommitId, Producer, TextError, Timestamp, with_causes};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -47,7 +49,12 @@ impl Nudge {
 
     /// The branch is said to stand at this commit.
     pub(super) fn moved_to(&self, commit: &str) {
-        let ours = self.sent.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|sent| sent.as_str() == commit);
+        let ours = self
+            .sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .any(|sent| sent.as_str() == commit);
         if !ours {
             self.look();
         }
@@ -163,7 +170,10 @@ impl Sync {
         };
         if tokio::time::timeout(LAST, last).await.is_err() {
             let unpushed = self.store.snapshot().unpushed;
-            tracing::error!(unpushed, "saves are left that the git host did not take: they are in the clone alone");
+            tracing::error!(
+                unpushed,
+                "saves are left that the git host did not take: they are in the clone alone"
+            );
         }
     }
 
@@ -178,15 +188,13 @@ impl Sync {
             self.nudge.sends(&head);
             match self.remote.push(&head, snapshot.upstream.as_ref(), PUSH).await? {
                 Pushed::Done => {
-                    let noted = self.store.work(move |copy| {
-                        async move {
-                            let noted = copy.pushed(&head);
-                            copy.tidy().await;
-                            noted
-                        }
-                        .boxed()
-                    });
-                    return Ok(noted.await??);
+                    let noted = self
+                        .store
+                        .work(move |copy| async move { copy.pushed(&head).map(|()| copy.tidying()) }.boxed());
+                    if let Some(tidying) = noted.await?? {
+                        tokio::spawn(tidying.run());
+                    }
+                    return Ok(());
                 }
                 Pushed::Moved => self.fetch().await?,
             }
@@ -218,7 +226,11 @@ impl Sync {
             Integrated::Ours => {}
             Integrated::Theirs { lost } => {
                 if !lost.is_empty() {
-                    tracing::warn!(files = lost.join(", "), branch = name, "somebody else's push displaced saves");
+                    tracing::warn!(
+                        files = lost.join(", "),
+                        branch = name,
+                        "somebody else's push displaced saves"
+                    );
                 }
                 self.board.renew((!lost.is_empty()).then_some(name));
                 let _asked = self.app.ask(AppRequest::Reinstall);
@@ -253,7 +265,11 @@ fn displaced(now: Timestamp) -> Result<(String, RefName), TextError> {
 }
 
 /// Makes what a workspace always has: the starter project in an empty repository, and the project file.
-pub(super) fn complete(copy: &mut WorkingCopy, producer: &Producer, now: Timestamp) -> Result<(), WorkingError> {
+pub(super) fn complete(
+    copy: &mut WorkingCopy,
+    producer: &Producer,
+    now: Timestamp,
+) -> Result<(), WorkingError> {
     let unborn = copy.head()?.is_none();
     let mut changes = if unborn { starter::project().unwrap_or_default() } else { Vec::new() };
     match (starter::blank_project(copy.tree(), producer), starter::PROJECT_FILE.parse()) {

@@ -7,7 +7,8 @@ use lb_http::route::RouteInfo;
 use lb_pod::workspace::{project_api, workspace_api};
 
 /// What stands before the tables; what comes before it is written by hand.
-const MARK: &str = "<!-- Written from the code: LUNCHBADGER_TEST_UPDATE=1 cargo test -p lb-pod --test pod docs -->\n";
+const MARK: &str =
+    "<!-- Written from the code: LUNCHBADGER_TEST_UPDATE=1 cargo test -p lb-pod --test pod docs -->\n";
 
 fn table(out: &mut String, title: &str, routes: &[RouteInfo]) {
     writeln!(out, "\n### {title}\n\n| route | who | answer |\n|---|---|---|").unwrap();
@@ -27,6 +28,9 @@ fn the_tables_of_a_pods_routes_are_current() {
     if lb_testkit::environment("LUNCHBADGER_TEST_UPDATE").is_some() {
         std::fs::write(&file, format!("{by_hand}{MARK}{tables}")).unwrap();
     } else {
-        assert!(old == tables, "docs/project-api.md is not current: run this test with LUNCHBADGER_TEST_UPDATE=1");
+        assert!(
+            old == tables,
+            "docs/project-api.md is not current: run this test with LUNCHBADGER_TEST_UPDATE=1"
+        );
     }
 }

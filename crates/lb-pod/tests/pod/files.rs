@@ -8,12 +8,19 @@ use crate::world::{World, answer, too_large};
 async fn a_tree_is_written_read_and_removed_from() {
     let world = World::new().await;
     let pod = world.pod().await;
-    let put = async |files: Value| answer(pod.request("writer", "PUT", "/api/WorkspaceFiles/files").json(&json!({"files": files}))).await;
+    let put = async |files: Value| {
+        answer(pod.request("writer", "PUT", "/api/WorkspaceFiles/files").json(&json!({"files": files}))).await
+    };
     let before = pod.get("/api/WorkspaceFiles/files").await;
-    assert!(before["files"]["server"]["server.js"].is_string() && before["files"]["package.json"].is_string());
+    assert!(
+        before["files"]["server"]["server.js"].is_string() && before["files"]["package.json"].is_string()
+    );
     assert!(before["files"].get("lunchbadger.json").is_none() && before["files"].get(".gitignore").is_none());
     assert_eq!(put(json!({"a": {"b": {"c.txt": "ü\n", "d": "1"}}, "e": ""})).await, (200, json!({})));
-    assert_eq!(pod.get("/api/WorkspaceFiles/files").await["files"]["a"], json!({"b": {"c.txt": "ü\n", "d": "1"}}));
+    assert_eq!(
+        pod.get("/api/WorkspaceFiles/files").await["files"]["a"],
+        json!({"b": {"c.txt": "ü\n", "d": "1"}})
+    );
     assert_eq!(put(json!({"a": {"b": {"d": null, "never": null}}, "e": null})).await.0, 200);
     assert_eq!(pod.get("/api/WorkspaceFiles/files").await["files"]["a"], json!({"b": {"c.txt": "ü\n"}}));
     assert_eq!(put(json!({"a": null, "x/": null})).await.0, 422);
@@ -21,7 +28,10 @@ async fn a_tree_is_written_read_and_removed_from() {
     assert_eq!(pod.get("/api/WorkspaceFiles/files").await, before);
     pod.pushed().await;
     let clone = world.clone().await;
-    assert_eq!(clone.run(&["log", "-1", "--format=%an|%s"]).await, "customer-dora|LunchBadger: Changes in files");
+    assert_eq!(
+        clone.run(&["log", "-1", "--format=%an|%s"]).await,
+        "customer-dora|LunchBadger: Changes in files"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,16 +83,23 @@ async fn hostile_trees_are_refused_whole() {
         let mut files = files;
         files["good"] = "x".into();
         let body = json!({"files": files});
-        let (status, answer) = answer(pod.request("writer", "PUT", "/api/WorkspaceFiles/files").json(&body)).await;
+        let (status, answer) =
+            answer(pod.request("writer", "PUT", "/api/WorkspaceFiles/files").json(&body)).await;
         let message = answer["error"]["message"].as_str().unwrap_or_default();
         assert!(status == 422 && message.contains(name) && message.len() < 800, "{name}: {status} {answer}");
     }
     for (body, expected) in [
         (json!({}), 400),
         (json!({"files": []}), 400),
-        (json!({"files": (0..6000).map(|n| (n.to_string(), json!("x"))).collect::<serde_json::Map<_, _>>()}), 413),
+        (
+            json!({"files": (0..6000).map(|n| (n.to_string(), json!("x"))).collect::<serde_json::Map<_, _>>()}),
+            413,
+        ),
     ] {
-        assert_eq!(answer(pod.request("writer", "PUT", "/api/WorkspaceFiles/files").json(&body)).await.0, expected);
+        assert_eq!(
+            answer(pod.request("writer", "PUT", "/api/WorkspaceFiles/files").json(&body)).await.0,
+            expected
+        );
     }
     let announced = pod.request("writer", "PUT", "/api/WorkspaceFiles/files").body(vec![b' '; 33 << 20]);
     assert!(too_large(announced).await);
@@ -93,5 +110,8 @@ async fn hostile_trees_are_refused_whole() {
     assert_eq!(answer(pod.request("writer", "PUT", "/api/WorkspaceFiles/files").json(&removed)).await.0, 200);
     let file = json!({"files": {"dir": "now a file"}});
     assert_eq!(answer(pod.request("writer", "PUT", "/api/WorkspaceFiles/files").json(&file)).await.0, 200);
-    assert_eq!(pod.get("/api/WorkspaceFiles/files").await["files"], json!({"dir": "now a file", "file": "x"}));
+    assert_eq!(
+        pod.get("/api/WorkspaceFiles/files").await["files"],
+        json!({"dir": "now a file", "file": "x"})
+    );
 }

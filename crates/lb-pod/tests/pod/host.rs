@@ -79,9 +79,15 @@ async fn the_remote_wins_a_conflict_and_the_save_is_on_a_branch() {
     let commit = clone.commit("external").await;
     clone.run(&["push", "--quiet", bare.to_str().unwrap(), "HEAD:refs/heads/master"]).await;
     world.start_git_api().await;
-    let status = until(&pod, "both are one", |status| status["displaced"] != json!([]) && status["unpushed"] == 0).await;
+    let status =
+        until(&pod, "both are one", |status| status["displaced"] != json!([]) && status["unpushed"] == 0)
+            .await;
     assert_eq!(name(&pod).await, "theirs");
-    assert_eq!(pod.get("/api/WorkspaceFiles/files").await["files"]["server"]["mine.js"], "mine", "what does not contradict stays");
+    assert_eq!(
+        pod.get("/api/WorkspaceFiles/files").await["files"]["server"]["mine.js"],
+        "mine",
+        "what does not contradict stays"
+    );
     let branch = status["displaced"][0].as_str().unwrap();
     assert!(branch.starts_with("lunchbadger/displaced/"), "{branch}");
     clone.run(&["fetch", "--quiet", "origin"]).await;

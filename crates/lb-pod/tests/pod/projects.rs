@@ -12,8 +12,10 @@ async fn an_empty_repository_gets_the_starter_project() {
     let clone = world.clone().await;
     let files = ".gitignore lunchbadger.json package.json server/boot/root.js server/component-config.json server/config.json server/datasources.json server/middleware.json server/model-config.json server/server.js";
     assert_eq!(clone.run(&["ls-files"]).await.replace('\n', " "), files);
-    assert_eq!(clone.run(&["log", "--format=%an|%ae|%cn|%ce|%s"]).await,
-        "LunchBadger|support@lunchbadger.com|LunchBadger|support@lunchbadger.com|LunchBadger: Changes in workspace");
+    assert_eq!(
+        clone.run(&["log", "--format=%an|%ae|%cn|%ce|%s"]).await,
+        "LunchBadger|support@lunchbadger.com|LunchBadger|support@lunchbadger.com|LunchBadger: Changes in workspace"
+    );
     let project = pod.get("/api/Projects/al-dev").await;
     assert_eq!((project["name"].as_str(), project["gateways"].as_array().unwrap().len()), (Some("main"), 0));
     assert_eq!(pod.get("/project-api/api/Projects/al-dev").await, project, "under the public prefix, too");
@@ -34,14 +36,17 @@ async fn an_empty_repository_gets_the_starter_project() {
 async fn a_save_is_a_commit_whose_author_is_who_asked() {
     let world = World::new().await;
     let pod = world.pod().await;
-    let (status, project) = pod.patch("writer", json!({"states": [{"key": "k", "value": "v"}], "new": {"é": 1}})).await;
+    let (status, project) =
+        pod.patch("writer", json!({"states": [{"key": "k", "value": "v"}], "new": {"é": 1}})).await;
     assert_eq!(status, 200, "{project}");
     assert_eq!(project["states"][0]["id"].as_str().unwrap().len(), 36);
     assert_eq!(pod.get("/api/Projects/al-dev").await, project);
     pod.pushed().await;
     let clone = world.clone().await;
-    assert_eq!(clone.run(&["log", "-1", "--format=%an|%ae|%cn|%ce|%s"]).await,
-        "customer-dora|dora@customer.com|LunchBadger|support@lunchbadger.com|LunchBadger: Changes in project");
+    assert_eq!(
+        clone.run(&["log", "-1", "--format=%an|%ae|%cn|%ce|%s"]).await,
+        "customer-dora|dora@customer.com|LunchBadger|support@lunchbadger.com|LunchBadger: Changes in project"
+    );
     let file: Value = serde_json::from_str(&clone.read("lunchbadger.json")).unwrap();
     let inner: Value = serde_json::from_str(file["models"]["Project"]["al-dev"].as_str().unwrap()).unwrap();
     assert_eq!(inner, project);
@@ -63,11 +68,15 @@ async fn of_two_editors_who_read_the_same_one_saves() {
         let given = json!({"id": "al-dev", "name": name});
         answer(pod.request(role, "PATCH", "/api/Projects").header("if-match", tag).json(&given))
     };
-    let many = (0..8).map(|number| save(["writer", "admin"][number % 2], format!("name {number}"), tag.clone()));
+    let many =
+        (0..8).map(|number| save(["writer", "admin"][number % 2], format!("name {number}"), tag.clone()));
     let answers = futures::future::join_all(many).await;
     let winners: Vec<_> = answers.iter().filter(|(status, _)| *status == 200).collect();
     assert_eq!(winners.len(), 1, "{answers:?}");
-    assert!(answers.iter().all(|(status, body)| *status == 200 || *status == 412 && body["error"]["code"] == "PRECONDITION_FAILED"));
+    assert!(
+        answers.iter().all(|(status, body)| *status == 200
+            || *status == 412 && body["error"]["code"] == "PRECONDITION_FAILED")
+    );
     assert_eq!(pod.get("/api/Projects/al-dev").await, winners[0].1);
     for (tag, expected) in [("*", 200), ("\"x\", *", 200), ("W/\"x\"", 412), ("", 412)] {
         assert_eq!(save("writer", "other".to_owned(), tag.to_owned()).await.0, expected, "{tag}");
@@ -81,7 +90,9 @@ async fn unknown_keys_and_the_style_of_everything_else_survive() {
     let world = World::new().await;
     let clone = world.init().await;
     let inner = r#"{ \"id\":\"al-dev\", \"name\" :\"main\",\n \"gateways\": [ {\"id\":\"g\", \"x\":{}, \"name\": \"m\", \"dnsPrefix\":\"m\"} ], \"odd\" : 1.50 }"#;
-    let text = format!("{{\r\n\t\"ids\": {{\"Project\": 1, \"x\": [ ]}},\r\n\t\"models\": {{ \"Project\": {{ \"al-dev\": \"{inner}\" }}, \"Other\":{{\"1\":\"{{}}\"}} }}\r\n}}");
+    let text = format!(
+        "{{\r\n\t\"ids\": {{\"Project\": 1, \"x\": [ ]}},\r\n\t\"models\": {{ \"Project\": {{ \"al-dev\": \"{inner}\" }}, \"Other\":{{\"1\":\"{{}}\"}} }}\r\n}}"
+    );
     clone.write("lunchbadger.json", &text).write("bin", [0_u8, 255]);
     clone.commit_and_push("theirs").await;
     let pod = world.pod().await;
@@ -111,9 +122,14 @@ async fn what_does_not_validate_changes_nothing_and_says_why() {
         let (status, body) = pod.patch("writer", given.clone()).await;
         let error = &body["error"];
         assert_eq!((status, error["name"].as_str()), (422, Some("ValidationError")), "{given}: {body}");
-        assert!(error["details"]["codes"][place].is_array() && error["message"].as_str().unwrap().contains(place), "{body}");
+        assert!(
+            error["details"]["codes"][place].is_array() && error["message"].as_str().unwrap().contains(place),
+            "{body}"
+        );
     }
-    let ask = async |method: &str, path: &str, given: Value| answer(pod.request("admin", method, path).json(&given)).await.0;
+    let ask = async |method: &str, path: &str, given: Value| {
+        answer(pod.request("admin", method, path).json(&given)).await.0
+    };
     assert_eq!(ask("PATCH", "/api/Projects", json!({"name": "x"})).await, 422, "no id");
     assert_eq!(ask("PATCH", "/api/Projects", json!({"id": "bob-dev", "name": "x"})).await, 404);
     assert_eq!(ask("POST", "/api/Projects", json!({"id": "al-dev", "name": "x"})).await, 409);
@@ -125,7 +141,12 @@ async fn what_does_not_validate_changes_nothing_and_says_why() {
     let text = json!({"id": "al-dev", "states": [{"value": "x".repeat(5 << 20)}]});
     assert_eq!(ask("PATCH", "/api/Projects", text).await, 413);
     assert_eq!(pod.get("/api/Projects/al-dev").await, before);
-    assert_eq!(pod.patch("writer", json!({"gateways": [{"name": "a", "dnsPrefix": "a"}], "disabled": false})).await.0, 200);
+    assert_eq!(
+        pod.patch("writer", json!({"gateways": [{"name": "a", "dnsPrefix": "a"}], "disabled": false}))
+            .await
+            .0,
+        200
+    );
     assert_eq!(answer(pod.request("writer", "POST", "/api/Projects/al-dev/clear")).await.0, 204);
     assert_eq!(pod.get("/api/Projects/al-dev").await["gateways"], json!([]));
 }
@@ -140,7 +161,11 @@ async fn a_project_that_cannot_be_read_is_told_and_never_overwritten() {
     let (status, body) = answer(pod.request("reader", "GET", "/api/Projects/al-dev")).await;
     assert_eq!((status, body["error"]["code"].as_str()), (422, Some("PROJECT_UNREADABLE")), "{body}");
     assert_eq!(pod.patch("owner", json!({"name": "x"})).await.0, 422);
-    assert_eq!(pod.get("/api/WorkspaceFiles/files").await["files"], json!({"a": "text"}), "the others are served");
+    assert_eq!(
+        pod.get("/api/WorkspaceFiles/files").await["files"],
+        json!({"a": "text"}),
+        "the others are served"
+    );
     clone.run(&["fetch", "--quiet"]).await;
     assert_eq!(clone.run(&["rev-parse", "FETCH_HEAD"]).await, commit);
 }
@@ -151,7 +176,11 @@ async fn disabling_takes_admin_and_a_removed_collaborator_is_out() {
     let pod = world.pod().await;
     assert_eq!(pod.patch("writer", json!({"disabled": true})).await.0, 403);
     assert_eq!(pod.patch("admin", json!({"disabled": true})).await.0, 200);
-    assert_eq!(pod.patch("writer", json!({"disabled": true, "name": "same"})).await.0, 200, "it stays as it is");
+    assert_eq!(
+        pod.patch("writer", json!({"disabled": true, "name": "same"})).await.0,
+        200,
+        "it stays as it is"
+    );
     for enabled in [json!(false), json!(null)] {
         assert_eq!(pod.patch("writer", json!({"disabled": enabled})).await.0, 403);
     }

@@ -10,7 +10,8 @@ use serde_json::json;
 use crate::world::{Pod, World, answer};
 
 const MATRIX: &str = include_str!("roles.txt");
-const ROLES: [&str; 9] = ["none", "other", "functions", "reader", "writer", "owner", "admin", "pod-al", "operator"];
+const ROLES: [&str; 9] =
+    ["none", "other", "functions", "reader", "writer", "owner", "admin", "pod-al", "operator"];
 /// The only routes that answer without credentials.
 const PUBLIC: [&str; 4] = ["/", "/ping", "/live", "/ready"];
 
@@ -45,8 +46,10 @@ fn routes() -> Vec<(&'static str, &'static RouteInfo)> {
 fn every_route_of_a_pod_has_its_row_and_every_row_its_route() {
     let documented: BTreeSet<String> =
         rows().iter().map(|row| format!("{} {} {}", row.service, row.method, row.path)).collect();
-    let existing: BTreeSet<String> =
-        routes().iter().map(|(service, route)| format!("{service} {} {}", route.method, route.path)).collect();
+    let existing: BTreeSet<String> = routes()
+        .iter()
+        .map(|(service, route)| format!("{service} {} {}", route.method, route.path))
+        .collect();
     assert_eq!(existing, documented);
 }
 
@@ -76,7 +79,10 @@ async fn every_role_gets_what_the_matrix_of_a_pod_says() {
                 }
                 let got = ask(&pod, &row, role, prefix).await;
                 if got != *expected {
-                    wrong.push(format!("{} {prefix}{} as {role}: {got}, expected {expected}", row.method, row.path));
+                    wrong.push(format!(
+                        "{} {prefix}{} as {role}: {got}, expected {expected}",
+                        row.method, row.path
+                    ));
                 }
                 // It ended: the next one is asked of a new container.
                 if row.path.ends_with("/self-destruct") && got == 204 {

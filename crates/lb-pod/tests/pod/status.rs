@@ -50,7 +50,10 @@ async fn the_stream_begins_with_the_state_and_follows_the_app() {
     assert_eq!(first, pod.status().await);
     assert_eq!((first["status"].as_str(), first["id"].as_u64()), (Some("installing"), Some(1)));
     assert!(first["output"].as_str().unwrap().contains("nobody supervises"), "{first}");
-    assert!(first["ws_git"].as_str().unwrap().ends_with("/customer-al/dev.git") && first["fn_git"].as_str().unwrap().ends_with("/customer-al/functions.git"));
+    assert!(
+        first["ws_git"].as_str().unwrap().ends_with("/customer-al/dev.git")
+            && first["fn_git"].as_str().unwrap().ends_with("/customer-al/functions.git")
+    );
     let supervisor = pod.app.supervise();
     supervisor.report(AppState::Running);
     until(&mut events, |data| data["status"] == "running").await;

@@ -116,7 +116,17 @@ impl World {
         let shutdown = CancellationToken::new();
         let http = lb_testkit::http_client().unwrap();
         let configstore = start_configstore(&environment, &system, &shutdown).await;
-        let mut world = Self { host, git_api: address, configstore, environment, http, shutdown, serving: None, clock, directory };
+        let mut world = Self {
+            host,
+            git_api: address,
+            configstore,
+            environment,
+            http,
+            shutdown,
+            serving: None,
+            clock,
+            directory,
+        };
         world.start_git_api().await;
         world.populate().await;
         world
@@ -146,7 +156,8 @@ impl World {
 
     async fn populate(&self) {
         let store = format!("http://{}", self.configstore).parse().unwrap();
-        let store = Configstore::new(store, TokenSource::fixed(static_token("system")), Timeouts::default()).unwrap();
+        let store =
+            Configstore::new(store, TokenSource::fixed(static_token("system")), Timeouts::default()).unwrap();
         for name in ["al", "bob"] {
             store.create(&name.parse().unwrap()).await.unwrap();
         }
@@ -155,7 +166,9 @@ impl World {
             [("carl", Permission::Read), ("dora", Permission::Write), ("erin", Permission::Admin)]
         {
             git.create_user(&user(name)).await.unwrap();
-            git.set_collaborator(&user("al"), &repo("dev"), &format!("customer-{name}"), permission).await.unwrap();
+            git.set_collaborator(&user("al"), &repo("dev"), &format!("customer-{name}"), permission)
+                .await
+                .unwrap();
         }
         git.create_user(&user("frank")).await.unwrap();
         let admin = Permission::Admin;
@@ -194,12 +207,17 @@ impl World {
             return static_token(role);
         }
         let url = format!("http://{}/login/token", self.git_api);
-        let request = self.http.post(url).bearer_auth(static_token(role).reveal()).json(&json!({"audience": "al-dev"}));
+        let request =
+            self.http.post(url).bearer_auth(static_token(role).reveal()).json(&json!({"audience": "al-dev"}));
         let (status, body) = answer(request).await;
         // Who may do nothing gets none: the token for bob's own workspace is shown instead.
         if status == 403 {
             let url = format!("http://{}/login/token", self.git_api);
-            let request = self.http.post(url).bearer_auth(static_token(role).reveal()).json(&json!({"audience": "bob-dev"}));
+            let request = self
+                .http
+                .post(url)
+                .bearer_auth(static_token(role).reveal())
+                .json(&json!({"audience": "bob-dev"}));
             return Secret::new(answer(request).await.1["token"].as_str().unwrap().to_owned());
         }
         assert_eq!(status, 200, "{role}: {body}");
@@ -264,7 +282,13 @@ impl Pod {
     }
 
     /// The same to one of the two APIs.
-    pub(crate) fn request_at(&self, api: &str, role: &str, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request_at(
+        &self,
+        api: &str,
+        role: &str,
+        method: &str,
+        path: &str,
+    ) -> reqwest::RequestBuilder {
         let address = if api == "project" { self.project_api } else { self.workspace_api };
         let request = self.http.request(method.parse().unwrap(), format!("http://{address}{path}"));
         if role == "none" { request } else { request.bearer_auth(self.tokens[role].reveal()) }

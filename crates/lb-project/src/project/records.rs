@@ -70,9 +70,8 @@ impl ProjectFile {
     /// Sets a value of the outer file; objects on the way are made.
     pub(super) fn put(&mut self, path: &[&str], value: &Value) -> Result<(), EditError> {
         let outer = self.outer()?;
-        let missing = |depth: &usize| {
-            descend(&outer, &path[..*depth]).is_none_or(|node| node.data == Data::Null)
-        };
+        let missing =
+            |depth: &usize| descend(&outer, &path[..*depth]).is_none_or(|node| node.data == Data::Null);
         let depth = (1..=path.len()).find(missing).unwrap_or(path.len());
         let value = path[depth..].iter().rev().fold(value.clone(), |value, key| json!({ *key: value }));
         let found = splices(&outer, &path[..depth], Edit::Set(&value)).ok_or_else(|| {

@@ -89,7 +89,8 @@ pub fn complete(given: &mut Map<String, Value>, mut id: impl FnMut() -> String) 
 /// Whether what is given would switch a producer off or on.
 #[must_use]
 pub fn changes_switch(before: Option<&Value>, given: &Map<String, Value>) -> bool {
-    let is_off = |flag: Option<&Value>| flag.is_some_and(|flag| *flag != Value::Bool(false) && !flag.is_null());
+    let is_off =
+        |flag: Option<&Value>| flag.is_some_and(|flag| *flag != Value::Bool(false) && !flag.is_null());
     let before = before.and_then(|project| project.get("disabled"));
     given.get("disabled").is_some_and(|flag| is_off(Some(flag)) != is_off(before))
 }

@@ -35,33 +35,60 @@ fn only_what_differs_is_written() {
 #[test]
 fn what_a_client_may_not_save_is_named() {
     let places = |given: Value| invalid(&map(given)).into_iter().map(|found| found.place).collect::<Vec<_>>();
-    assert_eq!(places(json!({"id": "x", "gateways": [{"name": "a", "dnsPrefix": "b"}], "states": null})), Vec::<String>::new());
+    assert_eq!(
+        places(json!({"id": "x", "gateways": [{"name": "a", "dnsPrefix": "b"}], "states": null})),
+        Vec::<String>::new()
+    );
     let wrong = json!({
         "name": " ", "disabled": "yes", "gateways": [{"name": ""}, 7], "apiEndpoints": [{}], "portals": {},
         "apis": [{"apiEndpoints": [{"name": "n"}, {}]}],
     });
-    assert_eq!(places(wrong), [
-        "name", "disabled", "gateways[0].name", "gateways[0].dnsPrefix", "gateways[1]", "apiEndpoints[0].name", "portals", "apis[0].apiEndpoints[1].name",
-    ]);
+    assert_eq!(
+        places(wrong),
+        [
+            "name",
+            "disabled",
+            "gateways[0].name",
+            "gateways[0].dnsPrefix",
+            "gateways[1]",
+            "apiEndpoints[0].name",
+            "portals",
+            "apis[0].apiEndpoints[1].name",
+        ]
+    );
 }
 
 #[test]
 fn connections_and_states_get_ids_and_keep_those_they_have() {
-    let mut given = map(json!({"connections": [{"fromId": "a"}, {"id": "c", "fromId": "b"}], "states": [{"id": null}], "gateways": [{}]}));
+    let mut given = map(
+        json!({"connections": [{"fromId": "a"}, {"id": "c", "fromId": "b"}], "states": [{"id": null}], "gateways": [{}]}),
+    );
     let mut count = 0;
     complete(&mut given, || {
         count += 1;
         format!("new{count}")
     });
-    assert_eq!(Value::Object(given), json!({"connections": [{"fromId": "a", "id": "new1"}, {"id": "c", "fromId": "b"}], "states": [{"id": "new2"}], "gateways": [{}]}));
+    assert_eq!(
+        Value::Object(given),
+        json!({"connections": [{"fromId": "a", "id": "new1"}, {"id": "c", "fromId": "b"}], "states": [{"id": "new2"}], "gateways": [{}]})
+    );
 }
 
 #[test]
 fn a_switch_that_stays_is_no_change() {
     let change = |before: Value, given: Value| changes_switch(Some(&before), &map(given));
-    assert!(change(json!({}), json!({"disabled": true})) && change(json!({"disabled": true}), json!({"disabled": null})));
-    assert!(!change(json!({}), json!({"disabled": false})) && !change(json!({"disabled": true}), json!({"disabled": true})));
-    assert!(!change(json!({"disabled": true}), json!({"name": "x"})) && changes_switch(None, &map(json!({"disabled": true}))));
+    assert!(
+        change(json!({}), json!({"disabled": true}))
+            && change(json!({"disabled": true}), json!({"disabled": null}))
+    );
+    assert!(
+        !change(json!({}), json!({"disabled": false}))
+            && !change(json!({"disabled": true}), json!({"disabled": true}))
+    );
+    assert!(
+        !change(json!({"disabled": true}), json!({"name": "x"}))
+            && changes_switch(None, &map(json!({"disabled": true})))
+    );
     assert!(nothing().len() == 9 && !nothing().contains_key("disabled"));
 }
 
@@ -73,9 +100,14 @@ fn instances_of_other_models_stand_beside_the_project() {
     edited.put_record("Forecast", "1", &json!({"id": 1, "data": "\"x"})).unwrap();
     edited.put_record("Forecast", "7", &json!({"id": 7})).unwrap();
     edited.put_record("Forecast", "1", &json!({"id": 1})).unwrap();
-    assert_eq!(edited.records("Forecast").unwrap(), [("1".to_owned(), json!({"id": 1})), ("7".to_owned(), json!({"id": 7}))]);
+    assert_eq!(
+        edited.records("Forecast").unwrap(),
+        [("1".to_owned(), json!({"id": 1})), ("7".to_owned(), json!({"id": 7}))]
+    );
     assert_eq!((edited.next_record("Forecast").unwrap(), edited.project().unwrap()), (8, Some(json!({}))));
-    assert!(edited.remove_record("Forecast", "7").unwrap() && !edited.remove_record("Forecast", "7").unwrap());
+    assert!(
+        edited.remove_record("Forecast", "7").unwrap() && !edited.remove_record("Forecast", "7").unwrap()
+    );
     assert_eq!(edited.next_record("Forecast").unwrap(), 8, "an id is given once");
     assert_eq!(ProjectFile::new(before, &producer()).project().unwrap(), edited.project().unwrap());
     let mut empty = ProjectFile::new("", &producer());

@@ -70,7 +70,9 @@ fn check(name: &str, path: &str) -> Result<(), ApiError> {
         _ if name.len() > MAX_NAME => "a name is longer than 255 bytes",
         _ if name.contains(['/', '\\']) => "a name holds a separator of directories: nest objects instead",
         _ if name.chars().any(char::is_control) => "a name holds a control character",
-        _ if is_hidden(name) => "it is hidden here: change it with git, or through the API that it belongs to",
+        _ if is_hidden(name) => {
+            "it is hidden here: change it with git, or through the API that it belongs to"
+        }
         _ => return Ok(()),
     };
     Err(refused(path, why))
@@ -97,7 +99,8 @@ impl Wanted {
         for (name, value) in tree {
             let path = format!("{prefix}{name}");
             check(&name, &path)?;
-            let safe = || path.parse().map_err(|_| refused(&path, "the path is longer than 1024 bytes, or odd"));
+            let safe =
+                || path.parse().map_err(|_| refused(&path, "the path is longer than 1024 bytes, or odd"));
             match value {
                 Value::Object(below) => self.walk(&format!("{path}/"), below, depth + 1)?,
                 Value::String(text) => self.texts.push((safe()?, text)),
@@ -119,7 +122,12 @@ impl Wanted {
         let Self { texts, gone } = self;
         let below = |path: &SafePath| {
             let prefix = format!("{path}/");
-            files.files.keys().filter(move |file| file.as_str().starts_with(&prefix)).cloned().collect::<Vec<_>>()
+            files
+                .files
+                .keys()
+                .filter(move |file| file.as_str().starts_with(&prefix))
+                .cloned()
+                .collect::<Vec<_>>()
         };
         let mut changes = Changes::new();
         for path in gone {
@@ -164,7 +172,15 @@ mod tests {
     fn hidden_files_and_what_is_no_text_are_not_shown() {
         let mut files = Tree::default();
         let mut add = |path: &str, blob| files.files.insert(path.parse().unwrap(), blob);
-        for path in ["a/b/c.js", "a/.gitignore", "x.gitx/y", "node_modules/z", "package-lock.json", "lunchbadger.json", "d"] {
+        for path in [
+            "a/b/c.js",
+            "a/.gitignore",
+            "x.gitx/y",
+            "node_modules/z",
+            "package-lock.json",
+            "lunchbadger.json",
+            "d",
+        ] {
             add(path, Blob::File(b"text".to_vec()));
         }
         add("binary", Blob::File(vec![0xff]));

@@ -8,9 +8,9 @@ use lb_http::extract::{JSON_LIMIT, Parameters, json_object};
 use lb_project::ProjectFile;
 use serde_json::{Map, Value, json};
 
-use super::projects::{file, written};
 use super::super::store::Edit;
 use super::super::{Shared, Workspace};
+use super::projects::{file, written};
 use super::{unknown, unreadable};
 
 const MODEL: &str = "Forecast";
@@ -75,7 +75,10 @@ pub(super) async fn count(State(workspace): State<Shared>) -> Result<Json<Value>
     Ok(Json(json!({ "count": records.len() })))
 }
 
-pub(super) async fn get(State(workspace): State<Shared>, parameters: Parameters) -> Result<Json<Value>, ApiError> {
+pub(super) async fn get(
+    State(workspace): State<Shared>,
+    parameters: Parameters,
+) -> Result<Json<Value>, ApiError> {
     record(&workspace.project_file()?, parameters.get("id")).map(|record| Json(Value::Object(record)))
 }
 

@@ -62,7 +62,9 @@ fn invalid(model: &str, found: &[(String, &str, &str)]) -> ApiError {
         "codes": by_place(|(_, code, _)| (*code).to_owned()),
         "messages": by_place(|(_, _, message)| (*message).to_owned()),
     });
-    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID", message).named("ValidationError").details(details)
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID", message)
+        .named("ValidationError")
+        .details(details)
 }
 
 /// 404 as LoopBack has it.

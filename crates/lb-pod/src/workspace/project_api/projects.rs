@@ -121,7 +121,9 @@ pub(super) fn written(file: ProjectFile) -> Result<(lb_vocab::SafePath, Option<V
         let message = format!("the project file would be larger than {limit} bytes");
         return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, message));
     }
-    let path = PROJECT_FILE.parse().map_err(|error: lb_vocab::TextError| ApiError::bad_request(error.to_string()))?;
+    let path = PROJECT_FILE
+        .parse()
+        .map_err(|error: lb_vocab::TextError| ApiError::bad_request(error.to_string()))?;
     Ok((path, Some(content)))
 }
 
@@ -138,7 +140,8 @@ impl Workspace {
         mut given: Map<String, Value>,
         new: bool,
     ) -> Result<Found, ApiError> {
-        let problems: Vec<_> = invalid(&given).into_iter().map(|found| (found.place, found.code, found.message)).collect();
+        let problems: Vec<_> =
+            invalid(&given).into_iter().map(|found| (found.place, found.code, found.message)).collect();
         if !problems.is_empty() {
             return Err(super::invalid("Project", &problems));
         }

@@ -24,7 +24,10 @@ pub(super) async fn ping() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-pub(super) async fn get(State(workspace): State<Shared>, parameters: Parameters) -> Result<Json<Value>, ApiError> {
+pub(super) async fn get(
+    State(workspace): State<Shared>,
+    parameters: Parameters,
+) -> Result<Json<Value>, ApiError> {
     let id = parameters.get("id");
     if id != ID.to_string() {
         return Err(unknown("WorkspaceStatus", id));
@@ -79,7 +82,10 @@ pub(super) async fn hard_reset(State(workspace): State<Shared>) -> Result<Status
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn self_destruct(State(workspace): State<Shared>, Extension(who): Extension<Identity>) -> StatusCode {
+pub(super) async fn self_destruct(
+    State(workspace): State<Shared>,
+    Extension(who): Extension<Identity>,
+) -> StatusCode {
     tracing::warn!(%who, "asked to end");
     workspace.shutdown.cancel();
     StatusCode::NO_CONTENT
