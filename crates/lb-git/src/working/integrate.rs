@@ -11,7 +11,8 @@ use lb_vocab::{CommitId, Timestamp};
 use super::commit::{Local, Moved, Parts};
 use super::listing::Leaf;
 use super::object::{Object, ObjectId, ObjectKind};
-use super::{State, WorkingCopy, WorkingError, write_directories};
+use super::stage::write_directories;
+use super::{State, WorkingCopy, WorkingError};
 use crate::bare::objects::Objects;
 use crate::process::{Git, run};
 

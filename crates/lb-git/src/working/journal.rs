@@ -165,7 +165,7 @@ mod tests {
             assert_eq!((replay.head, replay.objects.len()), expected, "{length}");
             assert!(good <= length);
         }
-        let mut damaged = whole.clone();
+        let mut damaged = whole;
         let last = damaged.len() - 1;
         damaged[last] ^= 1;
         assert_eq!(read(&damaged).0.head, Some(ObjectId([1; 20])));

@@ -15,6 +15,7 @@ mod journal;
 mod listing;
 mod object;
 mod remote;
+mod stage;
 
 use std::collections::HashMap;
 use std::fs;
@@ -30,10 +31,11 @@ pub use error::{StageError, WorkingError};
 pub use integrate::Integrated;
 pub use remote::{Fetched, Pushed, Remote, Token};
 
-use self::commit::{Local, Moved, Parts};
+use self::commit::{Local, Parts};
 use self::journal::Journal;
-use self::listing::{Directory, Leaf, Listing, Obstacle};
-use self::object::{Object, ObjectId, ObjectKind};
+use self::listing::{Directory, Listing};
+use self::object::{Object, ObjectId};
+use self::stage::{Next, write_directories};
 use crate::bare::objects::Objects;
 use crate::bare::refs;
 use crate::directory::{self, Lock};
@@ -265,7 +267,7 @@ impl WorkingCopy {
     /// Where a file cannot stand where it should; nothing is staged then.
     pub fn stage(&mut self, commit: NewCommit, now: Timestamp) -> Result<Option<CommitId>, StageError> {
         let NewCommit { message, author, changes } = commit;
-        let mut next = Next { root: self.state.root.clone(), ..Next::default() };
+        let mut next = Next::on(&self.state.root);
         for (path, content) in changes {
             next.change(path, content)?;
         }
@@ -484,57 +486,6 @@ impl Tidying {
             tracing::warn!(%error, "the clone cannot be packed; it works all the same");
         }
     }
-}
-
-/// What a commit that is being made changes.
-#[derive(Default)]
-struct Next {
-    root: Directory,
-    moved: Vec<Moved>,
-    contents: Vec<(SafePath, Option<Blob>)>,
-    objects: Vec<Object>,
-}
-
-impl Next {
-    fn change(&mut self, path: SafePath, content: Option<Vec<u8>>) -> Result<(), StageError> {
-        let key = path.as_str().as_bytes();
-        let before = self.root.leaf(key);
-        if content.is_some() && before.is_some_and(|leaf| !leaf.is_file()) {
-            return Err(StageError::NotAFile { path });
-        }
-        let object = content.as_ref().map(|content| Object::new(ObjectKind::Blob, content)).transpose();
-        let object = object.map_err(WorkingError::io("make an object"))?;
-        let after = object.as_ref().map(|object| Leaf::with_content(before, object.id));
-        self.root.set(key, after).map_err(|obstacle| match obstacle {
-            Obstacle::NotADirectory => StageError::NotADirectory { path: path.clone() },
-            Obstacle::IsADirectory => StageError::IsADirectory { path: path.clone() },
-        })?;
-        if before == after {
-            return Ok(());
-        }
-        self.objects.extend(object);
-        match self.moved.iter_mut().find(|known| known.path == key) {
-            Some(known) => known.after = after,
-            None => self.moved.push(Moved { path: key.to_vec(), before, after }),
-        }
-        let blob = content.map(|content| match content.len() as u64 {
-            size if size > MAX_FILE => Blob::TooLarge { size },
-            _ => Blob::File(content),
-        });
-        self.contents.push((path, blob));
-        Ok(())
-    }
-}
-
-/// A directory's object, with those of every directory below it that changed.
-fn write_directories(root: &mut Directory, objects: &mut Vec<Object>) -> Result<ObjectId, WorkingError> {
-    let mut write = |content: &[u8]| {
-        let object = Object::new(ObjectKind::Tree, content)?;
-        let id = object.id;
-        objects.push(object);
-        Ok::<_, std::io::Error>(id)
-    };
-    root.write(&mut write).map_err(WorkingError::io("make an object"))
 }
 
 /// The contents that are kept of what a listing has.

@@ -95,7 +95,7 @@ async fn push(copy: &mut WorkingCopy) -> Pushed {
 async fn fetch(copy: &WorkingCopy) -> CommitId {
     match copy.remote().fetch().await.unwrap() {
         Fetched::At(commit) => commit,
-        other => panic!("{other:?}"),
+        other @ (Fetched::Unborn | Fetched::NoBranch) => panic!("{other:?}"),
     }
 }
 
@@ -293,4 +293,28 @@ fn damage_all(objects: &Path) {
     for directory in fs::read_dir(objects).unwrap().map(|entry| entry.unwrap().path()) {
         fs::remove_dir_all(directory).unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_the_disk_does_not_take_was_never_saved() {
+    let case = Case::new().await;
+    let mut copy = case.open().await;
+    let first = save(&mut copy, "first", &[("a", Some("1"))]);
+    let (objects, aside) = (case.repository().join("objects"), case.repository().join("aside"));
+    fs::rename(&objects, &aside).unwrap();
+    fs::write(&objects, "no directory").unwrap();
+    for name in ["b", "c"] {
+        let changes = vec![(name.parse().unwrap(), Some(b"2".to_vec()))];
+        let commit = NewCommit { message: "lost".into(), author: None, changes };
+        assert!(copy.stage(commit, NOW).unwrap().is_some());
+    }
+    let error = copy.flush().unwrap_err();
+    assert_eq!(error.name(), "Io", "{error}");
+    assert_eq!((copy.head().unwrap(), copy.unpushed()), (Some(first), 1));
+    assert_eq!((text(&copy, "a").as_deref(), text(&copy, "b")), (Some("1"), None));
+    fs::remove_file(&objects).unwrap();
+    fs::rename(&aside, &objects).unwrap();
+    save(&mut copy, "second", &[("b", Some("3"))]);
+    assert_eq!(push(&mut copy).await, Pushed::Done);
+    assert_eq!(case.other().await.run(&["log", "--format=%s"]).await, "second\nfirst");
 }

@@ -142,9 +142,9 @@ impl Server {
         let common = Common { seam, metrics, ready: Arc::new(Vec::new), origins };
         let prefixes = |own: &str| [Some(own.to_owned()), settings.url_prefix.clone()];
         let project_api =
-            common.wrap(under(prefixes("/project-api"), project_api::all(&common.seam, &workspace)));
+            common.wrap(under(prefixes("/project-api"), &project_api::all(&common.seam, &workspace)));
         let workspace_api =
-            common.wrap(under(prefixes("/workspace-api"), workspace_api::all(&common.seam, &workspace)));
+            common.wrap(under(prefixes("/workspace-api"), &workspace_api::all(&common.seam, &workspace)));
         let configstore = settings.configstore.clone().map(|url| {
             client(
                 "the configstore",
@@ -254,7 +254,7 @@ fn seam(
 }
 
 /// The routes as they are, and under each prefix.
-fn under(prefixes: [Option<String>; 2], routes: axum::Router) -> axum::Router {
+fn under(prefixes: [Option<String>; 2], routes: &axum::Router) -> axum::Router {
     let nest = |all: axum::Router, prefix: String| all.nest(&prefix, routes.clone());
     let prefixes: BTreeSet<String> = prefixes.into_iter().flatten().collect();
     prefixes.into_iter().fold(routes.clone(), nest)

@@ -254,6 +254,8 @@ impl Sync {
         });
         let given_up = done.await??;
         self.board.renew((given_up > 0).then_some(name));
+        // A push of our own may have been under way: then the host has more than this.
+        self.nudge.look();
         Ok(())
     }
 }

@@ -142,7 +142,9 @@ impl ProjectFile {
 
 /// What makes one value of another. The order of keys counts: of pipelines it says which is asked first.
 fn differences<'v>(pointer: &str, stands: &Value, wanted: &'v Value, steps: &mut Vec<Step<'v>>) {
-    if stands.to_string() == wanted.to_string() {
+    // Maps are equal whatever the order of their keys; their texts are not.
+    let texts = [stands, wanted].map(Value::to_string);
+    if texts[0] == texts[1] {
         return;
     }
     match (stands, wanted) {

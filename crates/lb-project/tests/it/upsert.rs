@@ -10,7 +10,7 @@ fn file(inner: &str) -> ProjectFile {
     ProjectFile::new(String::from_utf8(project_file(inner)).unwrap(), &producer())
 }
 
-fn map(value: Value) -> Map<String, Value> {
+fn map(value: &Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
 }
 
@@ -27,14 +27,15 @@ fn only_what_differs_is_written() {
     ];
     for (given, from, to) in cases {
         let mut edited = file(before);
-        edited.merge(&map(given.clone())).unwrap();
+        edited.merge(&map(&given)).unwrap();
         assert_eq!(edited.project_text().unwrap().unwrap(), before.replacen(from, to, 1), "{given}");
     }
 }
 
 #[test]
 fn what_a_client_may_not_save_is_named() {
-    let places = |given: Value| invalid(&map(given)).into_iter().map(|found| found.place).collect::<Vec<_>>();
+    let places =
+        |given: Value| invalid(&map(&given)).into_iter().map(|found| found.place).collect::<Vec<_>>();
     assert_eq!(
         places(json!({"id": "x", "gateways": [{"name": "a", "dnsPrefix": "b"}], "states": null})),
         Vec::<String>::new()
@@ -61,7 +62,7 @@ fn what_a_client_may_not_save_is_named() {
 #[test]
 fn connections_and_states_get_ids_and_keep_those_they_have() {
     let mut given = map(
-        json!({"connections": [{"fromId": "a"}, {"id": "c", "fromId": "b"}], "states": [{"id": null}], "gateways": [{}]}),
+        &json!({"connections": [{"fromId": "a"}, {"id": "c", "fromId": "b"}], "states": [{"id": null}], "gateways": [{}]}),
     );
     let mut count = 0;
     complete(&mut given, || {
@@ -76,7 +77,7 @@ fn connections_and_states_get_ids_and_keep_those_they_have() {
 
 #[test]
 fn a_switch_that_stays_is_no_change() {
-    let change = |before: Value, given: Value| changes_switch(Some(&before), &map(given));
+    let change = |before: Value, given: Value| changes_switch(Some(&before), &map(&given));
     assert!(
         change(json!({}), json!({"disabled": true}))
             && change(json!({"disabled": true}), json!({"disabled": null}))
@@ -87,7 +88,7 @@ fn a_switch_that_stays_is_no_change() {
     );
     assert!(
         !change(json!({"disabled": true}), json!({"name": "x"}))
-            && changes_switch(None, &map(json!({"disabled": true})))
+            && changes_switch(None, &map(&json!({"disabled": true})))
     );
     assert!(nothing().len() == 9 && !nothing().contains_key("disabled"));
 }
