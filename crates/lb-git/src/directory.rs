@@ -64,8 +64,13 @@ impl Drop for Lock {
     }
 }
 
-/// Makes the directory ours, and writes what git is configured with.
+/// Makes a host's directory ours, and writes what git is configured with.
 pub(crate) fn take(directory: &Path) -> Result<Lock, HostError> {
+    take_with(directory, CONFIGURATION)
+}
+
+/// Makes the directory ours, and writes this configuration of git.
+pub(crate) fn take_with(directory: &Path, configuration: &str) -> Result<Lock, HostError> {
     let doing = || format!("open the data directory {}", directory.display());
     let home = directory.join("home");
     fs::create_dir_all(&home).map_err(HostError::io(doing()))?;
@@ -81,7 +86,7 @@ pub(crate) fn take(directory: &Path) -> Result<Lock, HostError> {
         }
         Err(TryLockError::Error(error)) => return Err(HostError::io(doing())(error)),
     }
-    files::replace(&home.join("gitconfig"), CONFIGURATION.as_bytes()).map_err(HostError::io(doing()))?;
+    files::replace(&home.join("gitconfig"), configuration.as_bytes()).map_err(HostError::io(doing()))?;
     Ok(Lock(lock))
 }
 

@@ -2,6 +2,8 @@
 //!
 //! [`GitHost`] is shaped by what Gitea's API can do, so that both hosts can serve all of it. [`embedded`] keeps bare
 //! repositories in a data directory and drives the real `git`; it is for evaluation, small installations and tests.
+//!
+//! [`working`] is the other side: a clone in a producer's pod, which saves commits and exchanges them with a host.
 
 mod answer;
 mod bare;
@@ -21,6 +23,7 @@ mod push;
 mod secrets;
 mod spool;
 mod types;
+pub mod working;
 
 pub use error::{HostError, Kind};
 pub use globs::Globs;

@@ -47,6 +47,9 @@ pub struct ErrorBody {
     pub code: String,
     /// One sentence for people.
     pub message: String,
+    /// What is wrong with which part of what was sent, where there is more to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<serde_json::Value>,
 }
 
 /// An error answer. It is what handlers return; nothing secret and nothing of the inside goes into its message.
@@ -59,6 +62,8 @@ pub struct ApiError {
     retry_after: Option<u64>,
     challenge: Option<&'static str>,
     closes: bool,
+    name: Option<&'static str>,
+    details: Option<Box<serde_json::Value>>,
 }
 
 impl ApiError {
@@ -71,6 +76,8 @@ impl ApiError {
             retry_after: None,
             challenge: None,
             closes: false,
+            name: None,
+            details: None,
         }
     }
 
@@ -111,6 +118,18 @@ impl ApiError {
         Self { closes: true, ..self }
     }
 
+    /// Another name than the status in one word: `ValidationError`, as LoopBack's clients know it.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Self {
+        Self { name: Some(name), ..self }
+    }
+
+    /// What is wrong with which part of what was sent.
+    #[must_use]
+    pub fn details(self, details: serde_json::Value) -> Self {
+        Self { details: Some(Box::new(details)), ..self }
+    }
+
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -126,9 +145,12 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let name = self.status.canonical_reason().unwrap_or("Error").replace([' ', '-', '\''], "");
-        let Self { status, code, message, retry_after, challenge, closes } = self;
-        let body = Envelope { error: ErrorBody { status_code: status.as_u16(), name, code, message } };
+        let Self { status, code, message, retry_after, challenge, closes, name, details } = self;
+        let reason = || status.canonical_reason().unwrap_or("Error").replace([' ', '-', '\''], "");
+        let name = name.map_or_else(reason, str::to_owned);
+        let details = details.map(|details| *details);
+        let body =
+            Envelope { error: ErrorBody { status_code: status.as_u16(), name, code, message, details } };
         let mut response = (status, axum::Json(body)).into_response();
         if closes {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -157,6 +179,7 @@ mod tests {
                 name: "NotFound".into(),
                 code: "USER_NOT_FOUND".into(),
                 message: "m".into(),
+                details: None,
             },
         };
         let json = serde_json::to_value(&body).unwrap();

@@ -19,16 +19,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let mut bytes = Vec::new();
-        read_pieces(request, JSON_LIMIT, |piece| bytes.extend_from_slice(piece)).await?;
-        let body: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-            return Err(ApiError::bad_request("the body must be a JSON object"));
-        }
-        serde_json::from_slice(body)
-            .map(Self)
-            .map_err(|error| ApiError::bad_request(format!("the body does not do: {error}")))
+        json_object(request, JSON_LIMIT).await.map(Self)
     }
+}
+
+/// A JSON object as body, of at most `limit` bytes and whatever `Content-Type`. An empty body reads as `{}`.
+///
+/// # Errors
+/// 413 where it is larger, 400 where it is something else.
+pub async fn json_object<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, ApiError> {
+    let mut bytes = Vec::new();
+    read_pieces(request, limit, |piece| bytes.extend_from_slice(piece)).await?;
+    let body: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(ApiError::bad_request("the body must be a JSON object"));
+    }
+    serde_json::from_slice(body)
+        .map_err(|error| ApiError::bad_request(format!("the body does not do: {error}")))
 }
 
 /// Reads a request's body and gives each piece of it to `take`; what is announced as too large is not read at all.

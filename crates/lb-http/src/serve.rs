@@ -144,8 +144,10 @@ impl Common {
             .allow_headers([
                 header::AUTHORIZATION,
                 header::CONTENT_TYPE,
+                header::IF_MATCH,
                 header::HeaderName::from_static("last-event-id"),
             ])
+            .expose_headers([header::ETAG])
             .max_age(Duration::from_mins(10))
     }
 }

@@ -21,7 +21,7 @@ mod json;
 mod loopback;
 mod node;
 mod openapi;
-mod project;
+pub mod project;
 mod source;
 mod text;
 mod workspace;
@@ -33,7 +33,7 @@ pub use entities::{
     Pair, Pipeline, Policy, Project, ServiceEndpoint, Trigger,
 };
 pub use history::entity_value;
-pub use project::{EditError, ProjectFile};
+pub use project::{EditError, Invalid, ProjectFile};
 pub use workspace::{Answer, ConnectorPackage, Method, PackageChange, Request, UnknownMethod, Workspace};
 
 use std::collections::BTreeSet;

@@ -5,6 +5,8 @@ mod endpoint;
 mod envelope;
 mod gateway;
 mod links;
+mod records;
+mod upsert;
 
 use std::collections::HashSet;
 
@@ -13,6 +15,7 @@ use lb_vocab::{EntityKind, Finding, Limits, Place, Producer, Source, Tree, clean
 pub use edit::{EditError, ProjectFile};
 pub(crate) use envelope::{Inside, PROJECT_FILE, open};
 pub(crate) use links::{ids, warn_of_dangling};
+pub use upsert::{Invalid, changes_switch, complete, invalid, nothing};
 
 use crate::cursor::{Cursor, Findings, Held, Read};
 use crate::entities::{Connection, Project};

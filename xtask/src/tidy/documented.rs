@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{Breach, TextFile};
 
-/// The page of all routes; a test of lb-services keeps its tables equal to the code.
-const ROUTES: &str = "docs/http.md";
+/// The pages of all routes; tests of lb-services and lb-pod keep their tables equal to the code.
+const ROUTES: [&str; 2] = ["docs/http.md", "docs/project-api.md"];
 /// Methods that a documented route begins with.
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "ANY"];
 
@@ -16,7 +16,7 @@ pub(super) fn check(files: &[TextFile]) -> Vec<Breach> {
     let sources: Vec<&TextFile> =
         files.iter().filter(|file| !pages().any(|page| page.path == file.path)).collect();
     let routes: BTreeSet<String> = pages()
-        .filter(|page| page.path.ends_with(ROUTES))
+        .filter(|page| ROUTES.iter().any(|routes| page.path.ends_with(routes)))
         .flat_map(|page| page.text.lines().flat_map(quoted).filter_map(route))
         .collect();
     let mut breaches = Vec::new();

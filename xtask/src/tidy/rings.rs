@@ -22,7 +22,7 @@ enum Ring {
 }
 
 /// Every crate of ours.
-const RINGS: [(&str, Ring); 12] = [
+const RINGS: [(&str, Ring); 13] = [
     ("lb-vocab", Ring::Vocabulary),
     ("lb-project", Ring::Pure),
     ("lb-desired", Ring::Pure),
@@ -33,6 +33,7 @@ const RINGS: [(&str, Ring); 12] = [
     ("lb-services", Ring::Role),
     ("lb-pod", Ring::Role),
     ("lunchbadger", Ring::Binary),
+    ("lunchbadger-pod", Ring::Binary),
     ("lb-testkit", Ring::Development),
     ("xtask", Ring::Development),
 ];

@@ -8,3 +8,4 @@ mod gitea;
 mod people;
 mod pushes;
 mod server;
+mod working;

@@ -177,8 +177,15 @@ async fn answer(shared: Shared, asked: Asked, request: Request) -> Result<Respon
 
 async fn who(host: &dyn GitHost, headers: &HeaderMap) -> Option<Login> {
     use base64::Engine;
-    let basic = headers.get("authorization")?.to_str().ok()?.strip_prefix("Basic ")?;
-    let text = String::from_utf8(base64::engine::general_purpose::STANDARD.decode(basic).ok()?).ok()?;
+    let shown = headers.get("authorization")?.to_str().ok()?;
+    // A working copy shows a token alone: here its user's name stands before it.
+    let text = match shown.strip_prefix("Bearer ") {
+        Some(token) => token.to_owned(),
+        None => {
+            let basic = shown.strip_prefix("Basic ")?;
+            String::from_utf8(base64::engine::general_purpose::STANDARD.decode(basic).ok()?).ok()?
+        }
+    };
     let (login, password) = text.split_once(':')?;
     let login: Login = login.parse().ok()?;
     let known = host.authenticate(&login, &Secret::new(password.to_owned())).await.ok()?.is_some();

@@ -112,7 +112,7 @@ impl fmt::Display for Identity {
 /// Who may use a route. Each rule includes the platform itself (its parts and its operator).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
-    /// Anybody. The list of such routes is fixed: `/ping`, `/live`, `/ready`, and those that check themselves what they are
+    /// Anybody. The list of such routes is fixed: `/ping`, `/live`, `/ready`, `/` of a pod's APIs (kubelet asks it), and those that check themselves what they are
     /// shown: `/hook` a signature, `/login...` a code or a git user's own credentials, `/forward-auth` a token for another audience.
     Public,
     /// Nobody but the platform itself.

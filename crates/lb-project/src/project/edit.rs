@@ -12,7 +12,7 @@ use crate::node::{Data, Entry, Node};
 use crate::text::Text;
 
 /// Entity lists of a blank project (`project-file.md`).
-const LISTS: [&str; 9] = [
+pub(super) const LISTS: [&str; 9] = [
     "gateways",
     "apis",
     "functions",
@@ -66,16 +66,16 @@ pub struct ProjectFile {
 
 /// What is done at a pointer.
 #[derive(Clone, Copy)]
-enum Edit<'v> {
+pub(super) enum Edit<'v> {
     Set(&'v Value),
     Add(&'v Value),
     Remove,
 }
 
 /// Text to put in place of a range.
-struct Splice {
-    range: Range<usize>,
-    text: String,
+pub(super) struct Splice {
+    pub(super) range: Range<usize>,
+    pub(super) text: String,
 }
 
 impl ProjectFile {
@@ -104,6 +104,19 @@ impl ProjectFile {
         self.within(|inside| Ok(inside.map(|inside| inside.node.to_value())))
     }
 
+    /// The project as it is written, `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the file cannot be understood.
+    pub fn project_text(&self) -> Result<Option<String>, EditError> {
+        self.within(|inside| Ok(inside.map(|inside| inside.document.text.as_str().to_owned())))
+    }
+
+    /// Makes the file what it was.
+    pub(super) fn put_back(&mut self, text: String) {
+        self.text = text;
+    }
+
     /// The value at a JSON pointer (RFC 6901) inside the project, `None` where there is none.
     ///
     /// # Errors
@@ -130,19 +143,11 @@ impl ProjectFile {
             self.text = format!("{file:#}\n");
             return Ok(true);
         }
-        let outer = self.outer()?;
-        let path = ["models", "Project", &self.key];
-        let missing = (1..=path.len())
-            .find(|depth| descend(&outer, &path[..*depth]).is_none_or(|node| node.data == Data::Null));
-        let Some(missing) = missing else { return Ok(false) };
-        let value = path[missing..].iter().rev().fold(project, |value, key| json!({ *key: value }));
-        let splices = splices(&outer, &path[..missing], Edit::Set(&value)).ok_or_else(|| {
-            EditError::Unreadable(format!("{PROJECT_FILE}: `models` or `models.Project` is no object"))
-        })?;
-        let before = self.text.len() - self.body().len();
-        for Splice { range, text } in splices {
-            self.text.replace_range(before + range.start..before + range.end, &text);
+        let path = ["models", "Project", &self.key.clone()];
+        if descend(&self.outer()?, &path).is_some_and(|node| node.data != Data::Null) {
+            return Ok(false);
         }
+        self.put(&path, &project)?;
         Ok(true)
     }
 
@@ -200,11 +205,11 @@ impl ProjectFile {
     }
 
     /// The text without a byte order mark.
-    fn body(&self) -> &str {
+    pub(super) fn body(&self) -> &str {
         self.text.strip_prefix('\u{feff}').unwrap_or(&self.text)
     }
 
-    fn outer(&self) -> Result<Node, EditError> {
+    pub(super) fn outer(&self) -> Result<Node, EditError> {
         json::parse(self.body())
             .map_err(|error| EditError::Unreadable(format!("{PROJECT_FILE}: {}", error.problem)))
     }
@@ -246,7 +251,7 @@ fn index(segment: &str) -> Option<usize> {
     segment.parse().ok().filter(|_| canonical)
 }
 
-fn descend<'n>(node: &'n Node, path: &[impl AsRef<str>]) -> Option<&'n Node> {
+pub(super) fn descend<'n>(node: &'n Node, path: &[impl AsRef<str>]) -> Option<&'n Node> {
     path.iter().map(AsRef::as_ref).try_fold(node, |node, segment| match &node.data {
         Data::List(items) => items.get(index(segment)?),
         Data::Map(_) | Data::Null | Data::Flag(_) | Data::Number(_) | Data::Text(_) => node.get(segment),
@@ -254,7 +259,7 @@ fn descend<'n>(node: &'n Node, path: &[impl AsRef<str>]) -> Option<&'n Node> {
 }
 
 /// What to put where in a text, in order of places; `None` where the path leads nowhere.
-fn splices(root: &Node, path: &[impl AsRef<str>], edit: Edit<'_>) -> Option<Vec<Splice>> {
+pub(super) fn splices(root: &Node, path: &[impl AsRef<str>], edit: Edit<'_>) -> Option<Vec<Splice>> {
     let Some((last, parents)) = path.split_last() else {
         return match edit {
             Edit::Set(value) | Edit::Add(value) => Some(vec![replacement(root, value)]),

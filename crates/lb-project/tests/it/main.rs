@@ -8,4 +8,5 @@ mod fixtures;
 mod history;
 mod hostile;
 mod properties;
+mod upsert;
 mod workspace;

@@ -1,0 +1,15 @@
+//! What runs in a producer's pods, beside the producer's own code and apart from it: nothing of the control plane, and no
+//! credentials but the pod's own tokens.
+//!
+//! | module | container |
+//! |---|---|
+//! | [`init`] | the init container of workspace and sls-api: makes the clone |
+//! | [`workspace`] | the workspace's API container: owns the clone of `dev`, edits it for people, saves it |
+
+mod error;
+mod identity;
+pub mod init;
+pub mod workspace;
+
+pub use error::PodError;
+pub use identity::{Identity, Repository};

@@ -1,0 +1,13 @@
+//! The workspace's API container against a real git-api and configstore, by real requests and the real `git` client.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test reports by failing")]
+
+mod docs;
+mod files;
+mod forecasts;
+mod host;
+mod projects;
+mod roles;
+mod settings;
+mod speed;
+mod status;
+mod world;

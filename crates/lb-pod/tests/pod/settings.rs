@@ -1,0 +1,68 @@
+//! What a deployed pod is given is what the container reads.
+
+use std::collections::BTreeMap;
+
+use lb_desired::build::{CONFIGSTORE_AUDIENCE, GIT_API_AUDIENCE, TOKEN_DIRECTORY, Workspace, workspace};
+use lb_pod::workspace::Settings;
+use lb_vocab::settings::Reader;
+use serde_json::Value;
+
+#[test]
+fn a_deployed_pod_is_given_what_its_container_reads() {
+    let none = BTreeMap::new();
+    let mut reader = Reader::new(&none);
+    let platform = lb_desired::settings::Settings::read(&mut reader);
+    let (platform, _) = reader.finish(platform).unwrap();
+    let producer: lb_vocab::Producer = "big-corp-dev".parse().unwrap();
+    let built = workspace(
+        &Workspace { producer: producer.clone(), revision: None, functions_revision: None },
+        &platform,
+    );
+    let deployment = built
+        .iter()
+        .map(|leaf| &leaf.manifest)
+        .find(|manifest| {
+            manifest["kind"] == "Deployment" && manifest["metadata"]["name"] == "workspace-big-corp-dev"
+        })
+        .unwrap();
+    let containers = deployment["spec"]["template"]["spec"]["initContainers"].as_array().unwrap();
+    let api = containers.iter().find(|container| container["name"] == "api").unwrap();
+    let init = containers.iter().find(|container| container["name"] == "init").unwrap();
+    let variables = environment(init);
+    let mut reader = Reader::new(&variables);
+    let begun = lb_pod::init::Settings::read(&mut reader);
+    let begun = reader.finish(begun).unwrap().0.unwrap();
+    let environment = environment(api);
+    let mut reader = Reader::new(&environment);
+    let settings = Settings::read(&mut reader);
+    let (settings, warnings) = reader.finish(settings).unwrap();
+    let settings = settings.unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert_eq!((&settings.producer, settings.repository.name.as_str()), (&producer, "dev"));
+    assert!(settings.configstore.is_some());
+    assert_eq!(
+        (begun.repository, &begun.identity.clone_dir),
+        (settings.repository, &settings.identity.clone_dir)
+    );
+    assert_eq!(init["args"], serde_json::json!(["init"]));
+    let mounts: Vec<&str> = api["volumeMounts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|mount| mount["mountPath"].as_str())
+        .collect();
+    assert!(mounts.contains(&settings.identity.clone_dir.to_str().unwrap()), "{mounts:?}");
+    assert_eq!(settings.identity.tokens_dir.to_str(), Some(TOKEN_DIRECTORY));
+    assert_eq!((GIT_API_AUDIENCE, CONFIGSTORE_AUDIENCE), ("git-api", "configstore"));
+    let ports: Vec<&Value> =
+        api["ports"].as_array().unwrap().iter().map(|port| &port["containerPort"]).collect();
+    assert_eq!(ports, [settings.project_api.port(), settings.workspace_api.port()]);
+    assert_eq!(api["args"], serde_json::json!(["workspace"]));
+}
+
+/// The variables of a container.
+fn environment(container: &Value) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let variables = container["env"].as_array().unwrap().iter();
+    variables.map(|variable| (text(&variable["name"]), text(&variable["value"]))).collect()
+}

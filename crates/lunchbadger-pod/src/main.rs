@@ -1,0 +1,81 @@
+//! `lunchbadger-pod`: what runs inside a producer's pods, one command for each container.
+//!
+//! Here arguments are parsed, containers wired and signals heard; what is done is in `lb-pod`.
+
+mod clock;
+mod environment;
+mod logging;
+mod signals;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use lb_pod::{init, workspace};
+use lb_vocab::with_causes;
+use tokio_util::sync::CancellationToken;
+
+use crate::environment::Variables;
+
+/// What runs inside a producer's pods. Settings are variables of the environment.
+#[derive(Debug, Parser)]
+#[command(name = "lunchbadger-pod", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Init container: clones the producer's repository, or fetches into the clone that is there
+    Init,
+    /// The workspace's API container: Project API (4230), Workspace API (4231), saving to git
+    Workspace,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let variables = environment::copy();
+    logging::start(&variables);
+    match run(&cli.command, &variables) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{}", with_causes(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command, variables: &Variables) -> Result<()> {
+    // Two threads do: a pod serves one producer, and what blocks has threads of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    let done = runtime.block_on(dispatch(command, variables));
+    // A task that hangs does not keep the process.
+    runtime.shutdown_background();
+    done
+}
+
+async fn dispatch(command: &Command, variables: &Variables) -> Result<()> {
+    let shutdown = signals::shutdown()?;
+    match command {
+        Command::Init => {
+            let settings = environment::read(variables, init::Settings::read)?;
+            signals::within_deadline(async { Ok(init::run(&settings, &shutdown).await?) }, &shutdown).await
+        }
+        Command::Workspace => {
+            let settings = environment::read(variables, workspace::Settings::read)?;
+            signals::within_deadline(workspace(&settings, shutdown.clone()), &shutdown).await
+        }
+    }
+}
+
+async fn workspace(settings: &workspace::Settings, shutdown: CancellationToken) -> Result<()> {
+    let server = workspace::Server::start(settings, &clock::system(), shutdown).await?;
+    let (project, workspace) = server.addresses().context("read the addresses")?;
+    tracing::info!(%project, %workspace, "ready");
+    Ok(server.run().await?)
+}
