@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::edit::{EditError, LISTS, ProjectFile};
-use crate::node::pointer_segment;
+use crate::node::push_segment;
 
 /// Edits of one key, beyond which its value is written anew.
 const MAX_EDITS: usize = 64;
@@ -120,7 +120,7 @@ impl ProjectFile {
     fn merge_keys(&mut self, given: &Map<String, Value>) -> Result<(), EditError> {
         let project = self.project()?.unwrap_or_default();
         for (key, value) in given {
-            let pointer = format!("/{}", pointer_segment(key));
+            let pointer = below("", key);
             let mut steps = Vec::new();
             match project.get(key) {
                 Some(stands) => differences(&pointer, stands, value, &mut steps),
@@ -140,6 +140,13 @@ impl ProjectFile {
     }
 }
 
+/// The pointer of a key below a pointer.
+fn below(pointer: &str, key: &str) -> String {
+    let mut below = pointer.to_owned();
+    push_segment(&mut below, key);
+    below
+}
+
 /// What makes one value of another. The order of keys counts: of pipelines it says which is asked first.
 fn differences<'v>(pointer: &str, stands: &Value, wanted: &'v Value, steps: &mut Vec<Step<'v>>) {
     // Maps are equal whatever the order of their keys; their texts are not.
@@ -150,13 +157,13 @@ fn differences<'v>(pointer: &str, stands: &Value, wanted: &'v Value, steps: &mut
     match (stands, wanted) {
         (Value::Object(old), Value::Object(new)) if keeps_order(old, new) => {
             for key in old.keys().filter(|key| !new.contains_key(*key)) {
-                steps.push(Step::Remove(format!("{pointer}/{}", pointer_segment(key))));
+                steps.push(Step::Remove(below(pointer, key)));
             }
             for (key, value) in new {
-                let below = format!("{pointer}/{}", pointer_segment(key));
+                let inner = below(pointer, key);
                 match old.get(key) {
-                    Some(stands) => differences(&below, stands, value, steps),
-                    None => steps.push(Step::Set(below, value)),
+                    Some(stands) => differences(&inner, stands, value, steps),
+                    None => steps.push(Step::Set(inner, value)),
                 }
             }
         }
