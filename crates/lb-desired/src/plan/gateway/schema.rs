@@ -331,7 +331,6 @@ fn method_problem(methods: Option<&Value>) -> Option<String> {
 /// What Express Gateway refuses about a top-level key of `system`, where it does.
 pub(super) fn system_problem(key: &str, value: &Value) -> Option<String> {
     let fields: &[(&str, Kind)] = match key {
-        "db" => return None,
         "__proto__" => return Some("it is no key in JavaScript".to_owned()),
         "crypto" => &[("cipherKey", Kind::Text), ("algorithm", Kind::Text), ("saltRounds", Kind::Number)],
         "session" => &[("unset", Kind::OneOf(&["destroy", "keep"]))],
@@ -358,4 +357,38 @@ pub(super) fn system_problem(key: &str, value: &Value) -> Option<String> {
     refused
         .map(|field| format!("`{field}` names code, and none of yours exists where the gateway runs"))
         .or_else(|| fields_problem(fields, object))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::system_problem;
+
+    #[test]
+    fn keys_of_system_are_judged_by_their_schemas() {
+        let judge = |key: &str, value: Value| system_problem(key, &value);
+        for (key, value) in [
+            ("crypto", json!({"cipherKey": "k", "saltRounds": "10"})),
+            ("session", json!({"unset": "keep", "other": 1})),
+            ("accessTokens", json!({"tokenType": "jwt", "audience": ["a", "b"]})),
+            ("plugins", json!({"mine": {"x": 1}})),
+            ("db", json!("anything")),
+            ("unknown", json!(1)),
+        ] {
+            assert_eq!(judge(key, value), None, "{key}");
+        }
+        for (key, value, why) in [
+            ("__proto__", json!({}), "it is no key in JavaScript"),
+            ("crypto", json!({"saltRounds": "ten"}), "`saltRounds` is not a number"),
+            ("session", json!({"unset": "x"}), "`unset` is not destroy or keep"),
+            ("session", json!({"genid": 1}), "`genid` names code"),
+            ("refreshTokens", json!({"timeToExpiry": []}), "`timeToExpiry` is not a number"),
+            ("authorizationCodes", json!({"timeToExpiry": "x"}), "`timeToExpiry` is not a number"),
+            ("plugins", json!([]), "it is not an object"),
+        ] {
+            let problem = judge(key, value);
+            assert!(problem.as_ref().is_some_and(|found| found.starts_with(why)), "{key}: {problem:?}");
+        }
+    }
 }

@@ -169,3 +169,14 @@ fn path_escaped(path: &str) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ADMIN, refused_id};
+
+    #[test]
+    fn ids_that_cannot_be_keys_are_refused() {
+        assert!([ADMIN, "__proto__"].iter().all(|id| refused_id(id).is_some()));
+        assert!(["prototype", "s-cars", ""].iter().all(|id| refused_id(id).is_none()));
+    }
+}
