@@ -43,6 +43,7 @@ use crate::identity::{CONFIGSTORE, GIT_API, Repository};
 use status::{Board, Started};
 use store::Store;
 use sync::{Nudge, Sync};
+use workspace_api::View;
 
 /// Tokens of users that are looked at in a second.
 const REVIEWS: usize = 100;
@@ -53,6 +54,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::fro
 struct Workspace {
     producer: Producer,
     store: Store,
+    view: Arc<View>,
     board: Board,
     app: App,
     sync: Sync,
@@ -128,6 +130,7 @@ impl Server {
         let metrics = Metrics::default();
         let workspace = Arc::new(Workspace {
             producer: producer.clone(),
+            view: Arc::new(View::new(&store.snapshot().tree)),
             store,
             board,
             app,

@@ -118,7 +118,7 @@ impl Store {
     pub(super) async fn save<T: Send + 'static>(
         &self,
         author: Option<Person>,
-        edit: impl FnOnce(&Tree) -> Result<Edit<T>, ApiError> + Send + 'static,
+        edit: impl FnOnce(&Arc<Tree>) -> Result<Edit<T>, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let (answer, answered) = oneshot::channel();
         let save: Save = Box::new(move |copy, now| {
@@ -152,7 +152,7 @@ impl Store {
 fn stage<T>(
     copy: &mut WorkingCopy,
     author: Option<Person>,
-    edit: impl FnOnce(&Tree) -> Result<Edit<T>, ApiError>,
+    edit: impl FnOnce(&Arc<Tree>) -> Result<Edit<T>, ApiError>,
     now: Timestamp,
 ) -> Result<T, ApiError> {
     let tree = Arc::clone(copy.tree());

@@ -10,4 +10,5 @@ mod roles;
 mod settings;
 mod speed;
 mod status;
+mod workspace;
 mod world;

@@ -97,11 +97,19 @@ async fn every_role_gets_what_the_matrix_of_a_pod_says() {
 
 async fn ask(pod: &Pod, row: &Row, role: &str, prefix: &str) -> u16 {
     let id = if row.path.starts_with("/api/Projects") { "al-dev" } else { "1" };
-    let path = format!("{prefix}{}", row.path.replace("{id}", id));
+    let entity = match row.method.as_str() {
+        "GET" | "POST" => "ModelDefinitions",
+        "DELETE" => "ModelConfigs/server.Nobody",
+        _ => "ModelDefinitions/server.Car",
+    };
+    let path = format!("{prefix}{}", row.path.replace("{id}", id).replace("{*path}", entity));
     let request = pod.request_at(&row.service, role, &row.method, &path);
     let request = match (row.method.as_str(), row.path.as_str()) {
         ("PATCH" | "PUT" | "POST", "/api/Projects") => request.json(&json!({"id": "al-dev", "name": "main"})),
         ("PUT", "/api/WorkspaceFiles/files") => request.json(&json!({"files": {"x": "y"}})),
+        ("POST" | "PUT" | "PATCH", "/api/{*path}") => {
+            request.json(&json!({"id": "server.Car", "name": "Car", "facetName": "server"}))
+        }
         ("PUT" | "PATCH", "/api/Forecasts") => request.json(&json!({"id": 1})),
         _ => request,
     };

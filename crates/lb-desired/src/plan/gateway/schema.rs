@@ -363,7 +363,14 @@ pub(super) fn system_problem(key: &str, value: &Value) -> Option<String> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::system_problem;
+    use super::{is_uri, system_problem};
+
+    #[test]
+    fn urls_have_a_host_and_no_blanks() {
+        assert!(["http://a", "https://a.b:1/c?d"].iter().all(|url| is_uri(url)));
+        let bad = ["", "a.b", "ftp://a", "http://", "https://", "http:///x", "http://a b", "http://a\tb"];
+        assert!(!bad.iter().any(|url| is_uri(url)));
+    }
 
     #[test]
     fn keys_of_system_are_judged_by_their_schemas() {

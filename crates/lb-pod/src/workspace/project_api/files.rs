@@ -3,6 +3,8 @@
 //! A name is checked before anything is looked at; a path of good names still cannot leave the repository, because files are
 //! entries of a commit and not of a file system.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::{Extension, Json};
 use http::StatusCode;
@@ -158,7 +160,7 @@ pub(super) async fn put(
     let Body { files } = json_object(request, BODY).await?;
     let wanted = Wanted::of(files)?;
     let author = workspace.author(&who).await?;
-    let edit = move |files: &Tree| {
+    let edit = move |files: &Arc<Tree>| {
         Ok(Edit { what: "files".to_owned(), changes: wanted.changes(files), answer: json!({}) })
     };
     workspace.store.save(author, edit).await.map(Json)

@@ -1,11 +1,14 @@
 //! Forecasts: a LoopBack model that is kept beside the project, in the same file. Demonstration data.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::{Extension, Json};
 use lb_http::auth::Identity;
 use lb_http::error::ApiError;
 use lb_http::extract::{JSON_LIMIT, Parameters, json_object};
 use lb_project::ProjectFile;
+use lb_vocab::Tree;
 use serde_json::{Map, Value, json};
 
 use super::super::store::Edit;
@@ -49,7 +52,7 @@ impl Workspace {
         edit: impl FnOnce(&mut ProjectFile) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let (author, producer) = (self.author(who).await?, self.producer.clone());
-        let edit = move |tree: &lb_vocab::Tree| {
+        let edit = move |tree: &Arc<Tree>| {
             let mut file = file(tree, &producer)?;
             let answer = edit(&mut file)?;
             Ok(Edit { what: "forecasts".to_owned(), changes: vec![written(file)?], answer })

@@ -19,7 +19,7 @@ lb_http::routes! { Shared;
     PATCH "/api/Projects" Write projects::merge, "the project, into which the given keys were merged; 412 where `If-Match` names another state; changing `disabled` takes admin";
     PUT "/api/Projects" Write projects::merge, "the same";
     POST "/api/Projects" Write projects::create, "the project, where there was none; 409 where there is one";
-    POST "/api/Projects/{id}/clear" Write projects::clear, "204; every entity list of the project is empty";
+    POST "/api/Projects/{id}/clear" Write projects::clear, "204; every entity list of the project is empty, and its models, their configuration and its data sources are gone";
     GET "/api/Forecasts" Read forecasts::list, "array of the forecasts";
     POST "/api/Forecasts" Write forecasts::create, "the new forecast";
     PUT "/api/Forecasts" Write forecasts::upsert, "the forecast, made where it has no id";

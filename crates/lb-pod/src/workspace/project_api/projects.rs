@@ -1,5 +1,7 @@
 //! The project: read, merged into, made, cleared.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +17,7 @@ use serde_json::{Map, Value};
 use super::super::starter::PROJECT_FILE;
 use super::super::status::uuid;
 use super::super::store::Edit;
+use super::super::workspace_api::cleared;
 use super::super::{Shared, Workspace};
 use super::{unknown, unreadable};
 
@@ -133,13 +136,14 @@ impl Workspace {
         if id == self.producer.to_string() { Ok(()) } else { Err(unknown("Project", id)) }
     }
 
-    async fn change(
+    /// What somebody wants of the project, checked as far as that does not take the files.
+    async fn wished(
         &self,
         who: &Identity,
         headers: &HeaderMap,
         mut given: Map<String, Value>,
         new: bool,
-    ) -> Result<Found, ApiError> {
+    ) -> Result<Change, ApiError> {
         let problems: Vec<_> =
             invalid(&given).into_iter().map(|found| (found.place, found.code, found.message)).collect();
         if !problems.is_empty() {
@@ -147,7 +151,17 @@ impl Workspace {
         }
         complete(&mut given, uuid);
         let may_switch = given.contains_key("disabled") && self.members.satisfies(Rule::Admin, who).await?;
-        let change = Change { given, wanted: wanted(headers)?, may_switch, new };
+        Ok(Change { given, wanted: wanted(headers)?, may_switch, new })
+    }
+
+    async fn change(
+        &self,
+        who: &Identity,
+        headers: &HeaderMap,
+        given: Map<String, Value>,
+        new: bool,
+    ) -> Result<Found, ApiError> {
+        let change = self.wished(who, headers, given, new).await?;
         let (author, producer) = (self.author(who).await?, self.producer.clone());
         self.store.save(author, move |tree| edit(tree, &producer, &change)).await
     }
@@ -196,6 +210,14 @@ pub(super) async fn clear(
     parameters: Parameters,
 ) -> Result<StatusCode, ApiError> {
     workspace.is_ours(parameters.get("id"))?;
-    workspace.change(&who, &headers, nothing(), false).await?;
+    let change = workspace.wished(&who, &headers, nothing(), false).await?;
+    let (author, producer) = (workspace.author(&who).await?, workspace.producer.clone());
+    let view = Arc::clone(&workspace.view);
+    let edit = move |tree: &Arc<Tree>| {
+        let mut done = edit(tree, &producer, &change)?;
+        done.changes.extend(cleared(view.at(tree).as_ref().clone()));
+        Ok(done)
+    };
+    workspace.store.save(author, edit).await?;
     Ok(StatusCode::NO_CONTENT)
 }
