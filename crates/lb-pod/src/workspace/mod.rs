@@ -212,6 +212,11 @@ impl Server {
         if !sync.is_finished() {
             sync.await.map_err(|_| PodError::Defect { part: "the exchange with the git host" })?;
         }
+        // Connections that linger may still hold the store: the clone is free when this returns.
+        if !writer.is_finished() {
+            writer.abort();
+            let _aborted = writer.await;
+        }
         served
     }
 }
