@@ -6,12 +6,9 @@ use std::path::Path;
 use crate::error::HostError;
 use crate::files;
 
-/// The only configuration that git sees. Objects are checked as they arrive, everything that a push was told is on
-/// disk, big files are never held in memory, and nothing runs that we did not start.
-///
-/// `fsck`: mistakes in commits and trees that old tools made and that harm nobody are let through, as the large hosts
-/// do; the histories of existing producers have them.
-const CONFIGURATION: &str = "\
+/// What git is configured with wherever it runs for us: nothing runs that we did not start, nobody is asked, big files are
+/// never held in memory.
+const COMMON: &str = "\
 [safe]
 	directory = *
 [init]
@@ -20,10 +17,28 @@ const CONFIGURATION: &str = "\
 	hooksPath = /dev/null
 	attributesFile = /dev/null
 	logAllRefUpdates = false
-	fsync = committed,reference
-	fsyncMethod = batch
 	bigFileThreshold = 4m
 	deltaBaseCacheLimit = 32m
+[gc]
+	auto = 0
+	autoDetach = false
+[maintenance]
+	auto = false
+[pack]
+	threads = 1
+[protocol]
+	allow = never
+";
+
+/// What a host's git is configured with beside that: objects are checked as they arrive, and everything that a push was
+/// told is on disk.
+///
+/// `fsck`: mistakes in commits and trees that old tools made and that harm nobody are let through, as the large hosts
+/// do; the histories of existing producers have them.
+const HOST: &str = "\
+[core]
+	fsync = committed,reference
+	fsyncMethod = batch
 [receive]
 	fsckObjects = true
 	autogc = false
@@ -39,17 +54,9 @@ const CONFIGURATION: &str = "\
 	advertiseSID = false
 [uploadpack]
 	allowFilter = true
-[gc]
-	auto = 0
-	autoDetach = false
-[maintenance]
-	auto = false
 [pack]
-	threads = 1
 	windowMemory = 64m
 	deltaCacheSize = 32m
-[protocol]
-	allow = never
 ";
 
 /// The data directory is ours as long as this lives.
@@ -66,11 +73,11 @@ impl Drop for Lock {
 
 /// Makes a host's directory ours, and writes what git is configured with.
 pub(crate) fn take(directory: &Path) -> Result<Lock, HostError> {
-    take_with(directory, CONFIGURATION)
+    take_with(directory, HOST)
 }
 
-/// Makes the directory ours, and writes this configuration of git.
-pub(crate) fn take_with(directory: &Path, configuration: &str) -> Result<Lock, HostError> {
+/// Makes the directory ours, and configures git with [`COMMON`] and this.
+pub(crate) fn take_with(directory: &Path, own: &str) -> Result<Lock, HostError> {
     let doing = || format!("open the data directory {}", directory.display());
     let home = directory.join("home");
     fs::create_dir_all(&home).map_err(HostError::io(doing()))?;
@@ -86,7 +93,8 @@ pub(crate) fn take_with(directory: &Path, configuration: &str) -> Result<Lock, H
         }
         Err(TryLockError::Error(error)) => return Err(HostError::io(doing())(error)),
     }
-    files::replace(&home.join("gitconfig"), configuration.as_bytes()).map_err(HostError::io(doing()))?;
+    files::replace(&home.join("gitconfig"), (COMMON.to_owned() + own).as_bytes())
+        .map_err(HostError::io(doing()))?;
     Ok(Lock(lock))
 }
 

@@ -60,20 +60,11 @@ const REPOSITORY: &str = "repository.git";
 /// The configuration, beside `gitconfig`, that shows a token.
 const SHOWN: &str = "shown";
 
-/// The only configuration that git sees. Nothing is run, unpacked into a working tree or asked of anybody else.
+/// What git is configured with beside what it always is ([`directory::take_with`]): nothing is unpacked into a working
+/// tree or asked of anybody but the host.
 const CONFIGURATION: &str = "\
 [include]
 	path = shown
-[safe]
-	directory = *
-[init]
-	defaultBranch = master
-[core]
-	hooksPath = /dev/null
-	attributesFile = /dev/null
-	logAllRefUpdates = false
-	bigFileThreshold = 4m
-	deltaBaseCacheLimit = 32m
 [fetch]
 	recurseSubmodules = no
 [push]
@@ -83,16 +74,9 @@ const CONFIGURATION: &str = "\
 	lowSpeedLimit = 1000
 	lowSpeedTime = 30
 [gc]
-	auto = 0
 	packRefs = false
-	autoDetach = false
-[maintenance]
-	auto = false
 [pack]
-	threads = 1
 	windowMemory = 32m
-[protocol]
-	allow = never
 [protocol \"http\"]
 	allow = always
 [protocol \"https\"]
