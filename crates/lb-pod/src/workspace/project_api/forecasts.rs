@@ -116,9 +116,24 @@ pub(super) async fn upsert(
             let key = file.next_record(MODEL).map_err(unreadable)?.to_string();
             return put(file, &key, given);
         };
-        let mut merged = record(file, &key).unwrap_or_default();
-        merged.extend(given);
-        put(file, &key, merged)
+        let stands = record(file, &key).unwrap_or_default();
+        put(file, &key, merged(stands, given))
+    });
+    made.await.map(Json)
+}
+
+/// Stores what `make` makes of a forecast as it stands and what is given.
+async fn store(
+    workspace: &Workspace,
+    who: &Identity,
+    parameters: &Parameters,
+    request: Request,
+    make: fn(Record, Record) -> Record,
+) -> Result<Json<Value>, ApiError> {
+    let (key, given) = (parameters.get("id").to_owned(), json_object::<Record>(request, JSON_LIMIT).await?);
+    let made = workspace.forecast(who, move |file| {
+        let stands = record(file, &key)?;
+        put(file, &key, make(stands, given))
     });
     made.await.map(Json)
 }
@@ -129,12 +144,7 @@ pub(super) async fn replace(
     parameters: Parameters,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let (key, given) = (parameters.get("id").to_owned(), json_object::<Record>(request, JSON_LIMIT).await?);
-    let made = workspace.forecast(&who, move |file| {
-        record(file, &key)?;
-        put(file, &key, given)
-    });
-    made.await.map(Json)
+    store(&workspace, &who, &parameters, request, |_, given| given).await
 }
 
 pub(super) async fn change(
@@ -143,13 +153,12 @@ pub(super) async fn change(
     parameters: Parameters,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let (key, given) = (parameters.get("id").to_owned(), json_object::<Record>(request, JSON_LIMIT).await?);
-    let made = workspace.forecast(&who, move |file| {
-        let mut merged = record(file, &key)?;
-        merged.extend(given);
-        put(file, &key, merged)
-    });
-    made.await.map(Json)
+    store(&workspace, &who, &parameters, request, merged).await
+}
+
+fn merged(mut stands: Record, given: Record) -> Record {
+    stands.extend(given);
+    stands
 }
 
 pub(super) async fn remove(
