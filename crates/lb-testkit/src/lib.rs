@@ -14,6 +14,7 @@ pub mod files;
 pub mod git;
 pub mod gitea;
 mod kubeconfig;
+pub mod matrix;
 pub mod pods;
 pub mod process;
 pub mod producer;

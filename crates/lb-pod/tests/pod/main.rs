@@ -1,5 +1,5 @@
 //! The workspace's API container against a real git-api and configstore, by real requests and the real `git` client.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test reports by failing")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test reports by failing")]
 
 mod docs;
 mod files;

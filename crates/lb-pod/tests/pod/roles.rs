@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use lb_http::auth::Rule;
 use lb_http::route::RouteInfo;
 use lb_pod::workspace::{project_api, workspace_api};
+use lb_testkit::matrix::{self, Row};
 use serde_json::json;
 
 use crate::world::{Pod, World, answer};
@@ -15,24 +16,8 @@ const ROLES: [&str; 9] =
 /// The only routes that answer without credentials.
 const PUBLIC: [&str; 4] = ["/", "/ping", "/live", "/ready"];
 
-struct Row {
-    service: String,
-    method: String,
-    path: String,
-    expected: Vec<u16>,
-}
-
 fn rows() -> Vec<Row> {
-    let lines = MATRIX.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
-    lines
-        .map(|line| {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let [service, method, path, expected @ ..] = &words[..] else { panic!("{line}") };
-            let expected: Vec<u16> = expected.iter().map(|status| status.parse().unwrap()).collect();
-            assert_eq!(expected.len(), ROLES.len(), "{line}");
-            Row { service: (*service).into(), method: (*method).into(), path: (*path).into(), expected }
-        })
-        .collect()
+    matrix::rows(MATRIX, ROLES.len())
 }
 
 fn routes() -> Vec<(&'static str, &'static RouteInfo)> {

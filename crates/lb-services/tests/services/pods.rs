@@ -14,7 +14,7 @@ use lb_testkit::git::Git;
 use lb_testkit::pods::AccountPod;
 use lb_vocab::Secret;
 
-use crate::roles::{ask, first_push, rows};
+use crate::roles::{ROLES, ask, first_push, rows};
 use crate::world::World;
 
 /// The column of `roles.txt` that each account's pods are in.
@@ -80,7 +80,7 @@ async fn pods_get_what_the_matrix_says() {
             [("git-api", pod.token("git-api").await), ("configstore", pod.token("configstore").await)];
         for row in rows() {
             let (_, token) = tokens.iter().find(|(audience, _)| *audience == row.service).unwrap();
-            let (got, expected) = (ask(&inside.world, &row, Some(token)).await, row.expects(role));
+            let (got, expected) = (ask(&inside.world, &row, Some(token)).await, row.expects(&ROLES, role));
             if got != expected {
                 let (method, path) = (&row.method, &row.path);
                 wrong.push(format!("{account}: {} {method} {path}: {got}, not {expected}", row.service));

@@ -6,6 +6,7 @@ use hmac::{Hmac, Mac};
 use lb_http::auth::Rule;
 use lb_http::route::RouteInfo;
 use lb_services::{configstore, git_api};
+use lb_testkit::matrix::{self, Row};
 use lb_vocab::Secret;
 use serde_json::json;
 use sha2::Sha256;
@@ -41,31 +42,8 @@ const PUBLIC: [&str; 9] = [
     "/forward-auth",
 ];
 
-pub(crate) struct Row {
-    pub(crate) service: String,
-    pub(crate) method: String,
-    pub(crate) path: String,
-    expected: Vec<u16>,
-}
-
-impl Row {
-    /// What a role gets.
-    pub(crate) fn expects(&self, role: &str) -> u16 {
-        self.expected[ROLES.iter().position(|known| *known == role).unwrap()]
-    }
-}
-
 pub(crate) fn rows() -> Vec<Row> {
-    let lines = MATRIX.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
-    lines
-        .map(|line| {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let [service, method, path, expected @ ..] = &words[..] else { panic!("{line}") };
-            let expected: Vec<u16> = expected.iter().map(|status| status.parse().unwrap()).collect();
-            assert_eq!(expected.len(), ROLES.len(), "{line}");
-            Row { service: (*service).into(), method: (*method).into(), path: (*path).into(), expected }
-        })
-        .collect()
+    matrix::rows(MATRIX, ROLES.len())
 }
 
 fn routes() -> Vec<(&'static str, &'static RouteInfo)> {
@@ -107,7 +85,7 @@ async fn every_role_gets_what_the_matrix_says() {
     for row in rows() {
         for role in ROLES {
             let token = (role != "none").then(|| token(role));
-            let (got, expected) = (ask(&world, &row, token.as_ref()).await, row.expects(role));
+            let (got, expected) = (ask(&world, &row, token.as_ref()).await, row.expects(&ROLES, role));
             if got != expected {
                 wrong.push(format!(
                     "{} {} {} as {role}: {got} instead of {expected}",
