@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+pub use lb_process::clock::system;
 use lb_vocab::{Clock, Timestamp};
 
 /// A clock that stands still until it is moved.
@@ -34,15 +35,4 @@ impl ManualClock {
     pub fn set(&self, timestamp: Timestamp) {
         self.0.store(timestamp.0, Ordering::SeqCst);
     }
-}
-
-/// The system's clock.
-#[must_use]
-pub fn system() -> Clock {
-    Clock::new(|| {
-        #[expect(clippy::disallowed_methods, reason = "this is where tests get the real clock")]
-        let now = SystemTime::now();
-        let millis = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        Timestamp(u64::try_from(millis).unwrap_or(u64::MAX))
-    })
 }

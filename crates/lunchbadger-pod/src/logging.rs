@@ -1,8 +1,7 @@
 //! Log lines: JSON on standard error, filtered by `RUST_LOG`.
 
+use lb_process::environment::Variables;
 use tracing_subscriber::EnvFilter;
-
-use crate::environment::Variables;
 
 /// Logs from here on.
 pub(crate) fn start(variables: &Variables) {

@@ -2,20 +2,18 @@
 //!
 //! Here arguments are parsed, containers wired and signals heard; what is done is in `lb-pod`.
 
-mod clock;
-mod environment;
 mod logging;
-mod signals;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use lb_pod::{init, workspace};
+use lb_process::environment::{self, Variables};
+use lb_process::{clock, signals};
+use lb_vocab::settings::Reader;
 use lb_vocab::with_causes;
 use tokio_util::sync::CancellationToken;
-
-use crate::environment::Variables;
 
 /// What runs inside a producer's pods. Settings are variables of the environment.
 #[derive(Debug, Parser)]
@@ -63,14 +61,19 @@ async fn dispatch(command: &Command, variables: &Variables) -> Result<()> {
     let shutdown = signals::shutdown()?;
     match command {
         Command::Init => {
-            let settings = environment::read(variables, init::Settings::read)?;
+            let settings = settings(variables, init::Settings::read)?;
             signals::within_deadline(async { Ok(init::run(&settings, &shutdown).await?) }, &shutdown).await
         }
         Command::Workspace => {
-            let settings = environment::read(variables, workspace::Settings::read)?;
+            let settings = settings(variables, workspace::Settings::read)?;
             signals::within_deadline(workspace(&settings, shutdown.clone()), &shutdown).await
         }
     }
+}
+
+/// Reads a container's settings.
+fn settings<T>(variables: &Variables, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Result<T> {
+    environment::read(variables, read)?.context("a setting is missing")
 }
 
 async fn workspace(settings: &workspace::Settings, shutdown: CancellationToken) -> Result<()> {

@@ -9,12 +9,12 @@ use lb_http::auth::AuthSettings;
 use lb_http::contract::configstore::{Configstore, Hooks};
 use lb_http::contract::git_api::{GitApi, Login, SignIn};
 use lb_http::contract::{Timeouts, TokenSource};
+use lb_process::environment::Variables;
 use lb_services::ReviewSettings;
 use lb_vocab::settings::AuthMode;
 use lb_vocab::{GitUser, Prefix, ProducerName};
 
 use crate::cli::Global;
-use crate::environment::Variables;
 use crate::logins::Logins;
 
 /// How long a caller waits for the review of its token.

@@ -1,9 +1,9 @@
 //! Log lines: what is logged, and how it is written.
 
+use lb_process::environment::Variables;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
-use crate::environment::Variables;
 
 /// Logs to standard error. The filter is `RUST_LOG`, else `DEBUG` (the old system's), else `default`.
 pub(crate) fn start(format: LogFormat, variables: &Variables, default: &str) {

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use lb_http::contract::git_api::Login;
+use lb_process::environment::Variables;
 use lb_vocab::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::environment::Variables;
 use crate::private;
 
 /// The file of logins.

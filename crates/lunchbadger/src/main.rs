@@ -3,28 +3,25 @@
 //! Here arguments are parsed, roles wired and signals heard; what is done is in the crates of the roles.
 
 mod cli;
-mod clock;
 mod commands;
 mod connect;
-mod environment;
 mod exit;
 mod logging;
 mod logins;
 mod objects;
 mod private;
 mod screen;
-mod signals;
 mod yaml;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use lb_process::environment::{self, Variables};
 use lb_vocab::with_causes;
 
 use crate::cli::{Cli, Command};
 use crate::connect::Connect;
-use crate::environment::Variables;
 use crate::exit::{Exit, NOT_DONE};
 use crate::screen::Screen;
 

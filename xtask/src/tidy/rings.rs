@@ -22,13 +22,14 @@ enum Ring {
 }
 
 /// Every crate of ours.
-const RINGS: [(&str, Ring); 13] = [
+const RINGS: [(&str, Ring); 14] = [
     ("lb-vocab", Ring::Vocabulary),
     ("lb-project", Ring::Pure),
     ("lb-desired", Ring::Pure),
     ("lb-git", Ring::Adapter),
     ("lb-cluster", Ring::Adapter),
     ("lb-http", Ring::Adapter),
+    ("lb-process", Ring::Adapter),
     ("lb-actualizer", Ring::Role),
     ("lb-services", Ring::Role),
     ("lb-pod", Ring::Role),

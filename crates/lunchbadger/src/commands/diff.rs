@@ -13,12 +13,12 @@ use lb_desired::build::{self, Leaf};
 use lb_desired::crd::{LBFunctionSpec, LBWorkspaceSpec};
 use lb_desired::plan::{Component, Decision, GatewayPlan, Plan};
 use lb_desired::settings::Settings;
+use lb_process::environment::{self, Variables};
 use lb_vocab::Producer;
 use serde_json::json;
 
 use crate::cli::DiffArgs;
 use crate::connect::Connect;
-use crate::environment::{self, Variables};
 use crate::exit::Exit;
 use crate::screen::Screen;
 use compare::Difference;

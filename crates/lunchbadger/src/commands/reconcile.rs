@@ -9,12 +9,12 @@ use lb_cluster::Version;
 use lb_desired::crd::{
     ConditionType, EnvironmentStatus, LBProducer, LBProducerStatus, RECONCILE_REQUESTED_AT,
 };
+use lb_process::clock;
 use lb_vocab::ProducerName;
 use serde_json::json;
 
 use super::status::short;
 use crate::cli::ReconcileArgs;
-use crate::clock;
 use crate::connect::Connect;
 use crate::exit::Exit;
 use crate::screen::{Screen, printable};

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use lb_desired::crd;
 use lb_desired::settings::Settings;
+use lb_process::environment::{self, Variables};
 
-use crate::environment::{self, Variables};
 use crate::exit::Exit;
 use crate::screen::Screen;
 use crate::yaml;

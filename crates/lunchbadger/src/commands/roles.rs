@@ -8,15 +8,15 @@ use lb_git::GitHost;
 use lb_git::embedded::{self, Embedded};
 use lb_git::gitea::{self, Gitea};
 use lb_http::auth::AuthSettings;
+use lb_process::clock;
+use lb_process::environment::{self, Variables};
+use lb_process::signals;
 use lb_services::{configstore, git_api};
 use lb_vocab::Secret;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock;
 use crate::connect::Connect;
-use crate::environment::{self, Variables};
 use crate::exit::Exit;
-use crate::signals;
 
 /// Runs the Actualizer until it is told to end.
 pub(crate) async fn actualizer(variables: &Variables, connect: &Connect<'_>) -> Result<Exit> {

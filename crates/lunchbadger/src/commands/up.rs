@@ -14,6 +14,8 @@ use kube::api::ListParams;
 use lb_cluster::Cluster;
 use lb_desired::crd::LBProducer;
 use lb_http::auth::AuthSettings;
+use lb_process::environment::{self, Variables};
+use lb_process::{clock, signals};
 use lb_services::{configstore, git_api};
 use serde_json::json;
 
@@ -21,10 +23,8 @@ use super::explain::explain;
 use super::roles;
 use crate::cli::UpArgs;
 use crate::connect::Connect;
-use crate::environment::{self, Variables};
 use crate::exit::Exit;
 use crate::screen::Screen;
-use crate::{clock, signals};
 use tokens::Tokens;
 
 /// Runs all roles until it is told to end.

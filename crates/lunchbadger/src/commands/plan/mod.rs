@@ -8,12 +8,12 @@ use anyhow::{Context, Result, bail};
 use lb_desired::crd::Access;
 use lb_desired::plan::{Existing, Input, Plan, Presence};
 use lb_desired::settings::Settings;
+use lb_process::environment::{self, Variables};
 use lb_project::{DEV_GLOBS, FUNCTION_FILE_BYTES, FUNCTIONS_GLOBS, OPENAPI_BYTES, Observed, decode};
 use lb_vocab::{Limits, Producer, Source};
 use serde_json::Value;
 
 use crate::cli::{PlanArgs, PlanFormat};
-use crate::environment::{self, Variables};
 use crate::exit::Exit;
 use crate::objects::{self, redacted};
 use crate::screen::Screen;

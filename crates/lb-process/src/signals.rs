@@ -1,4 +1,4 @@
-//! Ending: SIGTERM and SIGINT end a container in order, and within a deadline.
+//! Ending: SIGTERM and SIGINT end a role in order, and within a deadline.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long a container may take to end: below the 30 s after which Kubernetes kills a pod.
+/// How long a role may take to end: below the 30 s after which Kubernetes kills a pod.
 const DEADLINE: Duration = Duration::from_secs(25);
 
 /// A token that the first SIGTERM or SIGINT cancels.
 ///
 /// # Errors
 /// Where the system has no signals for us.
-pub(crate) fn shutdown() -> Result<CancellationToken> {
+pub fn shutdown() -> Result<CancellationToken> {
     let token = CancellationToken::new();
     let mut term = signal(SignalKind::terminate()).context("listen to SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen to SIGINT")?;
@@ -28,12 +28,12 @@ pub(crate) fn shutdown() -> Result<CancellationToken> {
     Ok(token)
 }
 
-/// Waits for a container's end; once it was asked to end, only until the deadline.
+/// Waits for a role's end; once it was asked to end, only until the deadline.
 ///
 /// # Errors
-/// What the container says, or that it did not end in time.
-pub(crate) async fn within_deadline(
-    container: impl Future<Output = Result<()>>,
+/// What the role says, or that it did not end in time.
+pub async fn within_deadline(
+    role: impl Future<Output = Result<()>>,
     shutdown: &CancellationToken,
 ) -> Result<()> {
     let late = async {
@@ -41,7 +41,7 @@ pub(crate) async fn within_deadline(
         tokio::time::sleep(DEADLINE).await;
     };
     tokio::select! {
-        done = container => done,
+        done = role => done,
         () = late => bail!("what was under way did not end within {} s and was broken off", DEADLINE.as_secs()),
     }
 }

@@ -5,7 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use lb_vocab::{Clock, Timestamp};
 
 /// The system's clock.
-pub(crate) fn system() -> Clock {
+#[must_use]
+pub fn system() -> Clock {
     Clock::new(|| {
         #[expect(clippy::disallowed_methods, reason = "the one place where the system is asked for the time")]
         let now = SystemTime::now();
