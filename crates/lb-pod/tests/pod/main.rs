@@ -4,6 +4,7 @@
 mod docs;
 mod files;
 mod forecasts;
+mod gitea;
 mod host;
 mod projects;
 mod roles;

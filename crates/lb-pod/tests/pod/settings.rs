@@ -20,7 +20,7 @@ fn a_deployed_pod_is_given_what_its_container_reads() {
     );
     let deployment = built
         .iter()
-        .map(|leaf| &leaf.manifest)
+        .map(|leaf| leaf.manifest.value())
         .find(|manifest| {
             manifest["kind"] == "Deployment" && manifest["metadata"]["name"] == "workspace-big-corp-dev"
         })

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use lb_git::GitHost;
 use lb_git::embedded::{Embedded, Settings as HostSettings};
+use lb_git::gitea::{self, Gitea};
 use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::{GitApi, Permission};
 use lb_http::contract::{Timeouts, TokenSource};
@@ -14,6 +15,7 @@ use lb_services::{configstore, git_api};
 use lb_testkit::clock::ManualClock;
 use lb_testkit::eventually;
 use lb_testkit::git::Clone;
+use lb_testkit::gitea::Gitea as RealGitea;
 use lb_vocab::settings::Reader;
 use lb_vocab::{Clock, GitUser, RepoName, Secret};
 use serde_json::{Value, json};
@@ -93,13 +95,27 @@ impl World {
     /// The producers al and bob, with al's `dev` readable for carl and writable for dora, and erin's to administer; frank
     /// administers `functions` alone.
     pub(crate) async fn new() -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
+        let settings = HostSettings::new(directory.path().join("git"));
+        let host = Embedded::open(settings, lb_testkit::clock::system()).await.unwrap();
+        Self::over(Arc::new(host), directory).await
+    }
+
+    /// The same at a Gitea of the caller's own.
+    pub(crate) async fn over_gitea(real: &RealGitea) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (url, token) = (real.url().parse().unwrap(), Secret::new(real.admin_token().to_owned()));
+        let settings =
+            gitea::Settings::new(url, token, "customer".parse().unwrap(), directory.path().join("git"));
+        let host = Gitea::open(settings, lb_testkit::clock::system()).await.unwrap();
+        Self::over(Arc::new(host), directory).await
+    }
+
+    async fn over(host: Arc<dyn GitHost>, directory: TempDir) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let system = lb_testkit::clock::system();
         let clock = ManualClock::default();
         clock.set(system.now());
-        let settings = HostSettings::new(directory.path().join("git"));
-        let host: Arc<dyn GitHost> = Arc::new(Embedded::open(settings, system.clone()).await.unwrap());
         let address: SocketAddr = format!("127.0.0.1:{}", lb_testkit::free_port()).parse().unwrap();
         let tokens = directory.path().join("tokens");
         std::fs::write(&tokens, TOKENS).unwrap();
@@ -276,6 +292,11 @@ impl World {
 }
 
 impl Pod {
+    /// The token that a role shows from now on.
+    pub(crate) fn show(&mut self, role: &str, token: Secret) {
+        self.tokens.insert(role.to_owned(), token);
+    }
+
     /// A request to the Project API in a role.
     pub(crate) fn request(&self, role: &str, method: &str, path: &str) -> reqwest::RequestBuilder {
         self.request_at("project", role, method, path)
