@@ -12,14 +12,14 @@ use serde_json::Value;
 /// One object's manifest: `apiVersion`, `kind`, `metadata{name,namespace,labels,annotations}`, and all that we set. The same
 /// specification and settings give the same text.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Manifest(Box<str>);
+pub struct Manifest(String);
 
 impl Manifest {
     /// The manifest of one of Kubernetes' own objects, or of a value of one.
     #[must_use]
     pub fn of<T: Serialize>(object: &T) -> Self {
         match serde_json::to_string(object) {
-            Ok(text) => Self(text.into()),
+            Ok(text) => Self(text),
             Err(error) => unreachable!("Kubernetes' own types are JSON: {error}"),
         }
     }
