@@ -27,6 +27,9 @@ use crate::{Progress, free_port, quiet};
 const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
                            deployment-controller,replicaset-controller";
 
+/// Those that remove.
+const REMOVING: &str = "garbage-collector-controller,namespace-controller";
+
 /// Who did what, without bodies; the machinery's own traffic is left out.
 const AUDIT_POLICY: &str = r#"{
   "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
@@ -45,6 +48,10 @@ pub struct Options {
     pub audit: bool,
     /// Requests a second that the controllers may make, where the default (20) would take long over many objects.
     pub controllers_rate: Option<u32>,
+    /// Whether only those controllers run that remove what lost its owner or namespace: nothing makes pods then.
+    pub removing_only: bool,
+    /// Size that etcd's data may have, bytes, where its default (2 GiB) is too little.
+    pub etcd_quota: Option<u64>,
     /// Told what is being waited for.
     pub progress: Progress,
 }
@@ -52,7 +59,14 @@ pub struct Options {
 impl Default for Options {
     /// A temporary one with an audit log, quietly.
     fn default() -> Self {
-        Self { directory: None, audit: true, controllers_rate: None, progress: quiet() }
+        Self {
+            directory: None,
+            audit: true,
+            controllers_rate: None,
+            removing_only: false,
+            etcd_quota: None,
+            progress: quiet(),
+        }
     }
 }
 
@@ -63,6 +77,8 @@ pub struct ControlPlane {
     progress: Progress,
     audit: bool,
     controllers_rate: Option<u32>,
+    removing_only: bool,
+    etcd_quota: Option<u64>,
     etcd_port: u16,
     api_port: u16,
     // In the order in which they are stopped.
@@ -86,6 +102,8 @@ impl ControlPlane {
             progress: options.progress,
             audit: options.audit,
             controllers_rate: options.controllers_rate,
+            removing_only: options.removing_only,
+            etcd_quota: options.etcd_quota,
             etcd_port: free_port(),
             api_port: free_port(),
             controller_manager: None,
@@ -166,7 +184,7 @@ impl ControlPlane {
     pub async fn start_controllers(&mut self) -> Result<()> {
         let mut arguments = vec![
             format!("--kubeconfig={}", self.path("controller-manager.kubeconfig")),
-            format!("--controllers={CONTROLLERS}"),
+            format!("--controllers={}", if self.removing_only { REMOVING } else { CONTROLLERS }),
             "--leader-elect=false".to_owned(),
             "--secure-port=0".to_owned(),
         ];
@@ -174,6 +192,10 @@ impl ControlPlane {
             arguments.extend([format!("--kube-api-qps={rate}"), format!("--kube-api-burst={rate}")]);
         }
         self.controller_manager = Some(self.spawn(&self.binaries.kube_controller_manager, arguments)?);
+        if self.removing_only {
+            // What they do shows when something is removed.
+            return Ok(());
+        }
         let client = client(&self.kubeconfig(), User::Admin).await?;
         self.wait("kube-controller-manager (the default service account)", async || {
             Api::<ServiceAccount>::namespaced(client.clone(), "default").get("default").await?;
@@ -225,17 +247,16 @@ impl ControlPlane {
 
     fn start_etcd(&mut self) -> Result<()> {
         let clients = format!("http://127.0.0.1:{}", self.etcd_port);
-        self.etcd = Some(self.spawn(
-            &self.binaries.etcd,
-            [
-                format!("--data-dir={}", self.path("etcd")),
-                format!("--listen-client-urls={clients}"),
-                format!("--advertise-client-urls={clients}"),
-                "--listen-peer-urls=http://127.0.0.1:0".to_owned(),
-                "--unsafe-no-fsync".to_owned(),
-                "--log-level=warn".to_owned(),
-            ],
-        )?);
+        let mut arguments = vec![
+            format!("--data-dir={}", self.path("etcd")),
+            format!("--listen-client-urls={clients}"),
+            format!("--advertise-client-urls={clients}"),
+            "--listen-peer-urls=http://127.0.0.1:0".to_owned(),
+            "--unsafe-no-fsync".to_owned(),
+            "--log-level=warn".to_owned(),
+        ];
+        arguments.extend(self.etcd_quota.map(|bytes| format!("--quota-backend-bytes={bytes}")));
+        self.etcd = Some(self.spawn(&self.binaries.etcd, arguments)?);
         Ok(())
     }
 
