@@ -2,6 +2,7 @@
 
 mod core;
 mod embedded;
+mod faults;
 mod figure;
 mod gitea;
 mod measure;
@@ -27,7 +28,7 @@ pub(crate) use gitea::{Load, load};
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// These benches alone [default: all].
+    /// These benches alone [default: all but `faults` and `soak`].
     names: Vec<Name>,
     /// With 100 producers (60 at Gitea) and for seconds instead of minutes: shows that everything runs, in three minutes.
     #[arg(long)]
@@ -64,14 +65,25 @@ enum Name {
     GiteaPush,
     /// Forged and oversized webhooks.
     HookFlood,
+    /// Every fault at every call of a producer's life: an hour.
+    Faults,
+    /// Random pushes, faults and restarts: half an hour.
+    Soak,
 }
 
 impl Name {
     fn embedded(self) -> bool {
         match self {
             Self::FromNothing | Self::Idle | Self::Push | Self::Restart | Self::Memory => true,
-            Self::Core | Self::GiteaSweep | Self::GiteaPush | Self::HookFlood => false,
+            Self::Core | Self::GiteaSweep | Self::GiteaPush | Self::HookFlood | Self::Faults | Self::Soak => {
+                false
+            }
         }
+    }
+
+    /// Whether it shows that the system holds, not how fast it is: a test, which needs nothing that is released.
+    fn is_test(self) -> bool {
+        matches!(self, Self::Faults | Self::Soak)
     }
 }
 
@@ -87,12 +99,12 @@ struct Bench {
 
 /// Measures.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    if !arguments.built {
-        return released();
-    }
     let mut names = arguments.names.clone();
     if names.is_empty() {
-        names = Name::value_variants().to_vec();
+        names = Name::value_variants().iter().copied().filter(|name| !name.is_test()).collect();
+    }
+    if !arguments.built && !names.iter().all(|name| name.is_test()) {
+        return released();
     }
     let program = target_directory()?.join("release/lunchbadger");
     let target = target_directory()?.join("bench");
@@ -140,6 +152,14 @@ async fn all(bench: &mut Bench, names: &[Name]) -> Result<()> {
                 bench.figures.begin("hook-flood");
                 gitea::flood(bench).await?;
             }
+            Name::Faults => {
+                bench.figures.begin("faults");
+                faults::faults(bench)?;
+            }
+            Name::Soak => {
+                bench.figures.begin("soak");
+                faults::soak(bench)?;
+            }
         }
     }
     Ok(())
@@ -176,7 +196,13 @@ async fn embedded(bench: &mut Bench, name: Name, world: &mut Option<embedded::Wo
             bench.figures.begin("memory");
             embedded::memory(bench, world).await
         }
-        Name::FromNothing | Name::Core | Name::GiteaSweep | Name::GiteaPush | Name::HookFlood => Ok(()),
+        Name::FromNothing
+        | Name::Core
+        | Name::GiteaSweep
+        | Name::GiteaPush
+        | Name::HookFlood
+        | Name::Faults
+        | Name::Soak => Ok(()),
     }
 }
 
