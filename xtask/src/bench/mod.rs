@@ -2,6 +2,7 @@
 
 mod core;
 mod embedded;
+mod faults;
 mod figure;
 mod gitea;
 mod measure;
@@ -29,7 +30,7 @@ pub(crate) use gitea::{Load, load};
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// These benches alone [default: all but `scale`].
+    /// These benches alone [default: all but `scale`, `faults` and `soak`].
     names: Vec<Name>,
     /// With 100 producers (60 at Gitea) and for seconds instead of minutes: shows that everything runs, in three minutes.
     #[arg(long)]
@@ -77,6 +78,10 @@ enum Name {
     GiteaPush,
     /// Forged and oversized webhooks.
     HookFlood,
+    /// Every fault at every call of a producer's life: an hour.
+    Faults,
+    /// Random pushes, faults and restarts: half an hour.
+    Soak,
 }
 
 impl Name {
@@ -96,7 +101,19 @@ impl Name {
             Self::GiteaSweep => "gitea-sweep",
             Self::GiteaPush => "gitea-push",
             Self::HookFlood => "hook-flood",
+            Self::Faults => "faults",
+            Self::Soak => "soak",
         }
+    }
+
+    /// Whether it runs where none is named.
+    fn is_usual(self) -> bool {
+        self != Self::Scale && !self.is_test()
+    }
+
+    /// Whether it shows that the system holds, not how fast it is: a test, which needs nothing that is released.
+    fn is_test(self) -> bool {
+        matches!(self, Self::Faults | Self::Soak)
     }
 }
 
@@ -125,12 +142,12 @@ impl Bench {
 
 /// Measures.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    if !arguments.built {
-        return released();
-    }
     let mut names = arguments.names.clone();
     if names.is_empty() {
-        names = Name::value_variants().iter().copied().filter(|name| *name != Name::Scale).collect();
+        names = Name::value_variants().iter().copied().filter(|name| name.is_usual()).collect();
+    }
+    if !arguments.built && !names.iter().all(|name| name.is_test()) {
+        return released();
     }
     let program = target_directory()?.join("release/lunchbadger");
     let target = target_directory()?.join("bench");
@@ -211,6 +228,14 @@ async fn one(bench: &mut Bench, name: Name, world: &mut Option<World>) -> Result
         Name::HookFlood => {
             end(world).await;
             gitea::flood(bench).await
+        }
+        Name::Faults => {
+            end(world).await;
+            faults::faults(bench)
+        }
+        Name::Soak => {
+            end(world).await;
+            faults::soak(bench)
         }
     }
 }

@@ -61,7 +61,8 @@ impl Case {
     /// As what the Actualizer runs.
     pub(crate) fn how(self) -> How {
         match self {
-            Self::Call(..) | Self::Row(_) => How::Task,
+            Self::Call(..) => How::Task,
+            Self::Row(row) => row.how(),
             Self::Program(..) => How::Program,
         }
     }
@@ -112,8 +113,11 @@ pub(crate) fn chosen(recording: &Recording) -> Vec<Case> {
         .filter(|(place, case)| match wanted.as_str() {
             "" => place % SHARE == 0,
             "all" => true,
-            // Several may be given by their common beginning.
-            text => case.to_string() == text || (text.ends_with(':') && case.to_string().starts_with(text)),
+            // Several may be given by their common beginning, and several of those with commas.
+            texts => texts.split(',').any(|text| {
+                let case = case.to_string();
+                case == text || (text.ends_with(':') && case.starts_with(text))
+            }),
         })
         .map(|(_, case)| case)
         .collect();
