@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use futures::TryStreamExt;
-use futures::stream::FuturesUnordered;
+use futures::future::try_join_all;
 use lb_vocab::Limits;
 use tokio::time::{Instant, sleep_until};
 
@@ -61,7 +60,7 @@ pub(in crate::bench) async fn bulkhead(bench: &mut Bench, world: &mut World) -> 
     let (mut calm, mut sick, mut resident) = (Shown::default(), Shown::default(), before);
     let attack = Attack { world, span: Duration::from_secs(seconds as u64), refused: AtomicUsize::new(0) };
     for (turn, doses) in poison.iter().enumerate() {
-        let first = turn * 2 * each;
+        let (first, mut sent) = (turn * 2 * each, Vec::new());
         window(&mut calm, world, pushes.steadily(first..first + each, || true)).await?;
         let beside = async {
             let over = AtomicBool::new(false);
@@ -70,12 +69,17 @@ pub(in crate::bench) async fn bulkhead(bench: &mut Bench, world: &mut World) -> 
                 over.store(true, Ordering::Relaxed);
                 took
             };
-            Ok(tokio::try_join!(going_on, attack.run(doses, &over))?.0)
+            let (took, pushed) = tokio::try_join!(going_on, attack.run(doses, &over))?;
+            sent = pushed;
+            Ok(took)
         };
         window(&mut sick, world, beside).await?;
         resident = resident.max(world.roles.actualizer.usage()?.resident);
-        for cure in doses.iter().filter_map(|dose| dose.cure.as_ref()) {
-            world.send(cure).await?;
+        for (dose, sent) in doses.iter().zip(sent) {
+            // What the window's end kept back comes now: the next dose is made upon it.
+            for push in dose.pushes[sent..].iter().chain(&dose.cure) {
+                world.send(push).await?;
+            }
         }
         world.quiet().await?;
     }
@@ -134,20 +138,20 @@ struct Attack<'a> {
 }
 
 impl Attack<'_> {
-    /// Sends all doses, each at its moment.
-    async fn run(&self, doses: &[Dose], over: &AtomicBool) -> Result<()> {
+    /// Sends all doses, each at its moment; answers how many pushes of each were sent before all was over.
+    async fn run(&self, doses: &[Dose], over: &AtomicBool) -> Result<Vec<usize>> {
         let begin = Instant::now();
         let between = self.span / 2 / u32::try_from(doses.len()).unwrap_or(u32::MAX).max(1);
         let each =
             doses.iter().zip(0_u32..).map(|(dose, number)| self.dose(dose, begin + between * number, over));
-        each.collect::<FuturesUnordered<_>>().try_collect().await
+        try_join_all(each).await
     }
 
-    async fn dose(&self, dose: &Dose, begin: Instant, over: &AtomicBool) -> Result<()> {
-        for (push, second) in dose.pushes.iter().zip(0..) {
-            sleep_until(begin + Duration::from_secs(second)).await;
-            if over.load(Ordering::Relaxed) && second > 0 {
-                return Ok(());
+    async fn dose(&self, dose: &Dose, begin: Instant, over: &AtomicBool) -> Result<usize> {
+        for (sent, push) in dose.pushes.iter().enumerate() {
+            sleep_until(begin + Duration::from_secs(sent as u64)).await;
+            if over.load(Ordering::Relaxed) && sent > 0 {
+                return Ok(sent);
             }
             if dose.poison.is_refused() {
                 self.refused(dose.poison, push).await?;
@@ -155,7 +159,7 @@ impl Attack<'_> {
                 self.world.send(push).await?;
             }
         }
-        Ok(())
+        Ok(dose.pushes.len())
     }
 
     /// Sends a push that must not be taken.
