@@ -33,6 +33,7 @@ pub use entities::{
     Pair, Pipeline, Policy, Project, ServiceEndpoint, Trigger,
 };
 pub use history::entity_value;
+pub use openapi::check_openapi;
 pub use project::{EditError, Invalid, ProjectFile};
 pub use workspace::{Answer, ConnectorPackage, Method, PackageChange, Request, UnknownMethod, Workspace};
 

@@ -33,6 +33,19 @@ pub fn needs_express_gateway() -> Option<PathBuf> {
     directory
 }
 
+/// The directory with `package.json` and `node_modules` of LoopBack, as `cargo xtask tools` installs it; otherwise, and where
+/// there is no Node, notes the running test as skipped.
+#[must_use]
+pub fn needs_loopback() -> Option<PathBuf> {
+    needs("node", "apt-get install nodejs npm")?;
+    let directory =
+        crate::tools::loopback_dir().ok().filter(|directory| directory.join("node_modules").is_dir());
+    if directory.is_none() {
+        note("LoopBack is not installed (apt-get install npm, then cargo xtask tools)");
+    }
+    directory
+}
+
 /// Where the Gitea is that `cargo xtask tools` builds; otherwise notes the running test as skipped. Use:
 /// `if skip::needs_gitea().is_none() { return }`, then `Gitea::shared().await`.
 #[must_use]

@@ -11,5 +11,6 @@ mod roles;
 mod settings;
 mod speed;
 mod status;
+mod supervisor;
 mod workspace;
 mod world;
