@@ -174,7 +174,9 @@ impl Runner {
         let changed = match self.pull().await {
             Ok(changed) => changed,
             Err(failure) => {
-                self.asked = Asked { due: Some(Instant::now() + DEBOUNCE), ..asked };
+                if matches!(failure, Failure::Away(_)) {
+                    self.asked = Asked { due: Some(Instant::now() + DEBOUNCE), ..asked };
+                }
                 return Err(failure);
             }
         };

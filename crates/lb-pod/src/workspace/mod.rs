@@ -103,7 +103,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the addresses, before the app is there to take them; opens the clone, or makes it; fetches and completes it. While the git host is silent it waits.
+    /// Takes the addresses, before the app is there to take them; opens the clone, or makes it; fetches and completes it. While
+    /// the git host is silent it waits.
     ///
     /// # Errors
     /// Where the clone, an address or a token file does not do, or `shutdown` came first.
@@ -113,20 +114,9 @@ impl Server {
         shutdown: CancellationToken,
     ) -> Result<Self, PodError> {
         let Settings { repository, producer, .. } = settings;
-        let bound = async {
-            Ok::<_, PodError>([
-                listen(settings.project_api).await?,
-                listen(settings.workspace_api).await?,
-                listen(settings.supervisor).await?,
-            ])
-        };
-        let [project_listener, workspace_listener, supervisor_listener] = tokio::select! {
-            bound = bound => bound?,
-            () = shutdown.cancelled() => return Err(PodError::Ended),
-        };
-        let prepared = prepare(settings, clock);
-        let copy = tokio::select! {
-            copy = prepared => copy?,
+        let begun = async { Ok::<_, PodError>((bind(settings).await?, prepare(settings, clock).await?)) };
+        let (listeners, copy) = tokio::select! {
+            begun = begun => begun?,
             () = shutdown.cancelled() => return Err(PodError::Ended),
         };
         let (board, app, nudge) = (Board::new(repository, producer), App::default(), Nudge::default());
@@ -174,14 +164,9 @@ impl Server {
         });
         let origins = settings.origins.clone();
         let common = Common { seam, metrics, ready: Arc::new(Vec::new), origins };
-        // No browser calls it.
-        let apart = Common { origins: Origins::Listed(Vec::new()), ..common.clone() };
-        let supervisor = apart.wrap(supervisor::all(&apart.seam, &channel));
-        let prefixes = |own: &str| [Some(own.to_owned()), settings.url_prefix.clone()];
-        let project_api =
-            common.wrap(under(prefixes("/project-api"), &project_api::all(&common.seam, &workspace)));
-        let workspace_api =
-            common.wrap(under(prefixes("/workspace-api"), &workspace_api::all(&common.seam, &workspace)));
+        let [project_api, workspace_api, supervisor] =
+            routers(&common, settings.url_prefix.as_deref(), &workspace, &channel);
+        let [project_listener, workspace_listener, supervisor_listener] = listeners;
         let configstore = settings.configstore.clone().map(|url| {
             client(
                 "the configstore",
@@ -273,6 +258,31 @@ impl Server {
         }
         served
     }
+}
+
+/// Takes the addresses of the Project API, the Workspace API and the supervisor's channel.
+async fn bind(settings: &Settings) -> Result<[TcpListener; 3], PodError> {
+    Ok([
+        listen(settings.project_api).await?,
+        listen(settings.workspace_api).await?,
+        listen(settings.supervisor).await?,
+    ])
+}
+
+/// What answers at each of them.
+fn routers(
+    common: &Common,
+    url_prefix: Option<&str>,
+    workspace: &Shared,
+    channel: &Arc<supervisor::Channel>,
+) -> [axum::Router; 3] {
+    let prefixes = |own: &str| [Some(own.to_owned()), url_prefix.map(str::to_owned)];
+    let project_api = under(prefixes("/project-api"), &project_api::all(&common.seam, workspace));
+    let workspace_api = under(prefixes("/workspace-api"), &workspace_api::all(&common.seam, workspace));
+    // No browser calls it.
+    let apart = Common { origins: Origins::Listed(Vec::new()), ..common.clone() };
+    let supervisor = apart.wrap(supervisor::all(&apart.seam, channel));
+    [common.wrap(project_api), common.wrap(workspace_api), supervisor]
 }
 
 /// The clone as it is at the git host, with what a workspace always has.
