@@ -249,6 +249,7 @@ impl Runner {
         Ok(())
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the environment is cleared: the app gets its own alone")]
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.settings.directory).env_clear().envs(self.settings.environment());

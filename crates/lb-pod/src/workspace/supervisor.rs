@@ -178,7 +178,7 @@ async fn put_state(
         Report::Installing => AppState::Installing,
         Report::Starting => AppState::Starting,
         Report::Running => AppState::Running,
-        Report::Crashed { output } => AppState::Crashed { output: end(output) },
+        Report::Crashed { output } => AppState::Crashed { output: end(&output) },
     };
     if reporter.report(state) {
         return Ok(StatusCode::NO_CONTENT);
@@ -187,7 +187,7 @@ async fn put_state(
 }
 
 /// The end of a text, [`OUTPUT_LIMIT`] at most, without control characters other than those of lines.
-fn end(text: String) -> String {
+fn end(text: &str) -> String {
     let from = text.len().saturating_sub(OUTPUT_LIMIT);
     let from = (from..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
     text[from..].chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t' | '\u{1b}')).collect()
@@ -217,9 +217,9 @@ mod tests {
 
     #[test]
     fn of_an_output_its_end_is_kept() {
-        assert_eq!(end("a\u{0}b\r\n".to_owned()), "ab\n");
+        assert_eq!(end("a\u{0}b\r\n"), "ab\n");
         let long = format!("{}ü", "ä".repeat(OUTPUT_LIMIT));
-        let kept = end(long);
+        let kept = end(&long);
         assert!(kept.len() <= OUTPUT_LIMIT && kept.ends_with("äü"), "{}", kept.len());
     }
 }

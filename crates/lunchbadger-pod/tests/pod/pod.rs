@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lb_testkit::process::Supervised;
 use lb_testkit::{eventually_within, free_port, skip};
@@ -28,12 +28,8 @@ pub(crate) struct Pod {
 impl Drop for Pod {
     fn drop(&mut self) {
         // In a container everything ends with the supervisor; here it has to do that itself.
-        let Some(app) = &mut self.app else { return };
-        let end = Instant::now() + Duration::from_secs(20);
-        let mut waiting = app.signal("TERM").is_ok();
-        while waiting && Instant::now() < end {
-            waiting = app.ended().is_none();
-            std::thread::sleep(Duration::from_millis(20));
+        if let Some(app) = &mut self.app {
+            app.end_within(Duration::from_secs(20));
         }
     }
 }

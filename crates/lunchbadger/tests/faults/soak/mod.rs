@@ -133,7 +133,9 @@ impl Soak {
         self.line(&json!({"at": seconds, "producer": name, "deed": format!("{deed:?}")}));
         let world = self.world.clone();
         match deed {
-            Deed::Push(_) | Deed::Revert | Deed::Force(_) => self.push(who, deed).await,
+            Deed::Push(content) => self.push(who, content).await,
+            Deed::Revert => self.revert(who).await,
+            Deed::Force(left) => self.force(who, left).await,
             Deed::Enable(enabled) => {
                 let access = if enabled { "Enabled" } else { "Disabled" };
                 self.producers[who].switched = true;
@@ -169,34 +171,35 @@ impl Soak {
         }
     }
 
-    /// Pushes what a deed says.
-    async fn push(&mut self, who: usize, deed: Deed) {
+    /// Pushes a commit with this content.
+    async fn push(&mut self, who: usize, content: Content) {
         let Producer { model, dev, .. } = &mut self.producers[who];
         let message = format!("Commit {}", model.commits().len());
-        match deed {
-            Deed::Force(left) => {
-                let back = model.commits().len() - left;
-                dev.run(&["reset", "--quiet", "--hard", &format!("HEAD~{back}")]).await;
-                let push = dev.push_to("+HEAD:refs/heads/master").await;
-                assert!(push.accepted, "{}", push.output);
-                model.rewind(left);
-            }
-            Deed::Revert => {
-                let commits = model.commits();
-                let content = commits[commits.len() - 2].clone();
-                dev.run(&["revert", "--no-edit", "HEAD"]).await;
-                let push = dev.push().await;
-                assert!(push.accepted, "{}", push.output);
-                model.push(content);
-            }
-            Deed::Push(content) => {
-                // What changes with each commit, so that each can be reverted.
-                dev.write("README.md", &message).write("lunchbadger.json", text(&model.name, &content));
-                dev.commit_and_push(&message).await;
-                model.push(content);
-            }
-            _ => unreachable!("no push"),
-        }
+        // What changes with each commit, so that each can be reverted.
+        dev.write("README.md", &message).write("lunchbadger.json", text(&model.name, &content));
+        dev.commit_and_push(&message).await;
+        model.push(content);
+    }
+
+    /// Pushes a commit that takes the newest one back.
+    async fn revert(&mut self, who: usize) {
+        let Producer { model, dev, .. } = &mut self.producers[who];
+        let commits = model.commits();
+        let content = commits[commits.len() - 2].clone();
+        dev.run(&["revert", "--no-edit", "HEAD"]).await;
+        let push = dev.push().await;
+        assert!(push.accepted, "{}", push.output);
+        model.push(content);
+    }
+
+    /// Moves the branch back, so that this many commits are left.
+    async fn force(&mut self, who: usize, left: usize) {
+        let Producer { model, dev, .. } = &mut self.producers[who];
+        let back = model.commits().len() - left;
+        dev.run(&["reset", "--quiet", "--hard", &format!("HEAD~{back}")]).await;
+        let push = dev.push_to("+HEAD:refs/heads/master").await;
+        assert!(push.accepted, "{}", push.output);
+        model.rewind(left);
     }
 
     /// Changes or deletes the Service of some component, where one stands.

@@ -123,9 +123,6 @@ impl Model {
         }
         for (name, component) in &mut self.components {
             component.may = [stands.get(name).cloned()].into();
-            if let Some(will) = &component.will {
-                debug_assert!(component.may.contains(will));
-            }
         }
         Ok(())
     }
