@@ -104,25 +104,6 @@ impl Supervised {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Asks it to end, with SIGTERM, and waits until it has, at most so long; for where nothing can be awaited.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a condition is waited for, by a thread that has nothing else to do"
-    )]
-    pub fn end_within(&mut self, within: Duration) -> Option<ExitStatus> {
-        let until = std::time::Instant::now() + within;
-        if self.signal("TERM").is_err() {
-            return self.ended();
-        }
-        loop {
-            let ended = self.ended();
-            if ended.is_some() || std::time::Instant::now() > until {
-                return ended;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
     /// Sends a signal by its name without `SIG` (`TERM`, `INT`, `HUP`, `STOP`).
     ///
     /// # Errors

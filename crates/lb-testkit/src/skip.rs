@@ -25,12 +25,7 @@ pub fn needs(program: &str, how: &str) -> Option<PathBuf> {
 /// running test as skipped.
 #[must_use]
 pub fn needs_express_gateway() -> Option<PathBuf> {
-    let directory =
-        crate::tools::express_gateway_dir().ok().filter(|directory| directory.join("node_modules").is_dir());
-    if directory.is_none() {
-        note("express-gateway is not installed (apt-get install npm, then cargo xtask tools)");
-    }
-    directory
+    installed("express-gateway", crate::tools::express_gateway_dir())
 }
 
 /// The directory with `package.json` and `node_modules` of LoopBack, as `cargo xtask tools` installs it; otherwise, and where
@@ -38,10 +33,14 @@ pub fn needs_express_gateway() -> Option<PathBuf> {
 #[must_use]
 pub fn needs_loopback() -> Option<PathBuf> {
     needs("node", "apt-get install nodejs npm")?;
-    let directory =
-        crate::tools::loopback_dir().ok().filter(|directory| directory.join("node_modules").is_dir());
+    installed("LoopBack", crate::tools::loopback_dir())
+}
+
+/// A directory in which npm has installed something.
+fn installed(what: &str, directory: anyhow::Result<PathBuf>) -> Option<PathBuf> {
+    let directory = directory.ok().filter(|directory| directory.join("node_modules").is_dir());
     if directory.is_none() {
-        note("LoopBack is not installed (apt-get install npm, then cargo xtask tools)");
+        note(&format!("{what} is not installed (apt-get install npm, then cargo xtask tools)"));
     }
     directory
 }

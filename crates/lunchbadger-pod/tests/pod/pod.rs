@@ -7,6 +7,8 @@ use std::time::Duration;
 use lb_testkit::process::Supervised;
 use lb_testkit::{eventually_within, free_port, skip};
 use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
 
 use crate::world::{OPERATOR, World, program};
 
@@ -29,7 +31,7 @@ impl Drop for Pod {
     fn drop(&mut self) {
         // In a container everything ends with the supervisor; here it has to do that itself.
         if let Some(app) = &mut self.app {
-            app.end_within(Duration::from_secs(20));
+            block_in_place(|| Handle::current().block_on(app.end()));
         }
     }
 }

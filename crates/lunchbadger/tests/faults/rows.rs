@@ -68,16 +68,7 @@ impl Row {
 
     /// As what the Actualizer runs.
     pub(crate) fn how(self) -> How {
-        match self {
-            Self::ClockJump
-            | Self::LeaseTaken
-            | Self::ApiServerRestarted
-            | Self::AdmissionRefuses
-            | Self::ReadOnly
-            | Self::EtcdFull
-            | Self::TwoLeaders => How::Task,
-            Self::Stopped => How::Program,
-        }
+        if self == Self::Stopped { How::Program } else { How::Task }
     }
 
     /// Whether it happens in this step.
@@ -135,26 +126,18 @@ impl Row {
 
     /// After the step: what has to be put away. `writes` is what another replica may have sent.
     pub(crate) async fn finish(self, world: &World, step: Step, writes: usize) {
-        match self {
-            Self::ClockJump
-            | Self::LeaseTaken
-            | Self::ApiServerRestarted
-            | Self::AdmissionRefuses
-            | Self::ReadOnly
-            | Self::EtcdFull
-            | Self::Stopped => {}
-            Self::TwoLeaders => {
-                let sent = world.rival.api.log().writes();
-                assert!((1..=writes).contains(&sent), "the other leader sent {sent} writes");
-                if step == Step::Add {
-                    lead_together(world).await;
-                }
-                let incarnation = world.side.gate.incarnation();
-                world.end().await;
-                world.side.api.refuse(None);
-                world.side.gate.passed(incarnation).await;
-            }
+        if self != Self::TwoLeaders {
+            return;
         }
+        let sent = world.rival.api.log().writes();
+        assert!((1..=writes).contains(&sent), "the other leader sent {sent} writes");
+        if step == Step::Add {
+            lead_together(world).await;
+        }
+        let incarnation = world.side.gate.incarnation();
+        world.end().await;
+        world.side.api.refuse(None);
+        world.side.gate.passed(incarnation).await;
     }
 }
 
