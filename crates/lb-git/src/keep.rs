@@ -169,7 +169,7 @@ mod tests {
         host.ensure_repository(&al, &RepoName::dev()).await.unwrap();
         let reference: RefName = "refs/lunchbadger/openapi/dev".parse().unwrap();
         let path: SafePath = "openapi.json".parse().unwrap();
-        let committer = Person { name: "LunchBadger".into(), email: "support@lunchbadger.com".into() };
+        let committer = Person::system();
         let keep = async |content: &[u8]| {
             let file =
                 Kept { reference: &reference, path: &path, content, committer: &committer, message: "m" };

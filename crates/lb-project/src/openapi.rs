@@ -3,11 +3,11 @@
 use indexmap::IndexMap;
 use lb_vocab::{Blob, EntityKind, Source, Tree};
 
-use crate::OPENAPI_BYTES;
 use crate::cursor::{Cursor, Findings, Read};
 use crate::entities::{OpenApi, OpenApiPath};
 use crate::node::{Data, Node};
 use crate::source::{document, read_source};
+use crate::{OPENAPI_BYTES, OPENAPI_FILE};
 
 /// Paths of one document: each becomes a route of the auto gateway.
 const MAX_PATHS: usize = 500;
@@ -23,7 +23,7 @@ const SCHEMAS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 /// Reads the document of a workspace.
 pub(crate) fn read(openapi: &Source<Tree>, findings: &Findings) -> Source<OpenApi> {
     read_source(openapi, findings, |tree| {
-        let Some(file) = document(tree.get("openapi.json"), FILE, OPENAPI_BYTES, findings)? else {
+        let Some(file) = document(tree.get(OPENAPI_FILE), FILE, OPENAPI_BYTES, findings)? else {
             return Ok(None);
         };
         let node = file.json(EntityKind::OpenApi, FILE)?;
@@ -43,7 +43,7 @@ pub fn check_openapi(text: &[u8]) -> Result<(), String> {
         Ok(size) if size > OPENAPI_BYTES => Blob::TooLarge { size },
         _ => Blob::File(text.to_vec()),
     };
-    if let Ok(path) = "openapi.json".parse() {
+    if let Ok(path) = OPENAPI_FILE.parse() {
         tree.files.insert(path, blob);
     }
     let findings = Findings::default();

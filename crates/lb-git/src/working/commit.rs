@@ -26,6 +26,12 @@ pub struct Person {
 }
 
 impl Person {
+    /// LunchBadger itself, who commits what it keeps for others.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { name: "LunchBadger".to_owned(), email: "support@lunchbadger.com".to_owned() }
+    }
+
     /// As it stands in a commit: git's own separators are left out.
     fn line(&self, seconds: u64) -> String {
         let clean = |text: &str, fallback: &str| {

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
-use http::Method;
+use http::{Method, StatusCode};
 use lb_vocab::{Blob, CommitId, SafePath, Tree};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::client::Caller;
 use super::{ClientError, Timeouts, TokenSource};
+use crate::error::ApiError;
 
 /// The largest report of a state, bytes of its JSON.
 pub const REPORT_LIMIT: usize = 512 << 10;
@@ -24,6 +25,12 @@ pub const REPORT_LIMIT: usize = 512 << 10;
 pub const OUTPUT_LIMIT: usize = 64 << 10;
 /// The largest OpenAPI document, bytes.
 pub const DOCUMENT_LIMIT: usize = 1 << 20;
+/// Refuses an OpenAPI document, at each of the doors through which one comes.
+#[must_use]
+pub fn refused_document(problem: String) -> ApiError {
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "DOCUMENT_REFUSED", problem)
+}
+
 /// The largest file, bytes: a clone keeps none that is larger.
 const FILE_LIMIT: usize = 256 << 20;
 /// A line before a file: path and size.

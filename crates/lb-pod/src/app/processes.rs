@@ -53,8 +53,8 @@ impl Processes {
     pub(super) fn reap(&self) {
         let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, parent, zombie) in everybody() {
-            let ours = zombie && parent == self.own.as_raw_nonzero().get().unsigned_abs();
-            let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else { continue };
+            let ours = zombie && parent == self.own();
+            let Some(pid) = pid(id) else { continue };
             if ours && !awaited.contains(&id) {
                 let _reaped = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
             }
@@ -68,7 +68,7 @@ impl Processes {
 
     /// Asks a process group to end.
     pub(super) fn ask(&self, leader: u32) {
-        if let Some(pid) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
+        if let Some(pid) = pid(leader) {
             let _gone = rustix::process::kill_process_group(pid, Signal::TERM);
         }
     }
@@ -84,7 +84,7 @@ impl Processes {
                 // All at once, so that none can start another one meanwhile.
                 let _gone = rustix::process::kill_process_group(Pid::INIT, Signal::KILL);
             } else {
-                for pid in left.into_iter().filter_map(|id| Pid::from_raw(i32::try_from(id).ok()?)) {
+                for pid in left.into_iter().filter_map(pid) {
                     let _gone = rustix::process::kill_process(pid, Signal::KILL);
                 }
             }
@@ -114,9 +114,14 @@ impl Processes {
         })
     }
 
+    /// Our own number.
+    fn own(&self) -> u32 {
+        self.own.as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// Those that live.
     fn all(&self) -> HashSet<u32> {
-        let own = self.own.as_raw_nonzero().get().unsigned_abs();
+        let own = self.own();
         let living: Vec<(u32, u32, bool)> =
             everybody().into_iter().filter(|(_, _, zombie)| !zombie).collect();
         if self.first {
@@ -133,6 +138,10 @@ impl Processes {
         }
         found
     }
+}
+
+fn pid(id: u32) -> Option<Pid> {
+    i32::try_from(id).ok().and_then(Pid::from_raw)
 }
 
 /// Every process: its number, its parent's, and whether it has ended and waits to be reaped.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
 use lb_http::contract::ClientError;
 use lb_http::contract::configstore::Configstore;
+use lb_http::contract::supervisor::refused_document;
 use lb_http::error::ApiError;
 use lb_vocab::{CommitId, Producer, with_causes};
 use sha2::{Digest, Sha256};
@@ -28,9 +28,7 @@ pub(super) struct Documents(Arc<watch::Sender<Option<Document>>>);
 impl Documents {
     /// Takes a document that the app shows, if it is one.
     pub(super) fn offer(&self, commit: CommitId, text: Vec<u8>) -> Result<(), ApiError> {
-        lb_project::check_openapi(&text).map_err(|problem| {
-            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "DOCUMENT_REFUSED", problem)
-        })?;
+        lb_project::check_openapi(&text).map_err(refused_document)?;
         self.0.send_replace(Some(Document { commit, text }));
         Ok(())
     }

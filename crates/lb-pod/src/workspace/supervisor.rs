@@ -15,7 +15,7 @@ use axum::response::sse::Event;
 use http::StatusCode;
 use lb_http::contract::supervisor::{DOCUMENT_LIMIT, OUTPUT_LIMIT, Order, REPORT_LIMIT, Report, files};
 use lb_http::error::{ApiError, code};
-use lb_http::extract::{Parameters, json_object, read_pieces};
+use lb_http::extract::{Parameters, json_object, read_whole};
 use lb_http::metrics::Metrics;
 use lb_http::route::Seam;
 use lb_vocab::CommitId;
@@ -69,6 +69,10 @@ fn too_fast() -> ApiError {
     ApiError::new(StatusCode::TOO_MANY_REQUESTS, code::RATE_LIMITED, "this comes too fast").retry_after(1)
 }
 
+fn unheard() -> ApiError {
+    ApiError::not_found("SESSION_NOT_FOUND", "somebody else supervises the app now")
+}
+
 impl Channel {
     /// Begins a session: whoever was the supervisor before is heard no more.
     fn begin(&self) -> Result<(String, Supervisor), ApiError> {
@@ -96,8 +100,15 @@ impl Channel {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         match session.as_mut().filter(|session| session.id == parameters.get("session")) {
             Some(session) => work(session),
-            None => Err(ApiError::not_found("SESSION_NOT_FOUND", "somebody else supervises the app now")),
+            None => Err(unheard()),
         }
+    }
+
+    /// Takes the session's one place for what is large.
+    fn place(&self, parameters: &Parameters) -> Result<OwnedSemaphorePermit, ApiError> {
+        self.within(parameters, |session| {
+            Arc::clone(&session.answers).try_acquire_owned().map_err(|_| too_fast())
+        })
     }
 }
 
@@ -146,9 +157,7 @@ async fn orders(State(channel): State<Shared>) -> Result<Response, ApiError> {
 }
 
 async fn get_files(State(channel): State<Shared>, parameters: Parameters) -> Result<Response, ApiError> {
-    let place: OwnedSemaphorePermit = channel.within(&parameters, |session| {
-        Arc::clone(&session.answers).try_acquire_owned().map_err(|_| too_fast())
-    })?;
+    let place = channel.place(&parameters)?;
     let snapshot = channel.store.snapshot();
     let Some(commit) = snapshot.head.clone() else {
         return Err(ApiError::not_found("COMMIT_NOT_FOUND", "the repository has no commit yet"));
@@ -183,7 +192,7 @@ async fn put_state(
     if reporter.report(state) {
         return Ok(StatusCode::NO_CONTENT);
     }
-    Err(ApiError::not_found("SESSION_NOT_FOUND", "somebody else supervises the app now"))
+    Err(unheard())
 }
 
 /// The end of a text, [`OUTPUT_LIMIT`] at most, without control characters other than those of lines.
@@ -198,15 +207,9 @@ async fn put_document(
     parameters: Parameters,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    let commit: CommitId = parameters
-        .get("commit")
-        .parse()
-        .map_err(|error: lb_vocab::TextError| ApiError::bad_request(error.to_string()))?;
-    let _place = channel.within(&parameters, |session| {
-        Arc::clone(&session.answers).try_acquire_owned().map_err(|_| too_fast())
-    })?;
-    let mut document = Vec::new();
-    read_pieces(request, DOCUMENT_LIMIT, |piece| document.extend_from_slice(piece)).await?;
+    let commit: CommitId = parameters.parsed("commit")?;
+    let _place = channel.place(&parameters)?;
+    let document = read_whole(request, DOCUMENT_LIMIT).await?;
     channel.documents.offer(commit, document)?;
     Ok(StatusCode::NO_CONTENT)
 }

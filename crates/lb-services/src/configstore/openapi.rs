@@ -5,10 +5,10 @@ use axum::{Extension, Json};
 use lb_desired::build::names::WORKSPACE;
 use lb_http::auth::Identity;
 use lb_http::contract::git_api::KeptDocument;
-use lb_http::contract::supervisor::DOCUMENT_LIMIT;
+use lb_http::contract::supervisor::{DOCUMENT_LIMIT, refused_document};
 use lb_http::error::ApiError;
-use lb_http::extract::{Parameters, read_pieces};
-use lb_vocab::{CommitId, Environment, GitUser, Producer, ProducerName, RepoName, TextError};
+use lb_http::extract::{Parameters, read_whole};
+use lb_vocab::{CommitId, Environment, GitUser, Producer, ProducerName, RepoName};
 
 use super::{Shared, upstream};
 
@@ -27,20 +27,17 @@ pub(super) async fn put(
     parameters: Parameters,
     request: Request,
 ) -> Result<Json<KeptDocument>, ApiError> {
-    let bad = |error: TextError| ApiError::bad_request(error.to_string());
-    let name: ProducerName = parameters.get("name").parse().map_err(bad)?;
-    let environment: Environment = parameters.get("environment").parse().map_err(bad)?;
-    let commit: CommitId = parameters.get("commit").parse().map_err(bad)?;
-    let producer = Producer::new(name, environment).map_err(bad)?;
+    let name: ProducerName = parameters.parsed("name")?;
+    let environment: Environment = parameters.parsed("environment")?;
+    let commit: CommitId = parameters.parsed("commit")?;
+    let producer =
+        Producer::new(name, environment).map_err(|error| ApiError::bad_request(error.to_string()))?;
     if !runs_it(&who, &producer) {
         return Err(ApiError::forbidden());
     }
-    let mut document = Vec::new();
-    read_pieces(request, DOCUMENT_LIMIT, |piece| document.extend_from_slice(piece)).await?;
+    let document = read_whole(request, DOCUMENT_LIMIT).await?;
     // What the app shows is nobody's word: git-api keeps no document that would not be read.
-    lb_project::check_openapi(&document).map_err(|problem| {
-        ApiError::new(http::StatusCode::UNPROCESSABLE_ENTITY, "DOCUMENT_REFUSED", problem)
-    })?;
+    lb_project::check_openapi(&document).map_err(refused_document)?;
     let user = GitUser::of(app.prefix.clone(), producer.name());
     let at = (&user, &RepoName::dev());
     let kept = app.git.keep_document(at, producer.environment(), &commit, document).await;

@@ -13,7 +13,7 @@ use axum::{Extension, Json};
 use http::{HeaderValue, StatusCode, Uri, header};
 use lb_http::auth::Identity;
 use lb_http::error::ApiError;
-use lb_http::extract::read_pieces;
+use lb_http::extract::read_whole;
 use lb_http::route::Seam;
 use lb_project::{Method, Request as Asked};
 use lb_vocab::Tree;
@@ -90,8 +90,7 @@ async fn write(
     request: Request,
 ) -> Result<Answered, ApiError> {
     let (method, uri) = (method(request.method())?, request.uri().clone());
-    let mut body = Vec::new();
-    read_pieces(request, BODY, |piece| body.extend_from_slice(piece)).await?;
+    let body = read_whole(request, BODY).await?;
     let author = workspace.author(&who).await?;
     let view = Arc::clone(&workspace.view);
     let edit = move |tree: &Arc<Tree>| {
