@@ -1,7 +1,7 @@
 //! Whatever Gitea answers in place of an answer is an error: nothing is told as absent, empty or deleted, and once it
 //! is over everything works again.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use futures::future::join_all;
 use lb_git::{At, Cursor, GitHost, Globs, HostError, RefName};
@@ -125,8 +125,11 @@ impl Question {
             Keys => format!("{:?}", host.keys(&al).await?),
             Refs => format!("{:?}", host.refs(&al, &dev).await?),
             Tree => {
+                // Another question each time: an answer that is remembered would hide what happens on the way.
+                static ASKED: AtomicU64 = AtomicU64::new(100);
+                let max_bytes = ASKED.fetch_add(1, Ordering::SeqCst);
                 let globs = Globs::new(&["*"]).unwrap();
-                format!("{:?}", host.tree(&al, &dev, &At::Ref(RefName::master()), &globs, 100).await?)
+                format!("{:?}", host.tree(&al, &dev, &At::Ref(RefName::master()), &globs, max_bytes).await?)
             }
             Sweep | Walk => {
                 if self == Walk {
