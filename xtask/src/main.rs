@@ -4,6 +4,7 @@
 mod bench;
 mod command;
 mod generate;
+mod images;
 mod say;
 mod test;
 mod tidy;

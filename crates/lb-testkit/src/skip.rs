@@ -44,6 +44,17 @@ pub fn needs_gitea() -> Option<PathBuf> {
     found
 }
 
+/// Whether a [`Node`](crate::node::Node) can run here; otherwise notes the running test as skipped, saying what is missing.
+#[must_use]
+pub fn needs_node() -> bool {
+    let why = match crate::node::obstacle() {
+        None => return true,
+        Some(why) => why,
+    };
+    note(&why);
+    false
+}
+
 /// Notes the running test as skipped.
 ///
 /// # Panics

@@ -4,6 +4,8 @@ mod express_gateway;
 mod gitea;
 mod go;
 mod kubernetes;
+mod node;
+mod packages;
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -15,13 +17,20 @@ use crate::say::say;
 
 pub(crate) use gitea::ensure as gitea;
 pub(crate) use kubernetes::{ensure as kubernetes, kubectl};
+pub(crate) use node::ensure as node;
+pub(crate) use packages::{install, is_root};
 
 /// Builds whatever is missing; says what, where to, and how far it is.
 pub(crate) fn ensure() -> Result<()> {
     needs_git()?;
     kubernetes()?;
     gitea()?;
-    express_gateway::ensure()
+    express_gateway::ensure()?;
+    if is_root()? {
+        return node();
+    }
+    say("not root: no node can run here, and what it takes is not built; tests that need one are skipped");
+    Ok(())
 }
 
 /// Makes a directory of the cache as a whole: `fill` works beside it, and its name comes last. Where another of us
@@ -42,7 +51,7 @@ fn whole(directory: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()>
 }
 
 /// Held while one of us builds; a second one waits and then finds everything done.
-fn lock(directory: &Path) -> Result<File> {
+pub(crate) fn lock(directory: &Path) -> Result<File> {
     let path = beside(directory, ".lock");
     let parent = directory.parent().context("the cache has no parent")?;
     fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
@@ -61,7 +70,7 @@ fn lock(directory: &Path) -> Result<File> {
     }
 }
 
-fn beside(directory: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(directory: &Path, suffix: &str) -> PathBuf {
     let mut path = directory.as_os_str().to_owned();
     path.push(suffix);
     path.into()
