@@ -4,7 +4,9 @@ mod express_gateway;
 mod gitea;
 mod go;
 mod kubernetes;
+mod loopback;
 mod node;
+mod npm;
 mod packages;
 
 use std::fs::{self, File, TryLockError};
@@ -15,8 +17,10 @@ use lb_testkit::tools as kept;
 
 use crate::say::say;
 
+pub(crate) use express_gateway::ensure as express_gateway;
 pub(crate) use gitea::ensure as gitea;
 pub(crate) use kubernetes::{ensure as kubernetes, kubectl};
+pub(crate) use loopback::ensure as loopback;
 pub(crate) use node::ensure as node;
 pub(crate) use packages::{install, is_root};
 
@@ -25,7 +29,8 @@ pub(crate) fn ensure() -> Result<()> {
     needs_git()?;
     kubernetes()?;
     gitea()?;
-    express_gateway::ensure()?;
+    express_gateway()?;
+    loopback()?;
     if is_root()? {
         return node();
     }
