@@ -1,10 +1,11 @@
-//! One run of `buildah`.
+//! Runs of `buildah`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use lb_testkit::images::archive;
 
 use crate::command::{output, root, watched};
 use crate::say::say;
@@ -14,43 +15,75 @@ use crate::tools;
 pub(super) struct Image<'a> {
     /// That directory.
     pub(super) name: &'a str,
-    /// What pods call it.
-    pub(super) reference: &'a str,
     /// Build arguments.
     pub(super) arguments: &'a [(&'a str, &'a str)],
+    /// What it is made of beside its Containerfile: where all is equal, the image is.
+    pub(super) contents: Vec<Vec<u8>>,
+}
+
+/// A built image.
+#[derive(Debug)]
+pub(crate) struct Built {
+    /// What pods call it, without its tag.
+    pub(crate) repository: String,
+    /// Its tag: a digest of what it is made of.
+    pub(crate) tag: String,
+    /// Where it is.
+    pub(crate) archive: PathBuf,
 }
 
 impl Image<'_> {
     /// Builds the archive where it is missing; `fill` puts what the Containerfile copies into an empty directory.
-    pub(super) fn ensure(&self, archive: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        if archive.is_file() {
-            return Ok(());
-        }
-        let _lock = tools::lock(archive)?;
-        if archive.is_file() {
-            return Ok(());
-        }
-        say(&format!("image {}: building {}", self.reference, archive.display()));
-        let context = tempfile::tempdir().context("make a directory for an image")?;
-        fill(context.path())?;
-        self.build(archive, context.path())
+    pub(super) fn ensure(&self, fill: impl FnOnce(&Path) -> Result<()>) -> Result<Built> {
+        let repository = format!("localhost/lunchbadger/{}", self.name);
+        let tag = key(self.name, &self.contents)?;
+        self.ensure_as(&format!("{repository}:{tag}"), fill)?;
+        Ok(Built { archive: self.archive()?, repository, tag })
     }
 
-    fn build(&self, archive: &Path, context: &Path) -> Result<()> {
-        let mut build = buildah()?;
-        build.args(["bud", "--quiet", "--tag", self.reference, "--file"]).arg(path_of(self.name));
-        build.args(self.arguments.iter().map(|(name, value)| format!("--build-arg={name}={value}")));
-        watched(build.arg(context), |line| format!("image {}: {line}", self.reference))?;
-        let building = tools::beside(archive, ".building");
+    /// The same by a name of the caller's.
+    pub(super) fn ensure_as(&self, reference: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let archive = self.archive()?;
+        let _lock = tools::lock(&archive)?;
+        if archive.is_file() {
+            return Ok(());
+        }
+        say(&format!("image {reference}: building {}", archive.display()));
+        let context = tempfile::tempdir().context("make a directory for an image")?;
+        fill(context.path())?;
+        self.into_storage(reference, context.path())?;
+        let building = tools::beside(&archive, ".building");
         // What a killed one of us left would be taken for an archive to add to.
         let _ = fs::remove_file(&building);
-        let to = format!("oci-archive:{}:{}", building.display(), self.reference);
-        watched(buildah()?.args(["push", "--quiet", self.reference, &to]), |line| {
-            format!("buildah: {line}")
-        })?;
-        output(buildah()?.args(["rmi", "--force", self.reference]))?;
-        fs::rename(&building, archive).with_context(|| format!("move to {}", archive.display()))
+        let to = format!("oci-archive:{}:{reference}", building.display());
+        let mut push = buildah()?;
+        push.args(["push", "--quiet", "--disable-compression", reference, &to]);
+        watched(&mut push, |line| format!("buildah: {line}"))?;
+        output(buildah()?.args(["rmi", "--force", reference]))?;
+        fs::rename(&building, &archive).with_context(|| format!("move to {}", archive.display()))
     }
+
+    /// Builds it and leaves it in buildah's storage. Layers are kept: of an image whose program alone is another one, all
+    /// but the last is there.
+    pub(super) fn into_storage(&self, reference: &str, context: &Path) -> Result<()> {
+        let mut build = buildah()?;
+        build.args(["bud", "--quiet", "--layers", "--tag", reference, "--file"]).arg(path_of(self.name));
+        build.args(self.arguments.iter().map(|(name, value)| format!("--build-arg={name}={value}")));
+        watched(build.arg(context), |line| format!("image {reference}: {line}"))
+    }
+
+    fn archive(&self) -> Result<PathBuf> {
+        let containerfile = containerfile(self.name)?;
+        archive(self.name, std::iter::once(&containerfile).chain(&self.contents).map(Vec::as_slice))
+    }
+}
+
+/// A digest of what an image is made of.
+pub(super) fn key(name: &str, contents: &[Vec<u8>]) -> Result<String> {
+    let containerfile = containerfile(name)?;
+    let archive = archive(name, std::iter::once(&containerfile).chain(contents).map(Vec::as_slice))?;
+    let stem = archive.file_stem().unwrap_or_default().to_string_lossy();
+    Ok(stem.rsplit('-').next().unwrap_or_default().to_owned())
 }
 
 /// The text of an image's Containerfile.
@@ -61,6 +94,11 @@ pub(super) fn containerfile(name: &str) -> Result<Vec<u8>> {
 
 fn path_of(name: &str) -> PathBuf {
     root().join("images").join(name).join("Containerfile")
+}
+
+/// Copies a directory as it is, links included.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
+    output(Command::new("cp").arg("--archive").arg(from).arg(to)).map(drop)
 }
 
 /// `buildah` with a storage of its own and without anything of a container engine.

@@ -1,17 +1,136 @@
 //! Images, built without a container engine: `buildah` in a chroot, each kept as an OCI archive in the cache and keyed by
 //! everything that it is made of, so that what did not change is not built again.
 
+mod bases;
 mod build;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use lb_testkit::images as kept;
+use lb_testkit::tools::{express_gateway_dir, loopback_dir};
 
-use crate::command::{root, run as run_command, watched};
-use build::{Image, containerfile};
+use crate::command::{cargo, run as run_command, target_directory, watched};
+use crate::say::say;
+use crate::tools;
+pub(crate) use bases::Given;
+use bases::{Base, Bases};
+pub(crate) use build::Built;
+use build::{Image, copy};
+
+/// What a producer's pods run, and what they need.
+#[derive(Debug)]
+pub(crate) struct Images {
+    /// Init containers and the sls-api.
+    pub(crate) pod: Built,
+    /// Both containers of a workspace.
+    pub(crate) workspace: Built,
+    /// Express Gateway.
+    pub(crate) gateway: Built,
+    /// The Redis that gateways share.
+    pub(crate) redis: Built,
+}
+
+impl Images {
+    /// All of them.
+    pub(crate) fn all(&self) -> [&Built; 4] {
+        let Self { pod, workspace, gateway, redis } = self;
+        [pod, workspace, gateway, redis]
+    }
+}
+
+/// Builds every image and says where it is.
+pub(crate) fn build(given: &Given) -> Result<()> {
+    tools::install("building images", &lb_testkit::node::missing_packages())?;
+    of_the_node()?;
+    let bases = Bases::find(given)?;
+    let control_plane = program("control-plane", "lunchbadger", &bases.base)?;
+    let images = of_producers(given)?;
+    for Built { repository, tag, archive } in images.all().into_iter().chain([&control_plane]) {
+        println!("{repository}:{tag} {}", archive.display());
+    }
+    Ok(())
+}
+
+/// Those that a producer's pods take.
+pub(crate) fn of_producers(given: &Given) -> Result<Images> {
+    let bases = Bases::find(given)?;
+    Ok(Images {
+        pod: program("pod", "lunchbadger-pod", &bases.base)?,
+        workspace: workspace(&bases.node)?,
+        gateway: gateway(&bases.node)?,
+        redis: redis(&bases.base)?,
+    })
+}
+
+/// An image of one of our programs.
+fn program(name: &str, program: &str, base: &Base) -> Result<Built> {
+    let stripped = stripped(program)?;
+    let arguments = [("BASE", base.name.as_str())];
+    let contents = vec![base.id.clone().into_bytes(), stripped.bytes()?];
+    Image { name, arguments: &arguments, contents }.ensure(|context| stripped.copy_to(&context.join(program)))
+}
+
+fn workspace(base: &Base) -> Result<Built> {
+    const PROGRAM: &str = "lunchbadger-pod";
+    tools::loopback()?;
+    let (program, dependencies) = (stripped(PROGRAM)?, loopback_dir()?);
+    let arguments = [("NODE_BASE", base.name.as_str())];
+    let contents = vec![base.id.clone().into_bytes(), program.bytes()?, lock_file(&dependencies)?];
+    Image { name: "workspace", arguments: &arguments, contents }.ensure(|context| {
+        copy(&dependencies, &context.join("dependencies"))?;
+        program.copy_to(&context.join(PROGRAM))
+    })
+}
+
+fn gateway(base: &Base) -> Result<Built> {
+    tools::express_gateway()?;
+    let installed = express_gateway_dir()?;
+    let arguments = [("NODE_BASE", base.name.as_str())];
+    let contents = vec![base.id.clone().into_bytes(), lock_file(&installed)?];
+    Image { name: "gateway", arguments: &arguments, contents }
+        .ensure(|context| copy(&installed, &context.join("express-gateway")))
+}
+
+fn redis(base: &Base) -> Result<Built> {
+    let arguments = [("BASE", base.name.as_str())];
+    Image { name: "redis", arguments: &arguments, contents: vec![base.id.clone().into_bytes()] }
+        .ensure(|_| Ok(()))
+}
+
+fn lock_file(directory: &Path) -> Result<Vec<u8>> {
+    let path = directory.join("package-lock.json");
+    if !directory.join("node_modules").is_dir() {
+        bail!("{} is not installed: apt-get install npm, then cargo xtask tools", directory.display());
+    }
+    fs::read(&path).with_context(|| format!("read {}", path.display()))
+}
+
+/// A program of ours without its symbols.
+struct Stripped(tempfile::NamedTempFile);
+
+impl Stripped {
+    fn bytes(&self) -> Result<Vec<u8>> {
+        fs::read(self.0.path()).context("read a program of ours")
+    }
+
+    fn copy_to(&self, path: &Path) -> Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        fs::copy(self.0.path(), path).with_context(|| format!("write {}", path.display()))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).context("make a program executable")
+    }
+}
+
+fn stripped(program: &str) -> Result<Stripped> {
+    say(&format!("building {program}"));
+    run_command(&mut cargo(&["build", "--locked", "--package", program]))?;
+    let built: PathBuf = target_directory()?.join("debug").join(program);
+    let file = tempfile::NamedTempFile::new().context("make a file for a program")?;
+    run_command(Command::new("strip").arg("-o").arg(file.path()).arg(built))?;
+    Ok(Stripped(file))
+}
 
 /// Those that a node needs by itself and that its tests run.
 pub(crate) fn of_the_node() -> Result<()> {
@@ -21,11 +140,9 @@ pub(crate) fn of_the_node() -> Result<()> {
 
 /// Static, and so without a base image.
 fn pause() -> Result<()> {
-    let image = Image { name: "pause", reference: kept::PAUSE, arguments: &[] };
-    let source = root().join("images/pause/pause.c");
+    let source = crate::command::root().join("images/pause/pause.c");
     let text = fs::read(&source).with_context(|| format!("read {}", source.display()))?;
-    let archive = kept::archive("pause", [&*containerfile("pause")?, &*text])?;
-    image.ensure(&archive, |context| {
+    Image { name: "pause", arguments: &[], contents: vec![text] }.ensure_as(kept::PAUSE, |context| {
         let mut compiler = Command::new("cc");
         compiler
             .args(["-static", "-Os", "-s", "-Wall", "-Werror", "-o"])
@@ -37,12 +154,9 @@ fn pause() -> Result<()> {
 
 /// Taken out of its package, because that cannot be installed beside Debian's ordinary `busybox`.
 fn busybox() -> Result<()> {
-    let image = Image { name: "busybox", reference: kept::BUSYBOX, arguments: &[] };
-    let archive = kept::archive("busybox", [&*containerfile("busybox")?])?;
-    image.ensure(&archive, |context| {
+    Image { name: "busybox", arguments: &[], contents: Vec::new() }.ensure_as(kept::BUSYBOX, |context| {
         let unpacked = tempfile::tempdir().context("make a directory for a package")?;
         let mut download = Command::new("apt-get");
-        // apt-get fetches as a user of its own, who may not write everywhere: as root it says so and does it itself.
         download.current_dir(unpacked.path()).args(["--quiet", "download", "busybox-static"]);
         watched(&mut download, |line| format!("busybox: {line}"))?;
         let package = only_file(unpacked.path())?;
@@ -52,7 +166,7 @@ fn busybox() -> Result<()> {
     })
 }
 
-fn only_file(directory: &Path) -> Result<std::path::PathBuf> {
+fn only_file(directory: &Path) -> Result<PathBuf> {
     let first = fs::read_dir(directory).with_context(|| format!("list {}", directory.display()))?.next();
     Ok(first.with_context(|| format!("{} is empty", directory.display()))??.path())
 }

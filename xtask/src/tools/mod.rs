@@ -22,7 +22,7 @@ pub(crate) use gitea::ensure as gitea;
 pub(crate) use kubernetes::{ensure as kubernetes, kubectl};
 pub(crate) use loopback::ensure as loopback;
 pub(crate) use node::ensure as node;
-pub(crate) use packages::{install, is_root};
+pub(crate) use packages::install;
 
 /// Builds whatever is missing; says what, where to, and how far it is.
 pub(crate) fn ensure() -> Result<()> {
@@ -31,7 +31,7 @@ pub(crate) fn ensure() -> Result<()> {
     gitea()?;
     express_gateway()?;
     loopback()?;
-    if is_root()? {
+    if lb_testkit::node::is_root() {
         return node();
     }
     say("not root: no node can run here, and what it takes is not built; tests that need one are skipped");

@@ -1,18 +1,12 @@
 //! Debian packages.
 
-use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use lb_testkit::tools::in_path;
 
 use crate::command::watched;
 use crate::say::say;
-
-/// Whether we may do everything on this machine.
-pub(crate) fn is_root() -> Result<bool> {
-    Ok(std::fs::metadata("/proc/self").context("look at our own process")?.uid() == 0)
-}
 
 /// Installs packages that `purpose` takes, after saying so.
 pub(crate) fn install(purpose: &str, packages: &[&str]) -> Result<()> {

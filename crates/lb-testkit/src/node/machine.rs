@@ -72,6 +72,9 @@ pub fn clean() -> Result<bool> {
     if !Path::new(STATE).exists() {
         return Ok(true);
     }
+    if !super::is_root() {
+        return Ok(false);
+    }
     Ok(Guard::hold(Duration::from_secs(5))?.is_some())
 }
 

@@ -141,11 +141,16 @@ impl Node {
     }
 }
 
+/// Whether we may do everything on this machine.
+#[must_use]
+pub fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
 /// Why no node can run here, if none can: who is not root, and what is missing.
 #[must_use]
 pub fn obstacle() -> Option<String> {
-    let root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-    if !root {
+    if !is_root() {
         return Some("a node takes root (sudo)".to_owned());
     }
     let missing = missing_packages();
