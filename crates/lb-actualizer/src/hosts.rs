@@ -75,7 +75,7 @@ impl<K: Clone + Eq + Ord + Hash> Hosts<K> {
 /// Hosts in the rules of these Ingresses.
 #[must_use]
 pub(crate) fn of(leaves: &[Leaf]) -> BTreeSet<String> {
-    leaves.iter().filter(|leaf| leaf.kind == LeafKind::Ingress).flat_map(rules).filter_map(host).collect()
+    leaves.iter().filter(|leaf| leaf.kind == LeafKind::Ingress).flat_map(hosts).collect()
 }
 
 /// Takes the rules of hosts that `keep` refuses out of the Ingresses; an Ingress without rules is left out. Answers
@@ -89,29 +89,31 @@ pub(crate) fn withhold(leaves: &mut Vec<Leaf>, keep: impl Fn(&str) -> bool) -> B
         if leaf.kind != LeafKind::Ingress {
             return true;
         }
-        let Some(rules) = leaf.manifest.pointer_mut("/spec/rules").and_then(Value::as_array_mut) else {
-            return true;
-        };
-        rules.retain(|rule| host(rule).is_none_or(|host| !refused.contains(&host)));
-        let left = !rules.is_empty();
-        if let Some(tls) = leaf.manifest.pointer_mut("/spec/tls").and_then(Value::as_array_mut) {
-            for entry in tls {
-                if let Some(hosts) = entry.get_mut("hosts").and_then(Value::as_array_mut) {
-                    hosts.retain(|host| host.as_str().is_none_or(|host| !refused.contains(host)));
-                }
-            }
-        }
-        left
+        leaf.manifest.edit(|ingress| without(ingress, &refused));
+        !hosts(leaf).is_empty()
     });
     refused
 }
 
-fn rules(leaf: &Leaf) -> impl Iterator<Item = &Value> {
-    leaf.manifest.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten()
+/// Takes hosts out of the rules and certificates of an Ingress.
+fn without(ingress: &mut Value, refused: &BTreeSet<String>) {
+    let keeps =
+        |host: Option<&Value>| host.and_then(Value::as_str).is_none_or(|host| !refused.contains(host));
+    if let Some(rules) = ingress.pointer_mut("/spec/rules").and_then(Value::as_array_mut) {
+        rules.retain(|rule| keeps(rule.get("host")));
+    }
+    for entry in ingress.pointer_mut("/spec/tls").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(hosts) = entry.get_mut("hosts").and_then(Value::as_array_mut) {
+            hosts.retain(|host| keeps(Some(host)));
+        }
+    }
 }
 
-fn host(rule: &Value) -> Option<String> {
-    rule.get("host")?.as_str().map(str::to_owned)
+/// Hosts in the rules of an Ingress.
+fn hosts(ingress: &Leaf) -> BTreeSet<String> {
+    let ingress = ingress.manifest.value();
+    let rules = ingress.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten();
+    rules.filter_map(|rule| rule.get("host")?.as_str().map(str::to_owned)).collect()
 }
 
 /// The findings of a child that lost hosts.
@@ -130,6 +132,7 @@ pub(crate) fn findings(refused: &BTreeSet<String>, owner: impl Fn(&str) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use lb_desired::build::Manifest;
     use serde_json::json;
 
     use super::*;
@@ -161,7 +164,10 @@ mod tests {
         let ingress = |hosts: &[&str]| Leaf {
             kind: LeafKind::Ingress,
             name: "i".into(),
-            manifest: json!({"spec": {"rules": hosts.iter().map(|h| json!({"host": h})).collect::<Vec<_>>(), "tls": [{"hosts": hosts}]}}),
+            namespace: "n".into(),
+            manifest: Manifest::of(
+                &json!({"spec": {"rules": hosts.iter().map(|h| json!({"host": h})).collect::<Vec<_>>(), "tls": [{"hosts": hosts}]}}),
+            ),
         };
         let mut leaves = vec![ingress(&["x", "y"])];
         assert_eq!(withhold(&mut leaves, |host| host != "x"), hosts(&["x"]));

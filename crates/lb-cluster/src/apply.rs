@@ -7,6 +7,8 @@
 //! * What others put into lists that we own whole stays through a server-side apply, because they own it. It is
 //!   removed by a JSON patch that holds for exactly the version that was looked at.
 
+use std::sync::OnceLock;
+
 use lb_desired::build::{Leaf, projection};
 use lb_desired::crd::FIELD_MANAGER;
 use serde_json::Value;
@@ -103,9 +105,9 @@ pub struct DryRun {
 /// One object on its way.
 struct Target<'a> {
     leaf: &'a Leaf,
-    namespace: &'a str,
     owner: &'a Owner,
     collection: Collection,
+    desired: OnceLock<Value>,
 }
 
 /// What the object has to be for an apply to reach it.
@@ -118,10 +120,13 @@ enum Only {
 
 impl<'a> Target<'a> {
     fn new(owner: &'a Owner, leaf: &'a Leaf) -> Self {
-        let namespace =
-            leaf.manifest.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-        let collection = Collection::of_leaf(leaf.kind, &Scope::Namespace(namespace.to_owned()));
-        Self { leaf, namespace, owner, collection }
+        let collection = Collection::of_leaf(leaf.kind, &Scope::Namespace(leaf.namespace.clone()));
+        Self { leaf, owner, collection, desired: OnceLock::new() }
+    }
+
+    /// The leaf's manifest as a value: read where something has to be sent or compared, which is seldom.
+    fn desired(&self) -> &Value {
+        self.desired.get_or_init(|| self.leaf.manifest.value())
     }
 
     fn kind(&self) -> String {
@@ -134,7 +139,7 @@ impl<'a> Target<'a> {
 
     /// The manifest to send.
     fn manifest(&self, only: &Only, autoscaled: bool) -> Value {
-        let manifest = &self.leaf.manifest;
+        let manifest = self.desired();
         let mut manifest = if autoscaled { projection::without_replicas(manifest) } else { manifest.clone() };
         if let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.insert("ownerReferences".into(), Value::Array(vec![self.owner.reference()]));
@@ -169,8 +174,8 @@ impl<'a> Target<'a> {
 
     /// How what the server answered compares with the leaf.
     fn state(&self, live: &Value) -> State {
-        if projection::matches(&self.leaf.manifest, live) {
-            State::matching(&projection::digest(&self.leaf.manifest))
+        if projection::matches(self.desired(), live) {
+            State::matching(&self.leaf.manifest.digest())
         } else {
             State::Drifted
         }
@@ -184,11 +189,11 @@ impl Cluster {
     /// Where it cannot stand, or is not known to: see [`ApplyError`].
     pub async fn apply(&self, records: &Records, owner: &Owner, leaf: &Leaf) -> Result<Applied, ApplyError> {
         let target = Target::new(owner, leaf);
-        let Some(record) = records.get(leaf.kind, target.namespace, &leaf.name) else {
+        let Some(record) = records.get(leaf.kind, &leaf.namespace, &leaf.name) else {
             return self.create(records, &target).await;
         };
         target.check(&record)?;
-        if record.owner == Some(owner.uid) && record.matches(&projection::digest(&leaf.manifest)) {
+        if record.owner == Some(owner.uid) && record.matches(&leaf.manifest.digest()) {
             return Ok(Applied::Unchanged);
         }
         self.put_back(records, &target, record.uid, record.autoscaled).await
@@ -201,10 +206,10 @@ impl Cluster {
     /// Where it cannot be read.
     pub async fn look(&self, records: &Records, owner: &Owner, leaf: &Leaf) -> Result<(), ApiError> {
         let target = Target::new(owner, leaf);
-        let known = records.get(leaf.kind, target.namespace, &leaf.name);
+        let known = records.get(leaf.kind, &leaf.namespace, &leaf.name);
         match (self.get(&target.collection, &leaf.name).await?, known) {
             (Some(live), _) => records.enter(leaf.kind, &live, target.state(&live)),
-            (None, Some(known)) => records.missed(leaf.kind, target.namespace, &leaf.name, known.version),
+            (None, Some(known)) => records.missed(leaf.kind, &leaf.namespace, &leaf.name, known.version),
             (None, None) => {}
         }
         Ok(())
@@ -229,7 +234,7 @@ impl Cluster {
         let manifest = target.manifest(&only, autoscaled);
         let mut would_be = self.server_side_apply(&target.collection, &leaf.name, &manifest, manner).await?;
         // What a JSON patch would remove afterwards.
-        let extras = removals(&projection::foreign_extras(&leaf.manifest, &would_be));
+        let extras = removals(&projection::foreign_extras(target.desired(), &would_be));
         if !extras.is_empty() {
             let patch = patch_of("dry run", extras)?;
             json_patch::patch(&mut would_be, &patch).map_err(|error| ApiError::Malformed {
@@ -333,14 +338,14 @@ impl Cluster {
     }
 
     async fn remove_extras(&self, target: &Target<'_>, live: &Value) -> Result<Value, ApiError> {
-        self.patch(target, live, removals(&projection::foreign_extras(&target.leaf.manifest, live))).await
+        self.patch(target, live, removals(&projection::foreign_extras(target.desired(), live))).await
     }
 
     /// Writes lists over in which somebody's item and ours cannot stand together: a port of our port's name.
     async fn overwrite(&self, target: &Target<'_>, uid: Uid, refusal: ApiError) -> Result<(), ApiError> {
         let Some(live) = self.get(&target.collection, &target.leaf.name).await? else { return Err(refusal) };
         let same = live.pointer("/metadata/uid").and_then(Value::as_str).map(Uid::parse) == Some(uid);
-        let overwrites = projection::overwrites(&target.leaf.manifest, &live);
+        let overwrites = projection::overwrites(target.desired(), &live);
         if !same || overwrites.is_empty() {
             return Err(refusal);
         }
@@ -362,7 +367,7 @@ impl Cluster {
 }
 
 fn has_extras(target: &Target<'_>, live: &Value) -> bool {
-    !projection::foreign_extras(&target.leaf.manifest, live).is_empty()
+    !projection::foreign_extras(target.desired(), live).is_empty()
 }
 
 fn managed_by(managers: &[String]) -> String {
@@ -401,13 +406,11 @@ impl Cluster {
     /// Creates an object where there is none of its name, without owner. Answers what stands: the new one, or the one
     /// that was there, which is not touched.
     pub(crate) async fn create_if_absent(&self, leaf: &Leaf) -> Result<(Applied, Value), ApiError> {
-        let namespace =
-            leaf.manifest.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-        let collection = Collection::of_leaf(leaf.kind, &Scope::Namespace(namespace.to_owned()));
+        let collection = Collection::of_leaf(leaf.kind, &Scope::Namespace(leaf.namespace.clone()));
         let attempt = format!("create {} {}", leaf.kind.kind(), leaf.name);
         let parameters =
             kube::api::PostParams { dry_run: false, field_manager: Some(FIELD_MANAGER.to_owned()) };
-        let request = collection.request().create(&parameters, leaf.manifest.to_string().into_bytes());
+        let request = collection.request().create(&parameters, leaf.manifest.text().to_owned().into_bytes());
         match self.send(&attempt, request).await {
             Ok(object) => Ok((Applied::Created, object)),
             Err(error) if error.is_conflict() => match self.get(&collection, &leaf.name).await? {

@@ -12,6 +12,10 @@ use lb_project::{Decoded, Observed, decode};
 use lb_testkit::producer::{Files, Shape, dev, functions};
 use lb_vocab::{Blob, CommitId, Limits, Producer, Source, Tree};
 
+// As in the program that is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("core");

@@ -33,6 +33,7 @@ pub use entities::{
     Pair, Pipeline, Policy, Project, ServiceEndpoint, Trigger,
 };
 pub use history::entity_value;
+pub use openapi::check_openapi;
 pub use project::{EditError, Invalid, ProjectFile};
 pub use workspace::{Answer, ConnectorPackage, Method, PackageChange, Request, UnknownMethod, Workspace};
 
@@ -88,7 +89,10 @@ pub const FUNCTION_FILE_BYTES: u64 = 1 << 20;
 /// The OpenAPI document is read up to here, bytes.
 pub const OPENAPI_BYTES: u64 = 1 << 20;
 
-/// The reference in `dev` that holds the workspace's OpenAPI document, as `openapi.json`.
+/// The file of the OpenAPI document, under its reference.
+pub const OPENAPI_FILE: &str = "openapi.json";
+
+/// The reference in `dev` that holds the workspace's OpenAPI document, as [`OPENAPI_FILE`].
 #[must_use]
 pub fn openapi_ref(environment: &Environment) -> String {
     format!("refs/lunchbadger/openapi/{environment}")

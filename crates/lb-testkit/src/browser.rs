@@ -1,6 +1,7 @@
 //! A person with a browser, as far as signing in needs one: cookies, forms, and redirects that are looked at one by one.
 
 use anyhow::{Context, Result, bail};
+use lb_vocab::Secret;
 use reqwest::{Client, Response, StatusCode, Url, header};
 use serde_json::json;
 
@@ -40,6 +41,25 @@ impl Gitea {
         let request = self.api(reqwest::Method::POST, "admin/users").json(&body);
         request.send().await?.error_for_status().context("create a person")?;
         Ok(())
+    }
+
+    /// Makes a personal access token of somebody who signs in with a password, with these scopes.
+    ///
+    /// # Errors
+    /// Where Gitea refuses.
+    pub async fn create_personal_token(
+        &self,
+        login: &str,
+        password: &str,
+        scopes: &[&str],
+    ) -> Result<Secret> {
+        let url = format!("{}/api/v1/users/{login}/tokens", self.url());
+        let body = json!({"name": crate::unique("t"), "scopes": scopes});
+        let http = crate::http_client()?;
+        let answer = http.post(url).basic_auth(login, Some(password)).json(&body).send().await?;
+        let answer = answer.error_for_status().context("make a personal token")?;
+        let made: serde_json::Value = serde_json::from_slice(&answer.bytes().await?)?;
+        Ok(Secret::new(made["sha1"].as_str().context("read the personal token")?.to_owned()))
     }
 
     /// Registers a confidential application that sends people back to `redirect`.

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use serde_json::{Value, json};
 
 use crate::files::write_private;
 use crate::kubeconfig::{Tokens, User};
@@ -27,6 +28,12 @@ use crate::{Progress, free_port, quiet};
 const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
                            deployment-controller,replicaset-controller";
 
+/// Those that remove.
+const REMOVING: &str = "garbage-collector-controller,namespace-controller";
+
+/// The file of what the API server shows kubelets.
+const KUBELET_CLIENT: &str = "kubelet-client.crt";
+
 /// What it takes beside them where there is a node: Services lead to pods, and a node that is ready may be used.
 const ADD_NODE_CONTROLLERS: &str =
     ",endpointslice-controller,node-lifecycle-controller,pod-garbage-collector-controller";
@@ -34,9 +41,6 @@ const ADD_NODE_CONTROLLERS: &str =
 /// Parts with a kubeconfig of their own.
 const PARTS: [User; 5] =
     [User::ControllerManager, User::Scheduler, User::Kubelet, User::Proxy, User::NodeServices];
-
-/// The file of what the API server shows kubelets.
-const KUBELET_CLIENT: &str = "kubelet-client.crt";
 
 /// Who did what, without bodies; the machinery's own traffic is left out.
 const AUDIT_POLICY: &str = r#"{
@@ -59,6 +63,10 @@ pub struct Options {
     pub controllers_rate: Option<u32>,
     /// Whether a [`Node`](crate::node::Node) will run its pods.
     pub node: bool,
+    /// Whether only those controllers run that remove what lost its owner or namespace: nothing makes pods then.
+    pub removing_only: bool,
+    /// Size that etcd's data may have, bytes, where its default (2 GiB) is too little.
+    pub etcd_quota: Option<u64>,
     /// Told what is being waited for.
     pub progress: Progress,
 }
@@ -66,7 +74,15 @@ pub struct Options {
 impl Default for Options {
     /// A temporary one with an audit log, quietly.
     fn default() -> Self {
-        Self { directory: None, audit: true, controllers_rate: None, node: false, progress: quiet() }
+        Self {
+            directory: None,
+            audit: true,
+            controllers_rate: None,
+            node: false,
+            removing_only: false,
+            etcd_quota: None,
+            progress: quiet(),
+        }
     }
 }
 
@@ -78,6 +94,8 @@ pub struct ControlPlane {
     audit: bool,
     controllers_rate: Option<u32>,
     node: bool,
+    removing_only: bool,
+    etcd_quota: Option<u64>,
     etcd_port: u16,
     api_port: u16,
     // In the order in which they are stopped.
@@ -102,6 +120,8 @@ impl ControlPlane {
             audit: options.audit,
             controllers_rate: options.controllers_rate,
             node: options.node,
+            removing_only: options.removing_only,
+            etcd_quota: options.etcd_quota,
             etcd_port: free_port(),
             api_port: free_port(),
             controller_manager: None,
@@ -153,21 +173,32 @@ impl ControlPlane {
     /// # Errors
     /// Where etcd does not do it.
     pub async fn compact(&self) -> Result<()> {
-        let url = format!("http://127.0.0.1:{}/v3/kv", self.etcd_port);
-        let etcd =
-            reqwest::Client::builder().no_proxy().tls_certs_only([]).build().context("make a client")?;
-        let ask = async |what: &str, body: serde_json::Value| {
-            let answer = etcd.post(format!("{url}/{what}")).json(&body).send().await?.error_for_status()?;
-            answer.json::<serde_json::Value>().await
-        };
         // Any key will do: the answer's header has the revision.
-        let header =
-            ask("range", serde_json::json!({"key": "AA=="})).await.context("read etcd's revision")?;
+        let header = self.etcd("kv/range", &json!({"key": "AA=="})).await.context("read etcd's revision")?;
         let revision = &header["header"]["revision"];
-        ask("compaction", serde_json::json!({"revision": revision, "physical": true}))
+        self.etcd("kv/compaction", &json!({"revision": revision, "physical": true}))
             .await
             .context("compact etcd")?;
         Ok(())
+    }
+
+    /// Raises or clears the alarm that etcd raises itself where its quota is used up: as long as it stands, nothing can be
+    /// stored, and everything can be read and deleted.
+    ///
+    /// # Errors
+    /// Where etcd does not do it.
+    pub async fn set_full(&self, full: bool) -> Result<()> {
+        let action = if full { "ACTIVATE" } else { "DEACTIVATE" };
+        let alarm = json!({"action": action, "memberID": "0", "alarm": "NOSPACE"});
+        self.etcd("maintenance/alarm", &alarm).await.context("set etcd's alarm")?;
+        Ok(())
+    }
+
+    /// Asks etcd through its JSON gateway.
+    async fn etcd(&self, what: &str, body: &Value) -> Result<Value> {
+        let url = format!("http://127.0.0.1:{}/v3/{what}", self.etcd_port);
+        let answer = crate::http_client()?.post(url).json(body).send().await?.error_for_status()?;
+        Ok(answer.json().await?)
     }
 
     /// Kills the controllers: nothing collects garbage, empties namespaces or moves Deployments.
@@ -182,7 +213,7 @@ impl ControlPlane {
     pub async fn start_controllers(&mut self) -> Result<()> {
         let mut arguments = vec![
             format!("--kubeconfig={}", self.kubeconfig_of(User::ControllerManager).display()),
-            format!("--controllers={CONTROLLERS}{}", if self.node { ADD_NODE_CONTROLLERS } else { "" }),
+            format!("--controllers={}", self.controllers()),
             "--leader-elect=false".to_owned(),
             "--secure-port=0".to_owned(),
         ];
@@ -190,12 +221,21 @@ impl ControlPlane {
             arguments.extend([format!("--kube-api-qps={rate}"), format!("--kube-api-burst={rate}")]);
         }
         self.controller_manager = Some(self.spawn(&self.binaries.kube_controller_manager, arguments)?);
+        if self.removing_only {
+            // What they do shows when something is removed.
+            return Ok(());
+        }
         let client = client(&self.kubeconfig(), User::Admin).await?;
         self.wait("kube-controller-manager (the default service account)", async || {
             Api::<ServiceAccount>::namespaced(client.clone(), "default").get("default").await?;
             Ok(())
         })
         .await
+    }
+
+    fn controllers(&self) -> String {
+        let by_themselves = if self.removing_only { REMOVING } else { CONTROLLERS };
+        format!("{by_themselves}{}", if self.node { ADD_NODE_CONTROLLERS } else { "" })
     }
 
     /// The API server's process.
@@ -269,17 +309,16 @@ impl ControlPlane {
 
     fn start_etcd(&mut self) -> Result<()> {
         let clients = format!("http://127.0.0.1:{}", self.etcd_port);
-        self.etcd = Some(self.spawn(
-            &self.binaries.etcd,
-            [
-                format!("--data-dir={}", self.path("etcd")),
-                format!("--listen-client-urls={clients}"),
-                format!("--advertise-client-urls={clients}"),
-                "--listen-peer-urls=http://127.0.0.1:0".to_owned(),
-                "--unsafe-no-fsync".to_owned(),
-                "--log-level=warn".to_owned(),
-            ],
-        )?);
+        let mut arguments = vec![
+            format!("--data-dir={}", self.path("etcd")),
+            format!("--listen-client-urls={clients}"),
+            format!("--advertise-client-urls={clients}"),
+            "--listen-peer-urls=http://127.0.0.1:0".to_owned(),
+            "--unsafe-no-fsync".to_owned(),
+            "--log-level=warn".to_owned(),
+        ];
+        arguments.extend(self.etcd_quota.map(|bytes| format!("--quota-backend-bytes={bytes}")));
+        self.etcd = Some(self.spawn(&self.binaries.etcd, arguments)?);
         Ok(())
     }
 

@@ -25,6 +25,10 @@ use crate::connect::Connect;
 use crate::exit::{Exit, NOT_DONE};
 use crate::screen::Screen;
 
+// Every stage makes many small values for a moment, on several threads; the C library's allocator is most of their cost.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let variables = environment::copy();

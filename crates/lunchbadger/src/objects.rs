@@ -85,7 +85,7 @@ impl Objects<'_> {
     }
 
     fn leaves(&mut self, leaves: Vec<build::Leaf>) {
-        self.list.extend(leaves.into_iter().map(|leaf| leaf.manifest));
+        self.list.extend(leaves.into_iter().map(|leaf| leaf.manifest.value()));
     }
 }
 

@@ -27,11 +27,7 @@ impl Usage {
             fs::read_to_string(&path).with_context(|| format!("read {path}"))
         };
         let (stat, status) = (read("stat")?, read("status")?);
-        let size = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-            kib.map(|kib| kib / 1024.0).with_context(|| format!("find {name} of process {pid}"))
-        };
+        let size = |name: &str| mib(&status, name).with_context(|| format!("find {name} of process {pid}"));
         Ok(Self { cpu: ticks(&stat) / TICKS, resident: size("VmRSS")?, peak: size("VmHWM")? })
     }
 
@@ -46,6 +42,12 @@ impl Usage {
         }
         Ok(sum)
     }
+}
+
+/// A size of the kernel's tables (`VmRSS:  123 kB`), MiB.
+fn mib(text: &str, name: &str) -> Option<f64> {
+    let size = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    size.trim().trim_end_matches(" kB").parse::<f64>().ok().map(|kib| kib / 1024.0)
 }
 
 /// User and system time of a process and of its children that have ended. The program's name may hold anything.
@@ -72,6 +74,13 @@ pub(super) fn load() -> String {
     text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
+/// Memory of the machine that is in use, MiB: what could not be had without taking it from somebody.
+pub(super) fn used() -> Result<f64> {
+    let text = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
+    let size = |name: &str| mib(&text, name).with_context(|| format!("find {name} in /proc/meminfo"));
+    Ok(size("MemTotal")? - size("MemAvailable")?)
+}
+
 /// How many processors there are.
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
@@ -86,6 +95,7 @@ mod tests {
         let stat = "7 (a ) b) S 1 2 3 4 5 6 7 8 9 10 100 20 3 4 20 0";
         assert_eq!(ticks(stat), 127.0);
         let usage = Usage::of(std::process::id()).unwrap();
+        assert!(used().unwrap() > usage.resident);
         assert!(usage.resident > 1.0 && usage.peak >= usage.resident * 0.5, "{usage:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod core;
 mod embedded;
+mod faults;
 mod figure;
 mod gitea;
 mod measure;
@@ -10,6 +11,7 @@ mod roles;
 mod system;
 mod watcher;
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,13 +23,14 @@ use serde_json::json;
 
 use crate::command::{cargo, run as run_command, target_directory};
 use crate::{runtime, tools};
+use embedded::World;
 use figure::Figures;
 pub(crate) use gitea::{Load, load};
 
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// These benches alone [default: all].
+    /// These benches alone [default: all but `scale`, `faults` and `soak`].
     names: Vec<Name>,
     /// With 100 producers (60 at Gitea) and for seconds instead of minutes: shows that everything runs, in three minutes.
     #[arg(long)]
@@ -41,9 +44,12 @@ pub(crate) struct Arguments {
     /// Producers of the benches with the embedded git host [default: 1000, with --quick 100].
     #[arg(long, value_name = "N")]
     producers: Option<usize>,
+    /// Runs of `from-nothing`, in turn with the minimal client's; the median counts [default: 5, with --quick 1].
+    #[arg(long, value_name = "N")]
+    runs: Option<usize>,
 }
 
-/// A bench.
+/// A bench, in the order in which they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Name {
     /// Plan and build of one producer.
@@ -54,24 +60,60 @@ enum Name {
     Idle,
     /// Push to applied.
     Push,
+    /// Many pushes to one producer.
+    Burst,
+    /// Push to applied where others push what costs more than it should.
+    Bulkhead,
     /// An Actualizer that comes back.
     Restart,
-    /// Memory of the Actualizer.
+    /// Push to applied while others start from nothing.
+    Starting,
+    /// Memory of the Actualizer, up to five times as many producers.
     Memory,
+    /// Ten times as many producers from nothing; by its name alone.
+    Scale,
     /// Requests to Gitea per sweep when nothing changed.
     GiteaSweep,
     /// Push to applied, beyond Gitea's own delivery of a webhook.
     GiteaPush,
     /// Forged and oversized webhooks.
     HookFlood,
+    /// Every fault at every call of a producer's life: an hour.
+    Faults,
+    /// Random pushes, faults and restarts: half an hour.
+    Soak,
 }
 
 impl Name {
-    fn embedded(self) -> bool {
+    /// As figures call it.
+    fn text(self) -> &'static str {
         match self {
-            Self::FromNothing | Self::Idle | Self::Push | Self::Restart | Self::Memory => true,
-            Self::Core | Self::GiteaSweep | Self::GiteaPush | Self::HookFlood => false,
+            Self::Core => "core",
+            Self::FromNothing => "from-nothing",
+            Self::Idle => "idle",
+            Self::Push => "push",
+            Self::Burst => "burst",
+            Self::Bulkhead => "bulkhead",
+            Self::Restart => "restart",
+            Self::Starting => "starting",
+            Self::Memory => "memory",
+            Self::Scale => "scale",
+            Self::GiteaSweep => "gitea-sweep",
+            Self::GiteaPush => "gitea-push",
+            Self::HookFlood => "hook-flood",
+            Self::Faults => "faults",
+            Self::Soak => "soak",
         }
+    }
+
+    /// Whether it runs where none is named.
+    fn is_usual(self) -> bool {
+        self != Self::Scale && !self.is_test()
+    }
+
+    /// Whether it shows that the system holds, not how fast it is: a test, which needs nothing that is released.
+    fn is_test(self) -> bool {
+        matches!(self, Self::Faults | Self::Soak)
     }
 }
 
@@ -79,20 +121,33 @@ impl Name {
 struct Bench {
     quick: bool,
     producers: usize,
+    /// Of `from-nothing`.
+    runs: usize,
     program: PathBuf,
     /// Where everything is kept that goes at the end.
     directory: PathBuf,
+    /// How many directories were asked for.
+    places: Cell<usize>,
     figures: Figures,
+}
+
+impl Bench {
+    /// A directory for one cluster or world that nobody had yet.
+    fn place(&self, what: &str) -> PathBuf {
+        let number = self.places.get();
+        self.places.set(number + 1);
+        self.directory.join(format!("{what}-{number}"))
+    }
 }
 
 /// Measures.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    if !arguments.built {
-        return released();
-    }
     let mut names = arguments.names.clone();
     if names.is_empty() {
-        names = Name::value_variants().to_vec();
+        names = Name::value_variants().iter().copied().filter(|name| name.is_usual()).collect();
+    }
+    if !arguments.built && !names.iter().all(|name| name.is_test()) {
+        return released();
     }
     let program = target_directory()?.join("release/lunchbadger");
     let target = target_directory()?.join("bench");
@@ -101,8 +156,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let directory = directory.context("make a directory for what is measured")?.keep();
     let _cleaner = Cleaner::of(&directory)?;
     let producers = arguments.producers.unwrap_or(if arguments.quick { 100 } else { 1000 });
-    let mut bench =
-        Bench { quick: arguments.quick, producers, program, directory, figures: Figures::default() };
+    let runs = arguments.runs.unwrap_or(if arguments.quick { 1 } else { 5 }).max(1);
+    let (quick, figures) = (arguments.quick, Figures::default());
+    let mut bench = Bench { quick, producers, runs, program, directory, places: Cell::new(0), figures };
     let load = measure::load();
     runtime()?.block_on(all(&mut bench, &names))?;
     report(&bench, arguments.json.as_deref(), &load)
@@ -115,68 +171,92 @@ async fn all(bench: &mut Bench, names: &[Name]) -> Result<()> {
     names.dedup();
     let mut world = None;
     for name in names {
-        if name.embedded() {
-            embedded(bench, name, &mut world).await?;
-            continue;
-        }
-        if let Some(world) = world.take() {
-            embedded::World::stop(world).await;
-        }
-        match name {
-            Name::Core => {
-                bench.figures.begin("core");
-                core::core(bench)?;
-            }
-            Name::FromNothing | Name::Idle | Name::Push | Name::Restart | Name::Memory => {}
-            Name::GiteaSweep => {
-                bench.figures.begin("gitea-sweep");
-                gitea::sweep(bench).await?;
-            }
-            Name::GiteaPush => {
-                bench.figures.begin("gitea-push");
-                gitea::push(bench).await?;
-            }
-            Name::HookFlood => {
-                bench.figures.begin("hook-flood");
-                gitea::flood(bench).await?;
-            }
-        }
+        bench.figures.begin(name.text());
+        one(bench, name, &mut world).await.with_context(|| format!("bench {}", name.text()))?;
     }
+    end(&mut world).await;
     Ok(())
 }
 
-/// A bench with the embedded git host. The first one of a run makes the world, which is what `from-nothing` measures.
-async fn embedded(bench: &mut Bench, name: Name, world: &mut Option<embedded::World>) -> Result<()> {
-    let world = match world {
-        Some(world) => world,
-        None => {
-            bench.figures.begin("from-nothing");
-            let (made, taken) = embedded::from_nothing(bench).await?;
-            let made = world.insert(made);
-            if name == Name::FromNothing {
-                embedded::baseline(bench, made, &taken).await?;
-            }
-            made
-        }
-    };
+async fn one(bench: &mut Bench, name: Name, world: &mut Option<World>) -> Result<()> {
     match name {
+        Name::Core => core::core(bench),
+        Name::FromNothing => {
+            *world = Some(embedded::from_nothing(bench).await?);
+            Ok(())
+        }
         Name::Idle => {
-            bench.figures.begin("idle");
+            let world = made(bench, name, world).await?;
             embedded::idle(bench, world).await
         }
         Name::Push => {
-            bench.figures.begin("push");
+            let world = made(bench, name, world).await?;
             embedded::push(bench, world).await
         }
+        Name::Burst => {
+            let world = made(bench, name, world).await?;
+            embedded::burst(bench, world).await
+        }
+        Name::Bulkhead => {
+            let world = made(bench, name, world).await?;
+            embedded::bulkhead(bench, world).await
+        }
         Name::Restart => {
-            bench.figures.begin("restart");
+            let world = made(bench, name, world).await?;
             embedded::restart(bench, world).await
         }
+        Name::Starting => {
+            let world = made(bench, name, world).await?;
+            embedded::starting(bench, world).await
+        }
         Name::Memory => {
-            bench.figures.begin("memory");
+            let world = made(bench, name, world).await?;
             embedded::memory(bench, world).await
         }
-        Name::FromNothing | Name::Core | Name::GiteaSweep | Name::GiteaPush | Name::HookFlood => Ok(()),
+        Name::Scale => {
+            end(world).await;
+            embedded::scale(bench).await
+        }
+        Name::GiteaSweep => {
+            end(world).await;
+            gitea::sweep(bench).await
+        }
+        Name::GiteaPush => {
+            end(world).await;
+            gitea::push(bench).await
+        }
+        Name::HookFlood => {
+            end(world).await;
+            gitea::flood(bench).await
+        }
+        Name::Faults => {
+            end(world).await;
+            faults::faults(bench)
+        }
+        Name::Soak => {
+            end(world).await;
+            faults::soak(bench)
+        }
+    }
+}
+
+/// The world that the benches of the embedded git host share. Where `from-nothing` was not asked for it is made here, and
+/// what that took is told.
+async fn made<'a>(bench: &mut Bench, name: Name, world: &'a mut Option<World>) -> Result<&'a mut World> {
+    match world {
+        Some(world) => Ok(world),
+        None => {
+            bench.figures.begin(Name::FromNothing.text());
+            let made = embedded::once(bench).await?;
+            bench.figures.begin(name.text());
+            Ok(world.insert(made))
+        }
+    }
+}
+
+async fn end(world: &mut Option<World>) {
+    if let Some(world) = world.take() {
+        world.stop().await;
     }
 }
 

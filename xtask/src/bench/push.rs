@@ -1,6 +1,6 @@
 //! Pushes that cost their client next to nothing: packs are made before, and a push is one request.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,8 +19,10 @@ pub(super) struct Forge {
 pub(super) struct Commit {
     /// The branch, without `refs/heads/`.
     pub(super) branch: String,
-    /// The branch's files; with `parent` those that are not named stay.
+    /// The branch's files; with `parent` those that are not named stay, unless they are `all`.
     pub(super) files: Files,
+    /// Whether nothing else is to be there.
+    pub(super) all: bool,
     /// The branch whose head is the parent.
     pub(super) parent: Option<String>,
 }
@@ -50,13 +52,16 @@ impl Forge {
     /// Makes commits, all in one run of git and one pack.
     pub(super) fn commit(&self, commits: impl IntoIterator<Item = Commit>) -> Result<()> {
         let (mut stream, mut made) = (Vec::new(), BTreeSet::new());
-        for Commit { branch, files, parent } in commits {
+        for Commit { branch, files, all, parent } in commits {
             write!(stream, "commit refs/heads/{branch}\ncommitter Al <al@example.com> 1767225600 +0000\n")?;
             write!(stream, "data 7\nProduce\n")?;
             if let Some(parent) = parent {
                 // A branch of this run has its bare name, one of an earlier run must be looked up.
                 let earlier = if made.contains(&parent) { "" } else { "^0" };
                 writeln!(stream, "from refs/heads/{parent}{earlier}")?;
+            }
+            if all {
+                stream.extend_from_slice(b"deleteall\n");
             }
             for (path, text) in files {
                 write!(stream, "M 100644 inline {path}\ndata {}\n{text}\n", text.len())?;
@@ -82,8 +87,19 @@ impl Forge {
             let text = self.git(&["rev-parse", "--verify", &format!("refs/heads/{branch}")], &[])?;
             Ok::<_, anyhow::Error>(String::from_utf8_lossy(&text).trim().to_owned())
         };
-        let commit = head(after)?;
-        let old = before.map(head).transpose()?;
+        let (old, new) = (before.map(head).transpose()?, head(after)?);
+        self.packed(old, new)
+    }
+
+    /// Many such pushes, each from one branch's head to another one's.
+    pub(super) fn prepare_all(&self, moves: &[(String, String)]) -> Result<Vec<Prepared>> {
+        let heads: HashMap<_, _> = self.heads()?.into_iter().collect();
+        let head =
+            |branch: &String| heads.get(branch).cloned().with_context(|| format!("{branch} was not made"));
+        moves.iter().map(|(before, after)| self.packed(Some(head(before)?), head(after)?)).collect()
+    }
+
+    fn packed(&self, old: Option<String>, commit: String) -> Result<Prepared> {
         let not = old.as_ref().map_or_else(String::new, |old| format!("^{old}\n"));
         let pack = self.git(
             &["pack-objects", "--revs", "--stdout", "--thin", "--quiet"],
@@ -123,6 +139,14 @@ fn git(directory: &Path) -> Command {
 }
 
 impl Prepared {
+    /// The same with as many bytes as this behind it, at least.
+    pub(super) fn padded(&self, bytes: u64) -> Self {
+        let size = usize::try_from(bytes).unwrap_or(usize::MAX).max(self.body.len());
+        let (commit, mut body) = (self.commit.clone(), self.body.clone());
+        body.resize(size, 0);
+        Self { commit, body }
+    }
+
     /// Sends it to the repository with this address. `authorize` adds who pushes.
     pub(super) async fn send(
         &self,
@@ -157,6 +181,7 @@ mod tests {
         let commit = |branch: &str, text: &str, parent: Option<&str>| Commit {
             branch: branch.to_owned(),
             files: vec![("a/b".to_owned(), text.to_owned())],
+            all: false,
             parent: parent.map(str::to_owned),
         };
         forge.commit([commit("one", "1", None), commit("two", "2", Some("one"))]).unwrap();
@@ -166,5 +191,7 @@ mod tests {
         let text = String::from_utf8_lossy(&push.body);
         assert!(text.contains(&format!("{} refs/heads/master\0", push.commit)) && text.contains("0000PACK"));
         assert!(forge.prepare(None, "four").is_err());
+        let moves = [("one".to_owned(), "two".to_owned())];
+        assert_eq!(forge.prepare_all(&moves).unwrap()[0].commit, push.commit);
     }
 }

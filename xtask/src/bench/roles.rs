@@ -147,11 +147,17 @@ impl Roles {
         Usage::sum(&pids)
     }
 
-    /// Ends all of them in order.
-    pub(super) async fn stop(&mut self) {
-        for role in [&mut self.actualizer, &mut self.configstore, &mut self.git_api] {
+    /// Ends git-api and the configstore.
+    pub(super) async fn stop_services(&mut self) {
+        for role in [&mut self.configstore, &mut self.git_api] {
             role.stop().await;
         }
+    }
+
+    /// Ends all of them in order.
+    pub(super) async fn stop(&mut self) {
+        self.actualizer.stop().await;
+        self.stop_services().await;
     }
 
     /// The sum of a metric's samples whose labels contain all of these texts.

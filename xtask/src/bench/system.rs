@@ -21,6 +21,8 @@ use crate::say::progress;
 pub(super) const NAMESPACE: &str = "customer";
 /// Requests a second that the controllers may make. By default their own limit (20) would be what is measured.
 const CONTROLLERS_RATE: u32 = 2000;
+/// What etcd may keep, bytes: 10,000 producers are more than its default.
+const ETCD_QUOTA: u64 = 8 << 30;
 
 /// A running control plane.
 pub(super) struct Cluster {
@@ -34,12 +36,24 @@ pub(super) struct Cluster {
 impl Cluster {
     /// Starts one with our definitions, and the right to everything for our user.
     pub(super) async fn start(directory: &Path, program: &Path) -> Result<Self> {
+        Self::start_with(directory, program, false).await
+    }
+
+    /// The same where nothing makes pods, and requests are not noted.
+    pub(super) async fn start_bare(directory: &Path, program: &Path) -> Result<Self> {
+        Self::start_with(directory, program, true).await
+    }
+
+    async fn start_with(directory: &Path, program: &Path, only: bool) -> Result<Self> {
         fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
         let options = Options {
             directory: Some(directory.to_owned()),
             controllers_rate: Some(CONTROLLERS_RATE),
+            removing_only: only,
+            node: false,
+            audit: !only,
+            etcd_quota: Some(ETCD_QUOTA),
             progress: progress(),
-            ..Options::default()
         };
         let plane = ControlPlane::start(options).await?;
         let text = fs::read_to_string(plane.kubeconfig()).context("read the kubeconfig")?;
@@ -112,6 +126,8 @@ pub(super) struct Asked {
     pub(super) verb: String,
     /// The kind's name in URLs, with the subresource behind a slash.
     pub(super) resource: String,
+    /// The object's name.
+    pub(super) name: String,
     /// Path and query.
     pub(super) uri: String,
     /// The answer's status.
@@ -143,6 +159,7 @@ impl Asked {
             at: text(&event["requestReceivedTimestamp"]),
             verb,
             resource,
+            name: text(&reference["name"]),
             uri: text(&event["requestURI"]),
             status: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
         })
@@ -196,8 +213,8 @@ mod tests {
         };
         let asked = Asked::read(&line("patch", "ResponseComplete", "lbgateways")).unwrap();
         assert_eq!(
-            (asked.resource.as_str(), asked.writes(), asked.leaf()),
-            ("lbgateways/status", true, false)
+            (asked.resource.as_str(), asked.name.as_str(), asked.writes(), asked.leaf()),
+            ("lbgateways/status", "x", true, false)
         );
         assert!(Asked::read(&line("watch", "ResponseStarted", "secrets")).is_some());
         assert!(Asked::read(&line("watch", "ResponseComplete", "secrets")).is_none());

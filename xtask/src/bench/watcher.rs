@@ -50,10 +50,11 @@ impl Watcher {
                 let mut events = std::pin::pin!(events);
                 while let Some(Ok(event)) = events.next().await {
                     if let WatchEvent::Added(object) | WatchEvent::Modified(object) = event {
-                        version = object.resource_version().unwrap_or(version);
                         note(&noted, object.name_any(), object.metadata.generation);
                     }
                 }
+                // What stands is said again then: the last version may be gone.
+                "0".clone_into(&mut version);
             }
         });
         Ok(Self { seen, task })

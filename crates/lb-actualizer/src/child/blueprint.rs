@@ -57,12 +57,29 @@ impl Child {
         {
             return compare_config(child, settings, live);
         }
-        let Ok(mut blueprint) = self.blueprint(settings) else { return Verdict::Unknown };
-        hosts::withhold(&mut blueprint.leaves, keep);
-        match blueprint.leaves.iter().find(|leaf| leaf.kind == live.kind && leaf.name == live.name) {
+        let Ok(leaf) = self.leaf(settings, live.kind, live.name) else { return Verdict::Unknown };
+        let mut leaves = Vec::from_iter(leaf);
+        hosts::withhold(&mut leaves, keep);
+        match leaves.first() {
             Some(leaf) => compare(leaf, live),
             None => Verdict::Unwanted,
         }
+    }
+
+    /// One of the blueprint's objects.
+    fn leaf(&self, settings: &Settings, kind: LeafKind, name: &str) -> Result<Option<Leaf>, SpecError> {
+        Ok(match self {
+            Self::Workspace(child) => {
+                build::workspace_leaf(kind, name, &Workspace::try_from(&child.spec)?, settings)
+            }
+            Self::Gateway(child) => {
+                build::gateway_leaf(kind, name, &Gateway::try_from(&child.spec)?, settings)
+            }
+            Self::Function(child) => {
+                Function::try_from(&child.spec)?;
+                None
+            }
+        })
     }
 
     /// Hosts that this child claims.
@@ -108,8 +125,8 @@ impl Child {
 }
 
 fn compare(leaf: &Leaf, live: &Live<'_>) -> Verdict {
-    if projection::matches(&leaf.manifest, live.object) {
-        Verdict::Matches(projection::digest(&leaf.manifest))
+    if projection::matches(&leaf.manifest.value(), live.object) {
+        Verdict::Matches(leaf.manifest.digest())
     } else {
         Verdict::Drifted
     }

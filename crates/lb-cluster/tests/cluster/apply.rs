@@ -44,8 +44,10 @@ async fn a_changed_leaf_takes_one_request_and_drops_what_it_no_longer_sets() {
     let leaf = bench.service("main");
     bench.stand(std::slice::from_ref(&leaf)).await;
     let mut next = leaf;
-    next.manifest["spec"]["ports"][0]["port"] = json!(8081);
-    next.manifest["metadata"]["labels"].as_object_mut().unwrap().remove("instance");
+    next.manifest.edit(|manifest| manifest["spec"]["ports"][0]["port"] = json!(8081));
+    next.manifest.edit(|manifest| {
+        manifest["metadata"]["labels"].as_object_mut().unwrap().remove("instance");
+    });
     let before = bench.cluster.requests().total();
     assert_eq!(bench.apply(&next).await.unwrap(), Applied::Changed);
     assert_eq!(bench.cluster.requests().total(), before + 1);
@@ -62,7 +64,7 @@ async fn an_object_without_owner_is_not_adopted() {
     let theirs = bench.secret("main", "djI=");
     let api = bench.api(LeafKind::Secret);
     // Somebody's, without our labels: our watch does not see it.
-    let mut hidden = theirs.manifest.clone();
+    let mut hidden = theirs.manifest.value();
     hidden["metadata"].as_object_mut().unwrap().remove("labels");
     let made = PostParams { field_manager: Some("old-system".into()), ..PostParams::default() };
     api.create(&made, &object(&hidden)).await.unwrap();
@@ -79,7 +81,7 @@ async fn an_object_without_owner_is_not_adopted() {
         .meddle(
             LeafKind::Secret,
             "main",
-            json!({"metadata": {"labels": leaf.manifest["metadata"]["labels"]}}),
+            json!({"metadata": {"labels": leaf.manifest.value()["metadata"]["labels"]}}),
         )
         .await;
     bench.caught_up(LeafKind::Secret, "main").await;
@@ -99,9 +101,11 @@ async fn an_object_of_another_owner_is_left_alone() {
     let leaf = bench.service("main");
     // An owner that exists, or the garbage collector takes the object.
     let api = bench.api(LeafKind::Secret);
-    let boss =
-        api.create(&PostParams::default(), &object(&bench.secret("boss", "djE=").manifest)).await.unwrap();
-    let mut theirs = leaf.manifest.clone();
+    let boss = api
+        .create(&PostParams::default(), &object(&bench.secret("boss", "djE=").manifest.value()))
+        .await
+        .unwrap();
+    let mut theirs = leaf.manifest.value();
     theirs["metadata"].as_object_mut().unwrap().remove("labels");
     theirs["metadata"]["ownerReferences"] = json!([{
         "apiVersion": "v1", "kind": "Secret", "name": "boss", "uid": boss.metadata.uid, "controller": true,
@@ -115,7 +119,7 @@ async fn an_object_of_another_owner_is_left_alone() {
         .meddle(
             LeafKind::Service,
             "main",
-            json!({"metadata": {"labels": leaf.manifest["metadata"]["labels"]}}),
+            json!({"metadata": {"labels": leaf.manifest.value()["metadata"]["labels"]}}),
         )
         .await;
     bench.caught_up(LeafKind::Service, "main").await;
@@ -156,7 +160,7 @@ async fn a_foreign_field_is_taken_back_by_force_on_what_is_ours() {
     let leaf = bench.service("main");
     bench.stand(std::slice::from_ref(&leaf)).await;
     // Another manager takes a field by force, as kubectl apply does.
-    let mut theirs = leaf.manifest.clone();
+    let mut theirs = leaf.manifest.value();
     theirs["metadata"].as_object_mut().unwrap().remove("labels");
     theirs["spec"] = json!({"selector": {"producer": "bo"}});
     let parameters = PatchParams::apply("test-mallory").force();
@@ -176,11 +180,11 @@ async fn an_object_that_was_replaced_is_not_mistaken_for_ours() {
     stale.watch(&bench.cluster, LeafKind::Service, &lb_cluster::Scope::Namespace(bench.namespace.clone()));
     stale.synced().await;
     let mut next = leaf.clone();
-    next.manifest["spec"]["ports"][0]["port"] = json!(8081);
+    next.manifest.edit(|manifest| manifest["spec"]["ports"][0]["port"] = json!(8081));
     // The object of that uid is gone and another has its name.
     let api = bench.api(LeafKind::Service);
     api.delete("main", &kube::api::DeleteParams::default()).await.unwrap();
-    let mut theirs = leaf.manifest.clone();
+    let mut theirs = leaf.manifest.value();
     theirs["metadata"].as_object_mut().unwrap().remove("labels");
     api.create(&PostParams::default(), &object(&theirs)).await.unwrap();
     let error = bench.apply(&next).await.unwrap_err();
@@ -199,12 +203,12 @@ async fn an_object_that_was_replaced_is_not_mistaken_for_ours() {
 async fn a_field_that_does_not_exist_is_refused_for_good() {
     let bench = Bench::new().await;
     let mut leaf = bench.service("main");
-    leaf.manifest["spec"]["prots"] = json!([]);
+    leaf.manifest.edit(|manifest| manifest["spec"]["prots"] = json!([]));
     let error = bench.apply(&leaf).await.unwrap_err();
     assert_eq!((error.name(), error.retry()), ("Refused", Retry::Never), "{error}");
     assert!(error.to_string().contains("prots"), "{error}");
     let mut leaf = bench.service("main");
-    leaf.manifest["spec"]["ports"][0]["port"] = json!(99_999);
+    leaf.manifest.edit(|manifest| manifest["spec"]["ports"][0]["port"] = json!(99_999));
     let error = bench.apply(&leaf).await.unwrap_err();
     assert_eq!(error.retry(), Retry::Never, "{error}");
     assert!(bench.live(LeafKind::Service, "main").await.is_none());
@@ -214,7 +218,8 @@ async fn a_field_that_does_not_exist_is_refused_for_good() {
 async fn a_namespace_that_is_missing_may_come() {
     let bench = Bench::new().await;
     let mut leaf = bench.service("main");
-    leaf.manifest["metadata"]["namespace"] = json!("nowhere");
+    leaf.namespace = "nowhere".to_owned();
+    leaf.manifest.edit(|manifest| manifest["metadata"]["namespace"] = json!("nowhere"));
     let error = bench.apply(&leaf).await.unwrap_err();
     assert_eq!(error.retry(), Retry::Backoff, "{error}");
 }
@@ -229,10 +234,10 @@ async fn a_dry_run_shows_what_would_stand_and_changes_nothing() {
     assert!(bench.live(LeafKind::Service, "main").await.is_none());
 
     bench.stand(std::slice::from_ref(&leaf)).await;
-    let extra = json!([leaf.manifest["spec"]["ports"][0], {"name": "x", "port": 9, "targetPort": 9, "protocol": "TCP"}]);
+    let extra = json!([leaf.manifest.value()["spec"]["ports"][0], {"name": "x", "port": 9, "targetPort": 9, "protocol": "TCP"}]);
     bench.meddle(LeafKind::Service, "main", json!({"spec": {"ports": extra}})).await;
     let mut next = leaf;
-    next.manifest["spec"]["ports"][0]["targetPort"] = json!(1);
+    next.manifest.edit(|manifest| manifest["spec"]["ports"][0]["targetPort"] = json!(1));
     let run = bench.cluster.dry_run(&bench.owner, &next).await.unwrap();
     assert_eq!(run.live.unwrap()["spec"]["ports"].as_array().unwrap().len(), 2);
     assert_eq!(run.would_be["spec"]["ports"].as_array().unwrap().len(), 1);

@@ -89,7 +89,11 @@ async fn what_others_change_is_put_back() {
         eventually_within(what, Duration::from_secs(10), || async {
             let live = bench.live(kind, "main").await.ok_or_else(|| "it is not there".to_owned())?;
             let owned = live["metadata"]["ownerReferences"][0]["uid"] == json!(bench.owner.uid.to_string());
-            if owned && projection::matches(&leaf.manifest, &live) { Ok(()) } else { Err(live.to_string()) }
+            if owned && projection::matches(&leaf.manifest.value(), &live) {
+                Ok(())
+            } else {
+                Err(live.to_string())
+            }
         })
         .await;
         bench.caught_up(kind, "main").await;
@@ -191,7 +195,9 @@ async fn an_autoscaler_keeps_its_number_of_pods() {
     assert_eq!(bench.apply(&leaf).await.unwrap(), Applied::Unchanged);
     // Another change goes through and leaves the number alone.
     let mut next = leaf;
-    next.manifest["spec"]["template"]["spec"]["containers"][0]["image"] = json!("localhost/gateway:2");
+    next.manifest.edit(|manifest| {
+        manifest["spec"]["template"]["spec"]["containers"][0]["image"] = json!("localhost/gateway:2");
+    });
     assert_eq!(bench.apply(&next).await.unwrap(), Applied::Changed);
     let live = bench.live(LeafKind::Deployment, "main").await.unwrap();
     assert_eq!(live["spec"]["replicas"], 3);

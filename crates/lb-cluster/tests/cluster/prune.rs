@@ -74,7 +74,7 @@ async fn what_merely_looks_like_ours_stays() {
     let strangers =
         [("unowned", json!(null)), ("referring", reference(false)), ("controlled", reference(true))];
     for (name, owners) in &strangers {
-        let mut manifest = bench.secret(name, "djE=").manifest;
+        let mut manifest = bench.secret(name, "djE=").manifest.value();
         manifest["metadata"]["ownerReferences"] = owners.clone();
         api.create(&PostParams::default(), &serde_json::from_value(manifest).unwrap()).await.unwrap();
         bench.caught_up(LeafKind::Secret, name).await;

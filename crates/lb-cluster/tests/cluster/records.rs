@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::api::{DeleteParams, PostParams};
 use lb_cluster::{Applied, Records, Rollout, Scope, State};
-use lb_desired::build::{LeafKind, projection};
+use lb_desired::build::LeafKind;
 use lb_testkit::cluster::TestCluster;
 use lb_testkit::control_plane::Options;
 use lb_testkit::{eventually, eventually_within};
@@ -19,7 +19,7 @@ async fn an_own_write_enters_at_once_and_is_not_told() {
     let leaf = bench.secret("main", "djE=");
     bench.stand(std::slice::from_ref(&leaf)).await;
     let record = bench.records.get(LeafKind::Secret, &bench.namespace, "main").unwrap();
-    assert!(record.matches(&projection::digest(&leaf.manifest)));
+    assert!(record.matches(&leaf.manifest.digest()));
     assert_eq!((record.owner, record.ours, record.deleting), (Some(bench.owner.uid), true, false));
     // Write after write: whatever event comes in between is older than the record, and changes nothing.
     for n in 0..30 {
@@ -27,7 +27,7 @@ async fn an_own_write_enters_at_once_and_is_not_told() {
         bench.desired.want([next.clone()]);
         assert_eq!(bench.apply(&next).await.unwrap(), Applied::Changed, "write {n}");
         let record = bench.records.get(LeafKind::Secret, &bench.namespace, "main").unwrap();
-        assert!(record.matches(&projection::digest(&next.manifest)), "write {n}");
+        assert!(record.matches(&next.manifest.digest()), "write {n}");
         assert_eq!(bench.apply(&next).await.unwrap(), Applied::Unchanged, "write {n}");
     }
     // A later event of somebody else is seen.
@@ -72,7 +72,7 @@ async fn changes_are_told_with_the_owner_also_where_it_was_taken_off() {
     assert_eq!(bench.records.get(LeafKind::Secret, &bench.namespace, "main"), None);
 
     // One that was never ours is told by its labels.
-    let mut stranger = bench.secret("stranger", "djE=").manifest;
+    let mut stranger = bench.secret("stranger", "djE=").manifest.value();
     stranger["metadata"]["labels"]["producer"] = json!("bo");
     let api = bench.api(LeafKind::Secret);
     api.create(&PostParams::default(), &serde_json::from_value(stranger).unwrap()).await.unwrap();
@@ -90,7 +90,7 @@ async fn changes_are_told_with_the_owner_also_where_it_was_taken_off() {
 async fn credentials_are_known_without_owner_and_are_nobody_s_drift() {
     let bench = Bench::new().await;
     let mut leaf = bench.secret("credentials-al-dev", "djE=");
-    leaf.manifest["metadata"]["labels"]["app"] = json!("credentials");
+    leaf.manifest.edit(|manifest| manifest["metadata"]["labels"]["app"] = json!("credentials"));
     let (applied, data) = bench.cluster.create_secret_if_absent(&bench.records, &leaf).await.unwrap();
     assert_eq!(applied, Applied::Created);
     assert_eq!(data["file"].reveal(), "v1");
@@ -98,7 +98,7 @@ async fn credentials_are_known_without_owner_and_are_nobody_s_drift() {
     assert_eq!(record.state, State::Kept);
     // A second maker finds the first one's.
     let mut other = leaf;
-    other.manifest["data"]["file"] = json!("djI=");
+    other.manifest.edit(|manifest| manifest["data"]["file"] = json!("djI="));
     let (applied, data) = bench.cluster.create_secret_if_absent(&bench.records, &other).await.unwrap();
     assert_eq!((applied, data["file"].reveal().as_str()), (Applied::Unchanged, "v1"));
     assert!(!format!("{data:?}").contains("v1"));

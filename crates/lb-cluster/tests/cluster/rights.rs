@@ -105,7 +105,7 @@ async fn the_control_plane_s_rights_are_enough() {
 
     report(&own, &bench, &producers, &child).await;
     let mut credentials = bench.secret("credentials", "djE=");
-    credentials.manifest["metadata"]["labels"]["app"] = json!("credentials");
+    credentials.manifest.edit(|manifest| manifest["metadata"]["labels"]["app"] = json!("credentials"));
     cluster.create_secret_if_absent(&bench.records, &credentials).await.unwrap();
     assert!(cluster.read_secret(&namespace, "credentials").await.unwrap().is_some());
     assert!(cluster.delete_secret(&namespace, "credentials").await.unwrap());

@@ -12,7 +12,7 @@ use lb_cluster::{
     Applied, ApplyError, Change, Cluster, Intent, Judge, Live, Options, Owner, Records, Scope, Store, Target,
     Uid, Verdict,
 };
-use lb_desired::build::{Leaf, LeafKind, projection};
+use lb_desired::build::{Leaf, LeafKind, Manifest, projection};
 use lb_desired::crd::{Access, ConfigReference, LBGateway, LBGatewaySpec, LBProducer, all};
 use lb_desired::plan::{Complete, Existing, Input, Presence, plan};
 use lb_desired::settings::Settings;
@@ -62,8 +62,8 @@ impl Judge for Desired {
         }
         match self.leaves.lock().unwrap().get(&(live.kind, live.name.to_owned())) {
             None => Verdict::Unwanted,
-            Some(leaf) if projection::matches(&leaf.manifest, live.object) => {
-                Verdict::Matches(projection::digest(&leaf.manifest))
+            Some(leaf) if projection::matches(&leaf.manifest.value(), live.object) => {
+                Verdict::Matches(leaf.manifest.digest())
             }
             Some(_) => Verdict::Drifted,
         }
@@ -243,7 +243,12 @@ impl Bench {
         let mut manifest =
             json!({"apiVersion": kind.api_version(), "kind": kind.kind(), "metadata": self.metadata(name)});
         manifest.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
-        Leaf { kind, name: name.to_owned(), manifest }
+        Leaf {
+            kind,
+            name: name.to_owned(),
+            namespace: self.namespace.clone(),
+            manifest: Manifest::of(&manifest),
+        }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
-    PodSpec, PodTemplateSpec, Secret as SecretObject, Service, ServiceAccount, ServicePort, ServiceSpec,
+    PodSpec, PodTemplateSpec, Service, ServiceAccount, ServicePort, ServiceSpec,
 };
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend,
@@ -15,11 +15,10 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use lb_vocab::{InstanceName, Producer, Secret};
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Serialize, Serializer};
 
 use super::names::{GATEWAY, SLS_API, WORKSPACE, child_labels, gateway_name, sls_api_name, workspace_name};
-use super::{LabelValue, Leaf, LeafKind};
+use super::{LabelValue, Leaf, LeafKind, Manifest};
 use crate::settings::Settings;
 
 /// The component that an object belongs to: its `app` label and its name.
@@ -204,16 +203,36 @@ pub(super) fn producer_labels(producer: &Producer, app: &str) -> BTreeMap<String
 /// A Secret of these keys and values. They are encoded straight into the manifest: a gateway's configuration is large,
 /// and Kubernetes' own type would hold it twice beside.
 pub(super) fn secret<'a>(
-    metadata: ObjectMeta,
+    metadata: &ObjectMeta,
     values: impl IntoIterator<Item = (&'a str, &'a Secret)>,
     immutable: Option<bool>,
 ) -> Leaf {
-    let object = SecretObject { metadata, data: Some(BTreeMap::new()), immutable, ..SecretObject::default() };
-    let mut leaf = leaf(LeafKind::Secret, &object);
-    let data: BTreeMap<_, _> = values.into_iter().collect();
-    let encoded = |(key, value): (&str, &Secret)| (key.to_owned(), BASE64.encode(value.reveal()).into());
-    leaf.manifest["data"] = Value::Object(data.into_iter().map(encoded).collect());
-    leaf
+    let kind = LeafKind::Secret;
+    let data = values.into_iter().map(|(key, value)| (key, Encoded(value))).collect();
+    let object =
+        SecretObject { api_version: kind.api_version(), kind: kind.kind(), data, immutable, metadata };
+    leaf_of(kind, metadata, &object)
+}
+
+/// `v1` Secret, as `k8s_openapi` writes it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SecretObject<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    data: BTreeMap<&'a str, Encoded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    immutable: Option<bool>,
+    metadata: &'a ObjectMeta,
+}
+
+/// A secret text as base64.
+struct Encoded<'a>(&'a Secret);
+
+impl Serialize for Encoded<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Base64Display::new(self.0.reveal().as_bytes(), &BASE64))
+    }
 }
 
 /// A typed object as a leaf.
@@ -221,9 +240,14 @@ pub(super) fn leaf<T>(kind: LeafKind, object: &T) -> Leaf
 where
     T: Serialize + k8s_openapi::Metadata<Ty = ObjectMeta>,
 {
-    let name = object.metadata().name.clone().unwrap_or_default();
-    match serde_json::to_value(object) {
-        Ok(manifest) => Leaf { kind, name, manifest },
-        Err(error) => unreachable!("Kubernetes' own types are JSON: {error}"),
+    leaf_of(kind, object.metadata(), object)
+}
+
+fn leaf_of(kind: LeafKind, metadata: &ObjectMeta, object: &impl Serialize) -> Leaf {
+    Leaf {
+        kind,
+        name: metadata.name.clone().unwrap_or_default(),
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        manifest: Manifest::of(object),
     }
 }

@@ -21,8 +21,8 @@ use super::pod::{
     tmp,
 };
 use super::{
-    CIPHER_KEY_KEY, Gateway, Leaf, REDIS_PASSWORD_ANNOTATION, REDIS_PASSWORD_KEY, SESSION_SECRET_KEY,
-    network_policy,
+    CIPHER_KEY_KEY, Gateway, Leaf, LeafKind, REDIS_PASSWORD_ANNOTATION, REDIS_PASSWORD_KEY,
+    SESSION_SECRET_KEY, network_policy,
 };
 use crate::settings::Settings;
 
@@ -42,29 +42,34 @@ const FILES: [(&str, &str); 5] = [
     ("credentials.json", "models/credentials.json"),
 ];
 
-/// The gateway's objects, in the order of application, without the configuration: the producer's reconcile writes
-/// that, because no content of it stands in the child.
-pub(super) fn leaves(gateway: &Gateway, settings: &Settings) -> Vec<Leaf> {
+/// The gateway's object of a kind; the configuration is not among them: the producer's reconcile writes that, because no
+/// content of it stands in the child.
+pub(super) fn leaf(kind: LeafKind, gateway: &Gateway, settings: &Settings) -> Option<Leaf> {
     let component = component(gateway, settings);
-    let shared = SharedRedis::of(gateway, settings);
-    let pods = Pods {
-        replicas: gateway.replicas,
-        annotations: shared.iter().map(SharedRedis::annotation).collect(),
-        spec: pod_spec(&component, gateway, shared.as_ref()),
-    };
-    let scrape = BTreeMap::from([
-        ("prometheus.io/port".to_owned(), ADMIN.service.to_string()),
-        ("prometheus.io/scrape".to_owned(), "true".to_owned()),
-    ]);
-    let hosts = gateway.hosts.iter().map(|host| (host.to_string(), vec![("/", GATEWAY.service)]));
-    let mut leaves = vec![component.service_account(), network_policy::gateway(&component, GATEWAY, ADMIN)];
-    leaves.extend(shared.map(|shared| shared.leaf(&component)));
-    leaves.extend([
-        component.service(&[GATEWAY, ADMIN], Some(scrape)),
-        component.deployment(pods),
-        component.ingress(hosts.collect()),
-    ]);
-    leaves
+    Some(match kind {
+        LeafKind::ServiceAccount => component.service_account(),
+        LeafKind::NetworkPolicy => network_policy::gateway(&component, GATEWAY, ADMIN),
+        LeafKind::Secret => SharedRedis::of(gateway, settings)?.leaf(&component),
+        LeafKind::Service => {
+            let scrape = BTreeMap::from([
+                ("prometheus.io/port".to_owned(), ADMIN.service.to_string()),
+                ("prometheus.io/scrape".to_owned(), "true".to_owned()),
+            ]);
+            component.service(&[GATEWAY, ADMIN], Some(scrape))
+        }
+        LeafKind::Deployment => {
+            let shared = SharedRedis::of(gateway, settings);
+            component.deployment(Pods {
+                replicas: gateway.replicas,
+                annotations: shared.iter().map(SharedRedis::annotation).collect(),
+                spec: pod_spec(&component, gateway, shared.as_ref()),
+            })
+        }
+        LeafKind::Ingress => {
+            let hosts = gateway.hosts.iter().map(|host| (host.to_string(), vec![("/", GATEWAY.service)]));
+            component.ingress(hosts.collect())
+        }
+    })
 }
 
 /// The Redis password that all gateways share, with `REDIS_ACL=off`.
@@ -82,7 +87,7 @@ impl SharedRedis {
 
     fn leaf(&self, component: &Component<'_>) -> Leaf {
         let metadata = ObjectMeta { name: Some(self.name.clone()), ..component.metadata() };
-        secret(metadata, [(REDIS_PASSWORD_KEY, &self.password)], None)
+        secret(&metadata, [(REDIS_PASSWORD_KEY, &self.password)], None)
     }
 
     /// With the name in the digest no table of digests helps to find the password. A guess can be checked against it by
@@ -97,7 +102,7 @@ impl SharedRedis {
 pub(super) fn config(gateway: &Gateway, files: &BTreeMap<String, Secret>, settings: &Settings) -> Leaf {
     let component = component(gateway, settings);
     let metadata = ObjectMeta { name: Some(gateway.config.name.clone()), ..component.metadata() };
-    secret(metadata, files.iter().map(|(key, content)| (key.as_str(), content)), Some(true))
+    secret(&metadata, files.iter().map(|(key, content)| (key.as_str(), content)), Some(true))
 }
 
 fn component<'a>(gateway: &'a Gateway, settings: &'a Settings) -> Component<'a> {

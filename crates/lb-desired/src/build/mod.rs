@@ -7,6 +7,7 @@ mod component;
 mod function;
 mod gateway;
 mod git;
+mod manifest;
 pub mod names;
 mod network_policy;
 mod pod;
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 use crate::settings::Settings;
 
 pub use function::{Function, function};
+pub use manifest::Manifest;
 pub use names::{
     Host, LabelValue, ServiceName, child_labels, config_reference, credentials_name, gateway_name,
     redis_namespace, shared_redis_name, sls_api_name, workspace_name,
@@ -117,14 +119,16 @@ impl LeafKind {
 
 /// One object as it should stand: all that we set and nothing else. The owner reference is added when it is applied,
 /// because it needs the owner's uid.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Leaf {
     /// Its kind.
     pub kind: LeafKind,
     /// Its name.
     pub name: String,
-    /// The manifest, with `apiVersion`, `kind`, `metadata{name,namespace,labels,annotations}`.
-    pub manifest: Value,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its manifest.
+    pub manifest: Manifest,
 }
 
 impl fmt::Debug for Leaf {
@@ -137,16 +141,35 @@ impl fmt::Debug for Leaf {
 /// The objects of a workspace and its sls-api, in the order of application within each.
 #[must_use]
 pub fn workspace(workspace: &Workspace, settings: &Settings) -> Vec<Leaf> {
-    let mut leaves = workspace::leaves(workspace, settings);
-    leaves.extend(sls_api::leaves(workspace, settings));
-    leaves
+    let of_workspace =
+        LeafKind::ALL.into_iter().filter_map(|kind| workspace::leaf(kind, workspace, settings));
+    let of_sls_api = LeafKind::ALL.into_iter().filter_map(|kind| sls_api::leaf(kind, workspace, settings));
+    of_workspace.chain(of_sls_api).collect()
+}
+
+/// One of the objects of [`workspace()`], alone.
+#[must_use]
+pub fn workspace_leaf(
+    kind: LeafKind,
+    name: &str,
+    workspace: &Workspace,
+    settings: &Settings,
+) -> Option<Leaf> {
+    let leaf = if name == sls_api_name(&workspace.producer) { sls_api::leaf } else { workspace::leaf };
+    leaf(kind, workspace, settings).filter(|leaf| leaf.name == name)
 }
 
 /// The objects of a gateway, in the order of application. The Secret of its configuration is not among them: see
 /// [`gateway_config`].
 #[must_use]
 pub fn gateway(gateway: &Gateway, settings: &Settings) -> Vec<Leaf> {
-    gateway::leaves(gateway, settings)
+    LeafKind::ALL.into_iter().filter_map(|kind| gateway::leaf(kind, gateway, settings)).collect()
+}
+
+/// One of the objects of [`gateway()`], alone.
+#[must_use]
+pub fn gateway_leaf(kind: LeafKind, name: &str, gateway: &Gateway, settings: &Settings) -> Option<Leaf> {
+    gateway::leaf(kind, gateway, settings).filter(|leaf| leaf.name == name)
 }
 
 /// The immutable Secret of a gateway's rendered configuration; `files` by key, as in
@@ -182,7 +205,7 @@ pub fn credentials(producer: &Producer, credentials: &Credentials, settings: &Se
         labels: Some(component::producer_labels(producer, CREDENTIALS_APP)),
         ..ObjectMeta::default()
     };
-    component::secret(metadata, data, None)
+    component::secret(&metadata, data, None)
 }
 
 /// The `app` label of credentials Secrets.
@@ -222,7 +245,13 @@ mod tests {
     #[test]
     fn a_leaf_is_shown_without_what_it_holds() {
         let manifest = json!({"data": {"password": "aHVudGVyMg=="}});
-        let leaf = Leaf { kind: LeafKind::Secret, name: "credentials".to_owned(), manifest };
+        let leaf = Leaf {
+            kind: LeafKind::Secret,
+            name: "credentials".to_owned(),
+            namespace: "customer".to_owned(),
+            manifest: Manifest::of(&manifest),
+        };
         assert_eq!(format!("{leaf:?}"), "Secret credentials");
+        assert!(!format!("{:?}", leaf.manifest).contains("aHVudGVyMg"));
     }
 }

@@ -19,7 +19,6 @@
 //! * `status`, and `apiVersion` and `kind` of what a list answered, are not looked at.
 
 use k8s_openapi::ByteString;
-use lb_vocab::Digest;
 use serde_json::{Map, Value, json};
 
 use super::quantity;
@@ -151,12 +150,6 @@ pub fn without_replicas(desired: &Value) -> Value {
     desired
 }
 
-/// The digest of a manifest: equal for equal manifests, whatever the order of their keys.
-#[must_use]
-pub fn digest(desired: &Value) -> Digest {
-    Digest::of(sorted(&comparable(desired)).to_string().as_bytes())
-}
-
 fn remove_replicas(desired: &mut Value) {
     if let Some(spec) = desired.get_mut("spec").and_then(Value::as_object_mut) {
         spec.remove("replicas");
@@ -177,18 +170,6 @@ fn comparable(desired: &Value) -> Value {
         }
     }
     desired
-}
-
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut keys: Vec<_> = map.keys().collect();
-            keys.sort();
-            Value::Object(keys.into_iter().map(|key| (key.clone(), sorted(&map[key]))).collect())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
-    }
 }
 
 fn is_empty(value: &Value) -> bool {

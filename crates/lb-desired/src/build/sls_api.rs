@@ -7,28 +7,29 @@ use super::component::{App, Component, Pods, Port};
 use super::git::{CLONE, TMP, init, our_mounts, repository_env};
 use super::names::sls_host;
 use super::pod::{ContainerParts, User, container_ports, empty_dir, env, identity, pod, ready_by_http, tmp};
-use super::{Leaf, Workspace, network_policy, revision_annotation};
+use super::{Leaf, LeafKind, Workspace, network_policy, revision_annotation};
 use crate::settings::Settings;
 
 const SLS: Port = Port { name: "sls", service: 80, container: 4444 };
 
-/// The sls-api's objects, in the order of application. Its own ServiceAccount is left out where the operator named
-/// one for all.
-pub(super) fn leaves(workspace: &Workspace, settings: &Settings) -> Vec<Leaf> {
+/// The sls-api's object of a kind. Its own ServiceAccount is left out where the operator named one for all.
+pub(super) fn leaf(kind: LeafKind, workspace: &Workspace, settings: &Settings) -> Option<Leaf> {
     let component = component(&workspace.producer, settings);
-    let pods = Pods {
-        replicas: 1,
-        annotations: revision_annotation(workspace.functions_revision.as_ref()),
-        spec: pod_spec(&component),
-    };
-    let own_account = settings.sls_service_account.is_none().then(|| component.service_account());
-    let rest = [
-        network_policy::sls_api(&component, &[SLS]),
-        component.service(&[SLS], None),
-        component.deployment(pods),
-        component.ingress(vec![(sls_host(&workspace.producer, settings), vec![("/", SLS.service)])]),
-    ];
-    own_account.into_iter().chain(rest).collect()
+    Some(match kind {
+        LeafKind::ServiceAccount if settings.sls_service_account.is_some() => return None,
+        LeafKind::ServiceAccount => component.service_account(),
+        LeafKind::NetworkPolicy => network_policy::sls_api(&component, &[SLS]),
+        LeafKind::Secret => return None,
+        LeafKind::Service => component.service(&[SLS], None),
+        LeafKind::Deployment => component.deployment(Pods {
+            replicas: 1,
+            annotations: revision_annotation(workspace.functions_revision.as_ref()),
+            spec: pod_spec(&component),
+        }),
+        LeafKind::Ingress => {
+            component.ingress(vec![(sls_host(&workspace.producer, settings), vec![("/", SLS.service)])])
+        }
+    })
 }
 
 fn component<'a>(producer: &'a Producer, settings: &'a Settings) -> Component<'a> {

@@ -15,7 +15,7 @@ use super::pod::{
     ContainerParts, TOKEN_GROUP, User, container_ports, empty_dir, env, identity, mount, pod, read_only,
     ready_by_http, tmp,
 };
-use super::{Leaf, Workspace, network_policy, revision_annotation};
+use super::{Leaf, LeafKind, Workspace, network_policy, revision_annotation};
 use crate::settings::Settings;
 
 const PROJECT_API: Port = Port { name: "project-api", service: 80, container: 4230 };
@@ -29,21 +29,22 @@ pub(super) fn component<'a>(producer: &'a Producer, settings: &'a Settings) -> C
     Component { app: App::Workspace, producer, settings }
 }
 
-/// The workspace's objects, in the order of application.
-pub(super) fn leaves(workspace: &Workspace, settings: &Settings) -> Vec<Leaf> {
+/// The workspace's object of a kind.
+pub(super) fn leaf(kind: LeafKind, workspace: &Workspace, settings: &Settings) -> Option<Leaf> {
     let component = component(&workspace.producer, settings);
-    let pods = Pods {
-        replicas: 1,
-        annotations: revision_annotation(workspace.revision.as_ref()),
-        spec: pod_spec(&component),
-    };
-    vec![
-        component.service_account(),
-        network_policy::workspace(&component, &[PROJECT_API, WORKSPACE_API, APP]),
-        component.service(&[PROJECT_API, WORKSPACE_API, APP], None),
-        component.deployment(pods),
-        component.ingress(hosts(&component)),
-    ]
+    let ports = [PROJECT_API, WORKSPACE_API, APP];
+    Some(match kind {
+        LeafKind::ServiceAccount => component.service_account(),
+        LeafKind::NetworkPolicy => network_policy::workspace(&component, &ports),
+        LeafKind::Secret => return None,
+        LeafKind::Service => component.service(&ports, None),
+        LeafKind::Deployment => component.deployment(Pods {
+            replicas: 1,
+            annotations: revision_annotation(workspace.revision.as_ref()),
+            spec: pod_spec(&component),
+        }),
+        LeafKind::Ingress => component.ingress(hosts(&component)),
+    })
 }
 
 /// The app at its own host; the APIs at the internal one, where `/explorer` goes to the API container, which strips
@@ -97,6 +98,13 @@ fn api_container(component: &Component<'_>) -> Container {
     variables.extend(settings.workspace.push_interval.map(|ms| env("LB_PUSH_INTERVAL", ms.to_string())));
     variables
         .extend(settings.workspace.url_prefix.as_ref().map(|prefix| env("WORKSPACE_URL_PREFIX", prefix)));
+    variables.extend(settings.workspace.issuer.as_ref().map(|issuer| env("AUTH_ISSUER", issuer)));
+    variables.extend(settings.workspace.origins.as_ref().map(|origins| env("CORS_ORIGINS", origins)));
+    match settings.auth_mode {
+        // The container's own default.
+        AuthMode::Tokens => {}
+        AuthMode::None => variables.push(env("AUTH_MODE", "none")),
+    }
     let parts = ContainerParts {
         name: "api",
         image: settings.images.of(&settings.images.workspace, component.producer.name()),

@@ -106,7 +106,7 @@ impl Case {
             | Input::Gateway(_)
             | Input::GatewayConfig { .. }
             | Input::Credentials { .. } => {
-                self.leaves(settings).into_iter().map(|leaf| leaf.manifest).collect()
+                self.leaves(settings).into_iter().map(|leaf| leaf.manifest.value()).collect()
             }
         }
     }

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::cases::{cases, directory};
-use lb_desired::build::{APPS, Leaf, LeafKind, REDIS_PASSWORD_ANNOTATION};
+use crate::cases::{Input, cases, directory};
+use lb_desired::build::{self, APPS, Gateway, Leaf, LeafKind, REDIS_PASSWORD_ANNOTATION, Workspace};
 use serde_json::{Value, json};
 
 #[test]
@@ -36,6 +36,32 @@ fn every_snapshot_has_its_case() {
     assert!(cases.values().all(|case| !case.shows.is_empty()));
 }
 
+/// One object alone is the one that stands among all.
+#[test]
+fn an_object_is_built_alone_as_it_is_among_the_others() {
+    for (name, case) in cases() {
+        let settings = case.settings(&[]);
+        for leaf in case.leaves(&settings) {
+            let alone = match &case.build {
+                Input::Workspace(spec) => {
+                    let workspace = Workspace::try_from(spec).unwrap();
+                    build::workspace_leaf(leaf.kind, &leaf.name, &workspace, &settings)
+                }
+                Input::Gateway(spec) => {
+                    let gateway = Gateway::try_from(spec).unwrap();
+                    assert_eq!(build::gateway_leaf(leaf.kind, "other", &gateway, &settings), None);
+                    build::gateway_leaf(leaf.kind, &leaf.name, &gateway, &settings)
+                }
+                Input::GatewayConfig { .. }
+                | Input::Credentials { .. }
+                | Input::Function(_)
+                | Input::Namespace { .. } => continue,
+            };
+            assert_eq!(alone.as_ref(), Some(&leaf), "{name}");
+        }
+    }
+}
+
 /// Names, namespaces, labels and order, whatever the settings.
 #[test]
 fn every_object_is_labelled_and_ordered() {
@@ -43,18 +69,21 @@ fn every_object_is_labelled_and_ordered() {
         let settings = case.settings(&[]);
         let leaves = case.leaves(&settings);
         for leaf in &leaves {
-            let labels = &leaf.manifest["metadata"]["labels"];
+            let manifest = leaf.manifest.value();
+            let labels = &manifest["metadata"]["labels"];
             let app = labels["app"].as_str().unwrap();
             assert!(APPS.contains(&app), "{name}: {app}");
             assert!(labels["producer"].is_string() && labels["environment"].is_string(), "{name}: {labels}");
             assert_eq!(labels["id"].is_string(), app == "gateway", "{name}: {labels}");
-            assert_eq!(leaf.manifest["kind"], leaf.kind.kind());
-            assert_eq!(leaf.manifest["apiVersion"], leaf.kind.api_version());
-            assert_eq!(leaf.manifest["metadata"]["name"], leaf.name);
-            assert!(leaf.manifest.get("status").is_none());
+            assert_eq!(manifest["kind"], leaf.kind.kind());
+            assert_eq!(manifest["apiVersion"], leaf.kind.api_version());
+            assert_eq!(manifest["metadata"]["name"], leaf.name);
+            assert_eq!(manifest["metadata"]["namespace"], leaf.namespace);
+            assert!(manifest.get("status").is_none());
         }
         for app in APPS {
-            let of_app = leaves.iter().filter(|leaf| leaf.manifest["metadata"]["labels"]["app"] == app);
+            let of_app =
+                leaves.iter().filter(|leaf| leaf.manifest.value()["metadata"]["labels"]["app"] == app);
             let kinds: Vec<LeafKind> = of_app.map(|leaf| leaf.kind).collect();
             assert!(kinds.is_sorted(), "{name}: {kinds:?}");
         }
@@ -73,13 +102,13 @@ fn a_shared_redis_password_is_in_a_secret_and_rolls_out() {
         old.iter().zip(&new).filter(|(old, new)| old != new).map(|(old, _)| old.kind).collect();
     assert_eq!(changed, [LeafKind::Secret, LeafKind::Deployment]);
     for leaf in &new {
-        let text = leaf.manifest.to_string();
+        let text = leaf.manifest.text();
         assert!(!text.contains("hunter2"), "{}: {text}", leaf.name);
         assert_eq!(text.contains("aHVudGVyMg=="), leaf.kind == LeafKind::Secret, "{}: {text}", leaf.name);
     }
     let template = |leaves: &[Leaf]| {
         let deployment = leaves.iter().find(|leaf| leaf.kind == LeafKind::Deployment).unwrap();
-        let mut template = deployment.manifest["spec"]["template"].clone();
+        let mut template = deployment.manifest.value()["spec"]["template"].take();
         let digest = template["metadata"]["annotations"][REDIS_PASSWORD_ANNOTATION].take();
         (digest, template)
     };
@@ -112,8 +141,9 @@ fn pods_have_nothing_worth_stealing() {
     let mut seen = BTreeSet::new();
     for (name, case) in cases() {
         for leaf in case.leaves(&case.settings(&[])) {
-            let Some(pod) = leaf.manifest.pointer("/spec/template/spec") else { continue };
-            seen.insert(leaf.manifest["metadata"]["labels"]["app"].to_string());
+            let manifest = leaf.manifest.value();
+            let Some(pod) = manifest.pointer("/spec/template/spec") else { continue };
+            seen.insert(manifest["metadata"]["labels"]["app"].to_string());
             assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
             assert_eq!(pod["enableServiceLinks"], false, "{name}");
             let (mut users, mut all_users) = (BTreeSet::new(), BTreeSet::new());

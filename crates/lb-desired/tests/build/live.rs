@@ -16,7 +16,7 @@ const RESTRICTED: &[(&str, &str)] = &[("pod-security.kubernetes.io/enforce", "re
 async fn leaves(cluster: &TestCluster, case: &Case) -> Vec<Value> {
     let namespace = cluster.namespace_with("build", RESTRICTED).await;
     let settings = case.settings(&[("ACTUALIZER_TARGET_NAMESPACE", &namespace)]);
-    case.leaves(&settings).into_iter().map(|leaf| leaf.manifest).collect()
+    case.leaves(&settings).into_iter().map(|leaf| leaf.manifest.value()).collect()
 }
 
 /// Strict validation accepts every object; Pod Security `restricted` every pod; what stands afterwards is what we

@@ -76,7 +76,7 @@ fn is_peer(peer: &Value, end: &End, own_namespace: &str) -> bool {
 fn allowed(leaves: &[Leaf], app: &str, direction: &str, end: &End, port: u16) -> bool {
     let policy = leaves
         .iter()
-        .map(|leaf| &leaf.manifest)
+        .map(|leaf| leaf.manifest.value())
         .find(|manifest| manifest["kind"] == "NetworkPolicy" && manifest["metadata"]["labels"]["app"] == app);
     let policy = policy.unwrap();
     let types = policy["spec"]["policyTypes"].as_array().unwrap();

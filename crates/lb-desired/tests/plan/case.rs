@@ -236,7 +236,7 @@ impl Planned {
             }
         }
         if self.case.objects {
-            let manifests: Vec<_> = self.leaves().into_iter().map(|leaf| leaf.manifest).collect();
+            let manifests: Vec<_> = self.leaves().into_iter().map(|leaf| leaf.manifest.value()).collect();
             files.insert("objects.json".to_owned(), format!("{:#}\n", serde_json::Value::from(manifests)));
         }
         files

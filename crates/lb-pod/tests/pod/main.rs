@@ -4,11 +4,13 @@
 mod docs;
 mod files;
 mod forecasts;
+mod gitea;
 mod host;
 mod projects;
 mod roles;
 mod settings;
 mod speed;
 mod status;
+mod supervisor;
 mod workspace;
 mod world;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use lb_git::GitHost;
 use lb_git::embedded::{Embedded, Settings as HostSettings};
+use lb_git::gitea::{self, Gitea};
 use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::{GitApi, Permission};
 use lb_http::contract::{Timeouts, TokenSource};
@@ -14,6 +15,7 @@ use lb_services::{configstore, git_api};
 use lb_testkit::clock::ManualClock;
 use lb_testkit::eventually;
 use lb_testkit::git::Clone;
+use lb_testkit::gitea::Gitea as RealGitea;
 use lb_vocab::settings::Reader;
 use lb_vocab::{Clock, GitUser, RepoName, Secret};
 use serde_json::{Value, json};
@@ -76,6 +78,7 @@ impl Drop for World {
 pub(crate) struct Pod {
     pub(crate) project_api: SocketAddr,
     pub(crate) workspace_api: SocketAddr,
+    pub(crate) supervisor: SocketAddr,
     pub(crate) app: App,
     shutdown: CancellationToken,
     running: Option<JoinHandle<Result<(), lb_pod::PodError>>>,
@@ -93,13 +96,27 @@ impl World {
     /// The producers al and bob, with al's `dev` readable for carl and writable for dora, and erin's to administer; frank
     /// administers `functions` alone.
     pub(crate) async fn new() -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
+        let settings = HostSettings::new(directory.path().join("git"));
+        let host = Embedded::open(settings, lb_testkit::clock::system()).await.unwrap();
+        Self::over(Arc::new(host), directory).await
+    }
+
+    /// The same at a Gitea of the caller's own.
+    pub(crate) async fn over_gitea(real: &RealGitea) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (url, token) = (real.url().parse().unwrap(), Secret::new(real.admin_token().to_owned()));
+        let settings =
+            gitea::Settings::new(url, token, "customer".parse().unwrap(), directory.path().join("git"));
+        let host = Gitea::open(settings, lb_testkit::clock::system()).await.unwrap();
+        Self::over(Arc::new(host), directory).await
+    }
+
+    async fn over(host: Arc<dyn GitHost>, directory: TempDir) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let system = lb_testkit::clock::system();
         let clock = ManualClock::default();
         clock.set(system.now());
-        let settings = HostSettings::new(directory.path().join("git"));
-        let host: Arc<dyn GitHost> = Arc::new(Embedded::open(settings, system.clone()).await.unwrap());
         let address: SocketAddr = format!("127.0.0.1:{}", lb_testkit::free_port()).parse().unwrap();
         let tokens = directory.path().join("tokens");
         std::fs::write(&tokens, TOKENS).unwrap();
@@ -243,6 +260,8 @@ impl World {
             ("LB_TOKENS_DIR", tokens.display().to_string()),
             ("PROJECT_API_LISTEN", "127.0.0.1:0".to_owned()),
             ("WORKSPACE_API_LISTEN", "127.0.0.1:0".to_owned()),
+            ("SUPERVISOR_LISTEN", "127.0.0.1:0".to_owned()),
+            ("APP_ADDRESS", "127.0.0.1:9".to_owned()),
             ("AUTH_TOKENS_FILE", people.display().to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
@@ -264,18 +283,32 @@ impl World {
         let settings = reader.finish(settings).unwrap().0.unwrap();
         let shutdown = CancellationToken::new();
         let server = Server::start(&settings, &self.clock.clock(), shutdown.clone()).await.unwrap();
-        let (project_api, workspace_api) = server.addresses().unwrap();
+        let [project_api, workspace_api, supervisor] = server.addresses().unwrap();
         let app = server.app();
         let mut tokens = BTreeMap::new();
         for role in USERS.iter().chain(&["pod-al", "operator"]) {
             tokens.insert((*role).to_owned(), self.token(role).await);
         }
         let running = Some(tokio::spawn(server.run()));
-        Pod { project_api, workspace_api, app, shutdown, running, http: self.http.clone(), tokens }
+        Pod {
+            project_api,
+            workspace_api,
+            supervisor,
+            app,
+            shutdown,
+            running,
+            http: self.http.clone(),
+            tokens,
+        }
     }
 }
 
 impl Pod {
+    /// The token that a role shows from now on.
+    pub(crate) fn show(&mut self, role: &str, token: Secret) {
+        self.tokens.insert(role.to_owned(), token);
+    }
+
     /// A request to the Project API in a role.
     pub(crate) fn request(&self, role: &str, method: &str, path: &str) -> reqwest::RequestBuilder {
         self.request_at("project", role, method, path)
@@ -289,7 +322,11 @@ impl Pod {
         method: &str,
         path: &str,
     ) -> reqwest::RequestBuilder {
-        let address = if api == "project" { self.project_api } else { self.workspace_api };
+        let address = match api {
+            "project" => self.project_api,
+            "workspace" => self.workspace_api,
+            _ => self.supervisor,
+        };
         let request = self.http.request(method.parse().unwrap(), format!("http://{address}{path}"));
         if role == "none" { request } else { request.bearer_auth(self.tokens[role].reveal()) }
     }

@@ -5,6 +5,7 @@ mod external;
 mod follow;
 mod guard;
 mod hook;
+mod openapi;
 mod producers;
 mod repairs;
 mod routes;

@@ -151,12 +151,7 @@ impl Case {
 
     /// A personal access token of alice's with these scopes, as she makes it at Gitea.
     async fn personal_token(&self, scopes: &[&str]) -> Login {
-        let url = format!("{}/api/v1/users/alice/tokens", self.real.url());
-        let body = json!({"name": lb_testkit::unique("t"), "scopes": scopes});
-        let request = self.world.http.post(url).basic_auth("alice", Some(PASSWORD)).json(&body);
-        let (status, made) = answer(request).await;
-        assert_eq!(status, 201, "{made}");
-        let token = Secret::new(made["sha1"].as_str().unwrap().to_owned());
+        let token = self.real.create_personal_token("alice", PASSWORD, scopes).await.unwrap();
         Login::Token { login: "alice".into(), token }
     }
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use futures::StreamExt;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, WatchEvent, WatchParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client, ResourceExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::bench::measure::now;
 use crate::say::say;
@@ -18,16 +18,15 @@ pub(super) async fn until_applied(
     producers: usize,
     patience: Duration,
 ) -> Result<SystemTime> {
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("lunchbadger.io", "v1alpha1", "LBProducer"));
-    let api: Api<DynamicObject> = Api::all_with(client, &kind);
+    let api = api(client);
     let (end, mut said) = (Instant::now() + patience, Instant::now());
-    let (mut applied, mut version) = (BTreeSet::new(), "0".to_owned());
+    let mut applied = BTreeSet::new();
     while Instant::now() < end {
-        let events = api.watch(&WatchParams::default(), &version).await.context("watch LBProducers")?;
+        // "0" says first what stands already.
+        let events = api.watch(&WatchParams::default(), "0").await.context("watch LBProducers")?;
         let mut events = std::pin::pin!(events);
         while let Ok(Some(Ok(event))) = timeout_at(end, events.next()).await {
             let (WatchEvent::Added(object) | WatchEvent::Modified(object)) = event else { continue };
-            version = object.resource_version().unwrap_or(version);
             if is_applied(&object) {
                 applied.insert(object.name_any());
             }
@@ -41,6 +40,32 @@ pub(super) async fn until_applied(
         }
     }
     bail!("{} of {producers} producers are applied after {patience:?}", applied.len())
+}
+
+/// Waits until so many producers are known, applied or not.
+pub(super) async fn until_known(client: Client, producers: usize, patience: Duration) -> Result<()> {
+    let (api, begin) = (api(client), Instant::now());
+    loop {
+        let known = api.list_metadata(&ListParams::default()).await.context("list LBProducers")?.items.len();
+        if known >= producers {
+            return Ok(());
+        }
+        if begin.elapsed() > patience {
+            bail!("{known} of {producers} producers are known after {patience:?}");
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// How many are.
+pub(super) async fn applied(client: Client) -> Result<usize> {
+    let all = api(client).list(&ListParams::default()).await.context("list LBProducers")?;
+    Ok(all.iter().filter(|producer| is_applied(producer)).count())
+}
+
+fn api(client: Client) -> Api<DynamicObject> {
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("lunchbadger.io", "v1alpha1", "LBProducer"));
+    Api::all_with(client, &kind)
 }
 
 fn is_applied(producer: &DynamicObject) -> bool {

@@ -89,6 +89,40 @@ impl Recording {
         Ok(Self { producers: by_producer.into_values().collect(), watches })
     }
 
+    /// Finds with how many requests at once it goes fastest, with some of the producers each.
+    pub(super) async fn best_concurrency(&self, bench: &Bench) -> Result<usize> {
+        let some = self.producers.len().div_ceil(10).clamp(10, 50);
+        let cluster = Cluster::start(&bench.place("trial"), &bench.program).await?;
+        let _watches = watch(&cluster.client, &self.watches)?;
+        let mut best = (0.0, 0);
+        for (round, concurrency) in
+            CONCURRENCIES.into_iter().enumerate().skip(if bench.quick { 2 } else { 0 })
+        {
+            let part = self.producers.iter().skip(round * some).take(some);
+            let part: Vec<&[Recorded]> = part.map(Vec::as_slice).collect();
+            let objects: usize = part.iter().map(|producer| producer.len()).sum();
+            if objects == 0 {
+                break;
+            }
+            let rate = objects as f64 / replay(&cluster, &part, concurrency).await?.seconds;
+            say(&format!("a minimal client with {concurrency} requests at once: {rate:.0} objects/s"));
+            if rate > best.0 {
+                best = (rate, concurrency);
+            }
+        }
+        Ok(best.1)
+    }
+
+    /// Creates all of them in a new cluster.
+    pub(super) async fn replay(&self, bench: &Bench, concurrency: usize) -> Result<Outcome> {
+        let cluster = Cluster::start(&bench.place("baseline"), &bench.program).await?;
+        let _watches = watch(&cluster.client, &self.watches)?;
+        let all: Vec<&[Recorded]> = self.producers.iter().map(Vec::as_slice).collect();
+        let outcome = replay(&cluster, &all, concurrency).await?;
+        say(&format!("a minimal client took {:.1} s", outcome.seconds));
+        Ok(outcome)
+    }
+
     /// A create for each object, and a status for each of ours.
     pub(super) fn necessary(&self) -> usize {
         self.producers.iter().flatten().map(|recorded| 1 + usize::from(recorded.status.is_some())).sum()
@@ -149,31 +183,6 @@ async fn list(client: &Client, collection: &str) -> Result<Vec<Value>> {
             _ => return Ok(all),
         }
     }
-}
-
-/// Finds the best concurrency with some of the producers, then creates all of them in a new cluster.
-pub(super) async fn run(bench: &Bench, recording: &Recording) -> Result<Outcome> {
-    let some = recording.producers.len().div_ceil(10).clamp(10, 50);
-    let directory = bench.directory.join("baseline");
-    let mut best = (0.0, 0);
-    {
-        let cluster = Cluster::start(&directory.join("trial"), &bench.program).await?;
-        let _watches = watch(&cluster.client, &recording.watches)?;
-        for (round, concurrency) in CONCURRENCIES.into_iter().enumerate() {
-            let part = recording.producers.iter().skip(round * some).take(some);
-            let part: Vec<&[Recorded]> = part.map(Vec::as_slice).collect();
-            let objects: usize = part.iter().map(|producer| producer.len()).sum();
-            let rate = objects as f64 / replay(&cluster, &part, concurrency).await?.seconds;
-            say(&format!("a minimal client with {concurrency} requests at once: {rate:.0} objects/s"));
-            if rate > best.0 {
-                best = (rate, concurrency);
-            }
-        }
-    }
-    let cluster = Cluster::start(&directory.join("cluster"), &bench.program).await?;
-    let _watches = watch(&cluster.client, &recording.watches)?;
-    let all: Vec<&[Recorded]> = recording.producers.iter().map(Vec::as_slice).collect();
-    replay(&cluster, &all, best.1).await
 }
 
 /// Opens the watches and drops what they say.

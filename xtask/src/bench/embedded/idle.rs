@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::World;
+use super::opened::Opened;
 use crate::bench::Bench;
 use crate::bench::figure::Limit;
 use crate::bench::system::{NAMESPACE, timestamp};
@@ -25,19 +26,22 @@ const AT_ONCE: usize = 32;
 /// Does what kubelets would, waits for the controllers to be done, then measures. Pods that never become ready make
 /// their Deployments fail after ten minutes, which is no idleness.
 pub(in crate::bench) async fn idle(bench: &mut Bench, world: &World) -> Result<()> {
-    let time = Duration::from_secs(if bench.quick { 20 } else { 600 });
+    let time = Duration::from_secs(if bench.quick { 10 } else { 600 });
     pods_ready(world).await?;
     settle(world).await?;
     let (since, before) = (timestamp(), world.roles.usage()?);
     let requests = world.roles.requests_at_git_api().await?;
+    let opened = Opened::watch(world.population.repositories())?;
     say(&format!("idle for {} s", time.as_secs()));
     sleep(time).await;
     let requests = world.roles.requests_at_git_api().await? - requests;
     let cpu = world.roles.usage()?.cpu - before.cpu;
+    let opened = opened.count()? as f64;
     let asked = world.cluster.audit(&since)?;
     let asked = asked.iter().filter(|asked| asked.verb != "watch").count() as f64;
     let figures = &mut bench.figures;
     figures.note("writes, lists and gets at the API server", "", Limit::Exactly(0.0), asked);
+    figures.note("repositories opened", "", Limit::Exactly(0.0), opened);
     let sweeps = time.as_secs_f64() / SWEEP;
     figures.note("requests at git-api per sweep", "", Limit::AtMost(2.0), requests / sweeps);
     let per_minute = cpu / time.as_secs_f64() * 60.0;

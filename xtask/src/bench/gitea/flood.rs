@@ -45,6 +45,7 @@ pub(in crate::bench) async fn flood(bench: &mut Bench) -> Result<()> {
     forge.commit((0..=seconds as usize * 2).map(|round| Commit {
         branch: round.to_string(),
         files: dev(&name, Shape::standard(), round),
+        all: false,
         parent: round.checked_sub(1).map(|before| before.to_string()),
     }))?;
     let pushes = Pushes { roles: &roles, store: &store, forge: &forge, name: &name };

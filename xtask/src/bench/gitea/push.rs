@@ -100,10 +100,11 @@ fn forge(directory: &std::path::Path, names: &[String], pushes: usize) -> Result
         let rounds = (0..=pushes.div_ceil(PUSHED)).map(move |round| Commit {
             branch: format!("{name}/{round}"),
             files: dev(name, shape, round),
+            all: false,
             parent: round.checked_sub(1).map(|before| format!("{name}/{before}")),
         });
         let branch = format!("{name}/functions");
-        rounds.chain([Commit { branch, files: functions(name, shape), parent: None }])
+        rounds.chain([Commit { branch, files: functions(name, shape), all: true, parent: None }])
     }))?;
     Ok(forge)
 }
