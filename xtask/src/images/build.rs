@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use lb_testkit::images::archive;
+use lb_testkit::images::{Built, archive};
 
 use crate::command::{output, root, watched};
 use crate::say::say;
@@ -19,17 +19,6 @@ pub(super) struct Image<'a> {
     pub(super) arguments: &'a [(&'a str, &'a str)],
     /// What it is made of beside its Containerfile: where all is equal, the image is.
     pub(super) contents: Vec<Vec<u8>>,
-}
-
-/// A built image.
-#[derive(Debug)]
-pub(crate) struct Built {
-    /// What pods call it, without its tag.
-    pub(crate) repository: String,
-    /// Its tag: a digest of what it is made of.
-    pub(crate) tag: String,
-    /// Where it is.
-    pub(crate) archive: PathBuf,
 }
 
 impl Image<'_> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use lb_testkit::images as kept;
+use lb_testkit::images::{self as kept, Built, Images};
 use lb_testkit::tools::{express_gateway_dir, loopback_dir};
 
 use crate::command::{cargo, run as run_command, target_directory, watched};
@@ -17,29 +17,7 @@ use crate::say::say;
 use crate::tools;
 pub(crate) use bases::Given;
 use bases::{Base, Bases};
-pub(crate) use build::Built;
 use build::{Image, copy};
-
-/// What a producer's pods run, and what they need.
-#[derive(Debug)]
-pub(crate) struct Images {
-    /// Init containers and the sls-api.
-    pub(crate) pod: Built,
-    /// Both containers of a workspace.
-    pub(crate) workspace: Built,
-    /// Express Gateway.
-    pub(crate) gateway: Built,
-    /// The Redis that gateways share.
-    pub(crate) redis: Built,
-}
-
-impl Images {
-    /// All of them.
-    pub(crate) fn all(&self) -> [&Built; 4] {
-        let Self { pod, workspace, gateway, redis } = self;
-        [pod, workspace, gateway, redis]
-    }
-}
 
 /// Builds every image and says where it is.
 pub(crate) fn build(given: &Given) -> Result<()> {

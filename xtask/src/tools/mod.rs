@@ -13,6 +13,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use lb_testkit::node::{machine_lacks, missing_packages};
 use lb_testkit::tools as kept;
 
 use crate::say::say;
@@ -31,11 +32,19 @@ pub(crate) fn ensure() -> Result<()> {
     gitea()?;
     express_gateway()?;
     loopback()?;
-    if lb_testkit::node::is_root() {
-        return node();
+    node_where_one_can_run()
+}
+
+/// What a node takes, where one can run. A machine that cannot is no failure: tests that need one are skipped.
+fn node_where_one_can_run() -> Result<()> {
+    let packages = || install("a node", &missing_packages()).err().map(|error| format!("{error:#}"));
+    match machine_lacks().map(|obstacle| obstacle.to_string()).or_else(packages) {
+        None => node(),
+        Some(why) => {
+            say(&format!("{why}; what it takes is not built, and tests that need one are skipped"));
+            Ok(())
+        }
     }
-    say("not root: no node can run here, and what it takes is not built; tests that need one are skipped");
-    Ok(())
 }
 
 /// Makes a directory of the cache as a whole: `fill` works beside it, and its name comes last. Where another of us

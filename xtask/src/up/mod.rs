@@ -14,10 +14,11 @@ mod system;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use lb_testkit::images::Images;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::command::{cargo, run as run_command, target_directory};
-use crate::images::{self, Images};
+use crate::images;
 use crate::say::say;
 use crate::{runtime, tools};
 use cluster::Cluster;
@@ -123,8 +124,8 @@ fn images_for_pods(arguments: &UpArguments) -> Result<Option<Images>> {
     if arguments.no_node {
         return Ok(None);
     }
-    if !lb_testkit::node::is_root() {
-        say("not root, and a node takes that: objects stand, pods do not run");
+    if let Some(obstacle) = lb_testkit::node::machine_lacks() {
+        say(&format!("{obstacle}; objects stand, pods do not run"));
         return Ok(None);
     }
     tools::node()?;

@@ -1,4 +1,4 @@
-//! The node on which the example's pods run, and what they need there.
+//! The node on which the example's pods run, and how they fare there.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, SocketAddrV4};
@@ -7,28 +7,24 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, Secret, Service};
-use kube::api::{ApiResource, DynamicObject, ListParams, PostParams};
-use kube::{Api, Client, Resource, ResourceExt};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
 use lb_testkit::control_plane::ControlPlane;
-use lb_testkit::node::{ADDRESS, INGRESS_CLASS, Node, Options};
-use serde_json::{Value, json};
+use lb_testkit::images::Images;
+use lb_testkit::node::{Node, Options, Platform};
 use tokio::time::{Instant, sleep};
 
 use super::system::{NAMESPACE, PRODUCER, System};
-use crate::images::Images;
 use crate::say::{progress, say};
 
-/// Redis as the Actualizer's settings have it by default: `eg-identity-redis.default`.
-const REDIS: &str = "eg-identity-redis";
 /// How long pods may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A running node with the images of producers' pods and a Redis.
+/// A running node with what producers' pods need.
 pub(super) struct Pods {
     node: Node,
-    images: Images,
-    redis_password: String,
+    platform: Platform,
 }
 
 impl Pods {
@@ -47,14 +43,8 @@ impl Pods {
             ..Options::default()
         };
         let node = Node::start(plane, options).await?;
-        for image in images.all() {
-            say(&format!("importing {}:{}", image.repository, image.tag));
-            node.import(&image.archive).await?;
-        }
-        let redis_password = lb_testkit::unique_secret("redis")?;
-        let pods = Self { node, images, redis_password };
-        pods.start_redis(client).await?;
-        Ok(pods)
+        let platform = Platform::start(&node, client, images, &progress()).await?;
+        Ok(Self { node, platform })
     }
 
     /// Where Ingresses are served.
@@ -69,86 +59,8 @@ impl Pods {
 
     /// Settings of the roles, by which pods find what they run and whom they call.
     pub(super) fn settings(&self, git_api: SocketAddr, configstore: SocketAddr) -> BTreeMap<String, String> {
-        let Images { pod, workspace, gateway, redis: _ } = &self.images;
-        let images = [
-            ("LBWS_IMAGE", "LBWS_VERSION", workspace),
-            ("LBSLS_IMAGE", "LBSLS_VERSION", pod),
-            ("GIT_INIT_IMAGE", "GIT_INIT_VERSION", pod),
-            ("GATEWAY_IMAGE", "GATEWAY_VERSION", gateway),
-        ];
-        let mut settings = BTreeMap::from([
-            ("GIT_API_HOST", git_api.to_string()),
-            ("CONFIGSTORE_HOST", configstore.to_string()),
-            ("CONTROL_PLANE_CIDRS", format!("{ADDRESS}/32")),
-            ("INGRESS_CLASS", INGRESS_CLASS.to_owned()),
-            // Nothing makes a Redis user for each producer yet.
-            ("REDIS_ACL", "off".to_owned()),
-            ("REDIS_PASSWORD", self.redis_password.clone()),
-        ]);
-        for (name, version, image) in images {
-            settings.extend([(name, image.repository.clone()), (version, image.tag.clone())]);
-        }
-        settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        self.platform.settings(git_api, configstore)
     }
-
-    /// Its password stands in a Secret and in no argument.
-    async fn start_redis(&self, client: &Client) -> Result<()> {
-        let labels = json!({"app": REDIS});
-        let metadata = json!({"name": REDIS, "labels": labels});
-        let lines = ["bind * -::*", "save \"\"", "appendonly no", "dir /tmp"].join("\n");
-        let text = format!("{lines}\nrequirepass {}\n", self.redis_password);
-        create::<Secret>(client, json!({"metadata": metadata, "stringData": {"redis.conf": text}})).await?;
-        let ports = json!([{"port": 6379, "targetPort": 6379}]);
-        create::<Service>(
-            client,
-            json!({"metadata": metadata, "spec": {"selector": labels, "ports": ports}}),
-        )
-        .await?;
-        let template = json!({"metadata": {"labels": labels}, "spec": self.redis_pod()});
-        let spec = json!({"selector": {"matchLabels": labels}, "template": template});
-        create::<Deployment>(client, json!({"metadata": metadata, "spec": spec})).await
-    }
-
-    fn redis_pod(&self) -> Value {
-        let redis = &self.images.redis;
-        json!({
-            "automountServiceAccountToken": false,
-            "enableServiceLinks": false,
-            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{
-                "name": "redis",
-                "image": format!("{}:{}", redis.repository, redis.tag),
-                "args": ["/etc/lunchbadger/redis.conf"],
-                "ports": [{"containerPort": 6379}],
-                "readinessProbe": {"tcpSocket": {"port": 6379}, "periodSeconds": 1},
-                "securityContext": {
-                    "allowPrivilegeEscalation": false,
-                    "capabilities": {"drop": ["ALL"]},
-                    "readOnlyRootFilesystem": true,
-                },
-                "volumeMounts": [
-                    {"name": "configuration", "mountPath": "/etc/lunchbadger", "readOnly": true},
-                    {"name": "tmp", "mountPath": "/tmp"},
-                ],
-            }],
-            "volumes": [
-                {"name": "configuration", "secret": {"secretName": REDIS}},
-                {"name": "tmp", "emptyDir": {}},
-            ],
-        })
-    }
-}
-
-async fn create<K>(client: &Client, object: Value) -> Result<()>
-where
-    K: Resource,
-    K::DynamicType: Default,
-{
-    let kind = ApiResource::erase::<K>(&K::DynamicType::default());
-    let what = format!("create {} {REDIS}", kind.kind);
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), "default", &kind);
-    let object = serde_json::from_value(object).with_context(|| what.clone())?;
-    api.create(&PostParams::default(), &object).await.map(drop).context(what)
 }
 
 /// Waits until the producer's workspace and gateway serve, and says how long each took from its creation.

@@ -13,6 +13,7 @@ use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 use lb_testkit::control_plane::{ControlPlane, Options};
 use lb_testkit::gitea::Gitea;
+use lb_testkit::images::Images;
 use lb_testkit::node::ADDRESS;
 use lb_testkit::process::Supervised;
 use tokio::time::{Instant, sleep};
@@ -22,7 +23,6 @@ use super::footprint;
 use super::git_host::GitHost;
 use super::pods::{self, Pods};
 use crate::command::output;
-use crate::images::Images;
 use crate::say::{progress, say};
 
 /// The example's producer.

@@ -36,7 +36,7 @@ const INIT: &str = include_str!("init.sh");
 pub type Package = (&'static str, &'static str);
 
 /// What a node takes beside what is built from source.
-pub const PACKAGES: [Package; 12] = [
+pub const PACKAGES: [Package; 13] = [
     ("containerd", "containerd"),
     ("runc", "runc"),
     ("containernetworking-plugins", "/usr/lib/cni/bridge"),
@@ -49,6 +49,7 @@ pub const PACKAGES: [Package; 12] = [
     ("util-linux", "nsenter"),
     ("buildah", "buildah"),
     ("debootstrap", "debootstrap"),
+    ("python3-pip", "pip3"),
 ];
 
 /// Those that are missing.

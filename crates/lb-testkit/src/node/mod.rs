@@ -13,11 +13,12 @@
 mod config;
 mod ingress;
 mod machine;
+mod obstacle;
+mod platform;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ use crate::{Progress, free_port, images, quiet};
 use ingress::Ingress;
 use machine::Machine;
 pub use machine::{PACKAGES, Package, clean, missing_packages};
+pub use obstacle::{Obstacle, is_root, machine_lacks, obstacle};
+pub use platform::Platform;
 
 /// The machine's address among the pods: of the bridge that all of them are on.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
@@ -139,26 +142,6 @@ impl Node {
         }
         Ok(())
     }
-}
-
-/// Whether we may do everything on this machine.
-#[must_use]
-pub fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
-}
-
-/// Why no node can run here, if none can: who is not root, and what is missing.
-#[must_use]
-pub fn obstacle() -> Option<String> {
-    if !is_root() {
-        return Some("a node takes root (sudo)".to_owned());
-    }
-    let missing = missing_packages();
-    if !missing.is_empty() {
-        return Some(format!("a node takes Debian packages that are missing: {}", missing.join(", ")));
-    }
-    let built = NodeBinaries::locate().map(drop).and_then(|()| images::pause().map(drop));
-    built.err().map(|error| format!("{error:#}"))
 }
 
 /// Whether pods may be put there.
