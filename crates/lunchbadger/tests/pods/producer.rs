@@ -39,7 +39,7 @@ impl Producer {
     }
 
     /// A clone of `dev` by its owner.
-    pub(crate) async fn clone(&self) -> Clone {
+    pub(crate) async fn clone_of_dev(&self) -> Clone {
         self.git.clone_of(&self.url("dev")).await
     }
 
@@ -127,10 +127,28 @@ impl Producer {
         if status == 200 { Ok(body) } else { Err(format!("{status} {body}")) }
     }
 
+    /// The workspace's pod, where there is one that serves.
+    pub(crate) async fn pod(&self) -> Pod {
+        eventually_within(&format!("{} has one ready workspace", self.name), START, || async {
+            let pods = self.pods("workspace").await;
+            let count = pods.len();
+            let staying = pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+            let mut ready = staying.filter(|pod| is(pod, "Ready"));
+            ready.next().ok_or_else(|| format!("none of {count} is"))
+        })
+        .await
+    }
+
     /// The pods of a component of it.
     pub(crate) async fn pods(&self, app: &str) -> Vec<Pod> {
         let pods: Api<Pod> = Api::namespaced(self.world.client().await, NAMESPACE);
         let of = ListParams::default().labels(&format!("producer={},app={app}", self.name));
         pods.list(&of).await.expect("list pods").items
     }
+}
+
+/// Whether a condition of a pod is true.
+pub(crate) fn is(pod: &Pod, condition: &str) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|is| is.type_ == condition && is.status == "True")
 }

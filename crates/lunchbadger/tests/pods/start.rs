@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use reqwest::Method;
 use tokio::time::sleep;
 
-use crate::producer::{Producer, START};
+use crate::producer::{Producer, START, is};
 use crate::world::World;
 
 /// Between two looks.
@@ -50,6 +50,7 @@ const ANSWERS: &str = "the app answers at its public host";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_producers_workspace_is_ready_in_6_s_and_its_app_answers_in_20_s() {
     let Some(world) = crate::shared().await else { return };
+    let _turn = crate::alone().await;
     let begin = Instant::now();
     let producer = world.producer("start").await;
     let mut seen = Seen::default();
@@ -71,15 +72,15 @@ async fn look(producer: &Producer, seen: &mut Seen, begin: Instant) {
     let at = begin.elapsed();
     let Some(pod) = pods.first() else { return };
     seen.note("pod made", at, true);
-    seen.note("scheduled", at, condition(pod, "PodScheduled"));
-    seen.note("sandbox (network) made", at, condition(pod, "PodReadyToStartContainers"));
+    seen.note("scheduled", at, is(pod, "PodScheduled"));
+    seen.note("sandbox (network) made", at, is(pod, "PodReadyToStartContainers"));
     let runs = |name: &str| state(pod, name).is_some_and(|state| state.running.is_some());
     let ended = |name: &str| state(pod, name).is_some_and(|state| state.terminated.is_some());
     seen.note("init begun", at, runs("init") || ended("init"));
     seen.note("init ended (cloned)", at, ended("init"));
     seen.note("API container begun", at, runs("api"));
     seen.note("app container begun", at, runs("workspace"));
-    seen.note(READY, at, condition(pod, "Ready"));
+    seen.note(READY, at, is(pod, "Ready"));
     if let Ok(status) = producer.status().await {
         let at = begin.elapsed();
         seen.note("Workspace status answers through the Ingress", at, true);
@@ -87,11 +88,6 @@ async fn look(producer: &Producer, seen: &mut Seen, begin: Instant) {
     }
     let answer = producer.app(Method::GET, "/", None).await;
     seen.note(ANSWERS, begin.elapsed(), answer.is_ok_and(|(status, _)| status == 200));
-}
-
-fn condition(pod: &Pod, kind: &str) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == kind && condition.status == "True")
 }
 
 fn state<'a>(pod: &'a Pod, container: &str) -> Option<&'a ContainerState> {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Instant;
 
 use kube::Client;
 use lb_testkit::control_plane::{self, ControlPlane};
@@ -41,9 +42,12 @@ impl World {
         let options =
             control_plane::Options { audit: false, node: true, ..control_plane::Options::default() };
         let plane = ControlPlane::start(options).await.expect("a control plane");
-        let node = Node::start(&plane, Options::default()).await.expect("a node");
+        let (begin, progress) = (Instant::now(), said_with_the_test());
+        let node =
+            Node::start(&plane, Options { progress: Arc::clone(&progress), ..Options::default() }).await;
+        let node = node.expect("a node");
         let client = control_plane::client(&plane.kubeconfig(), User::Admin).await.expect("a client");
-        let platform = Platform::start(&node, &client, images, &lb_testkit::quiet()).await;
+        let platform = Platform::start(&node, &client, images, &progress).await;
         let platform = platform.expect("images and a Redis");
         // Pods reach these two, at the machine's address among them.
         let [git_api, configstore] = [free_port(), free_port()].map(|port| SocketAddr::from((ADDRESS, port)));
@@ -69,6 +73,7 @@ impl World {
             if answer.status().is_success() { Ok(()) } else { Err(answer.text().await.unwrap_or_default()) }
         })
         .await;
+        println!("node, images and LunchBadger started in {} ms", begin.elapsed().as_millis());
         let ingress = node.ingress().into();
         Arc::new(Self {
             _roles: roles,
@@ -121,6 +126,12 @@ impl World {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
+}
+
+/// Lines stand in the output of the test that came first.
+fn said_with_the_test() -> lb_testkit::Progress {
+    let begin = Instant::now();
+    Arc::new(move |line| println!("[{:>5} ms] {line}", begin.elapsed().as_millis()))
 }
 
 fn start_roles(
