@@ -25,7 +25,7 @@ const LUNCHBADGER: &str = env!("CARGO_BIN_EXE_lunchbadger");
 pub(crate) struct World {
     _roles: Supervised,
     pub(crate) git_api: SocketAddr,
-    configstore: SocketAddr,
+    pub(crate) configstore: SocketAddr,
     /// Where Ingresses are served.
     pub(crate) ingress: SocketAddr,
     pub(crate) http: reqwest::Client,
