@@ -126,7 +126,7 @@ fn debian(codename: &str) -> Result<Base> {
     let mut tar = Command::new("tar");
     tar.arg("--create").arg("--file").arg(context.join("rootfs.tar")).arg("--directory").arg(&root);
     output(tar.args(["--exclude=./dev/*", "--exclude=./var/lib/apt/lists/*", "."]))?;
-    image.into_storage(&name, &context)?;
+    image.build_to_storage(&name, &context)?;
     find(&name)
 }
 
@@ -145,7 +145,7 @@ fn with_node(base: &Base) -> Result<Base> {
     let context = tempfile::tempdir().context("make a directory for a base image")?;
     fs::copy(&node, context.path().join("node")).context("copy node")?;
     copy(&npm()?, &context.path().join("npm"))?;
-    image.into_storage(&name, context.path())?;
+    image.build_to_storage(&name, context.path())?;
     find(&name)
 }
 

@@ -40,7 +40,7 @@ impl Image<'_> {
         say(&format!("image {reference}: building {}", archive.display()));
         let context = tempfile::tempdir().context("make a directory for an image")?;
         fill(context.path())?;
-        self.into_storage(reference, context.path())?;
+        self.build_to_storage(reference, context.path())?;
         let building = tools::beside(&archive, ".building");
         // What a killed one of us left would be taken for an archive to add to.
         let _ = fs::remove_file(&building);
@@ -54,7 +54,7 @@ impl Image<'_> {
 
     /// Builds it and leaves it in buildah's storage. Layers are kept: of an image whose program alone is another one, all
     /// but the last is there.
-    pub(super) fn into_storage(&self, reference: &str, context: &Path) -> Result<()> {
+    pub(super) fn build_to_storage(&self, reference: &str, context: &Path) -> Result<()> {
         let mut build = buildah()?;
         build.args(["bud", "--quiet", "--layers", "--tag", reference, "--file"]).arg(path_of(self.name));
         build.args(self.arguments.iter().map(|(name, value)| format!("--build-arg={name}={value}")));

@@ -19,12 +19,15 @@ pub(crate) use bases::Given;
 use bases::{Base, Bases};
 use build::{Image, copy};
 
+/// What runs in producers' pods beside their own code.
+const POD: &str = "lunchbadger-pod";
+
 /// Builds every image and says where it is.
 pub(crate) fn build(given: &Given) -> Result<()> {
     tools::install("building images", &lb_testkit::node::missing_packages())?;
     of_the_node()?;
     let bases = Bases::find(given)?;
-    let control_plane = program("control-plane", "lunchbadger", &bases.base)?;
+    let control_plane = program("control-plane", "lunchbadger", &stripped("lunchbadger")?, &bases.base)?;
     let images = of_producers(given)?;
     for Built { repository, tag, archive } in images.all().into_iter().chain([&control_plane]) {
         println!("{repository}:{tag} {}", archive.display());
@@ -35,31 +38,30 @@ pub(crate) fn build(given: &Given) -> Result<()> {
 /// Those that a producer's pods take.
 pub(crate) fn of_producers(given: &Given) -> Result<Images> {
     let bases = Bases::find(given)?;
+    let stripped = stripped(POD)?;
     Ok(Images {
-        pod: program("pod", "lunchbadger-pod", &bases.base)?,
-        workspace: workspace(&bases.node)?,
+        pod: program("pod", POD, &stripped, &bases.base)?,
+        workspace: workspace(&stripped, &bases.node)?,
         gateway: gateway(&bases.node)?,
         redis: redis(&bases.base)?,
     })
 }
 
 /// An image of one of our programs.
-fn program(name: &str, program: &str, base: &Base) -> Result<Built> {
-    let stripped = stripped(program)?;
+fn program(name: &str, program: &str, stripped: &Stripped, base: &Base) -> Result<Built> {
     let arguments = [("BASE", base.name.as_str())];
     let contents = vec![base.id.clone().into_bytes(), stripped.bytes()?];
     Image { name, arguments: &arguments, contents }.ensure(|context| stripped.copy_to(&context.join(program)))
 }
 
-fn workspace(base: &Base) -> Result<Built> {
-    const PROGRAM: &str = "lunchbadger-pod";
+fn workspace(program: &Stripped, base: &Base) -> Result<Built> {
     tools::loopback()?;
-    let (program, dependencies) = (stripped(PROGRAM)?, loopback_dir()?);
+    let dependencies = loopback_dir()?;
     let arguments = [("NODE_BASE", base.name.as_str())];
     let contents = vec![base.id.clone().into_bytes(), program.bytes()?, lock_file(&dependencies)?];
     Image { name: "workspace", arguments: &arguments, contents }.ensure(|context| {
         copy(&dependencies, &context.join("dependencies"))?;
-        program.copy_to(&context.join(PROGRAM))
+        program.copy_to(&context.join(POD))
     })
 }
 

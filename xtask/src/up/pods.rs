@@ -81,7 +81,7 @@ pub(super) async fn until_ready(system: &mut System) -> Result<()> {
             }
         }
         if waiting.is_empty() {
-            return Ok(());
+            return until_the_app_answers(system, begin).await;
         }
         if said.elapsed() > Duration::from_secs(5) || begin.elapsed() > PATIENCE {
             let why = reasons(system).await?;
@@ -90,6 +90,30 @@ pub(super) async fn until_ready(system: &mut System) -> Result<()> {
             }
             say(&format!("still waiting for {}: {why}", waiting.join(" and ")));
             said = Instant::now();
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Waits until the producer's own app answers at its public host.
+async fn until_the_app_answers(system: &mut System, begin: Instant) -> Result<()> {
+    let (ingress, host) =
+        (system.ingress().context("no node runs")?, format!("{PRODUCER}-dev.lunchbadger.io"));
+    let http = lb_testkit::http_client()?;
+    let url = format!("http://{ingress}/api/cars");
+    loop {
+        system.still_runs()?;
+        let answer = http.get(&url).header("host", &host).timeout(Duration::from_secs(5)).send().await;
+        let said = match answer {
+            Ok(answer) if answer.status().is_success() => {
+                say(&format!("{PRODUCER}'s app answers GET /api/cars at {host}"));
+                return Ok(());
+            }
+            Ok(answer) => answer.status().to_string(),
+            Err(error) => error.to_string(),
+        };
+        if begin.elapsed() > PATIENCE {
+            bail!("the app at {host} does not answer after {PATIENCE:?}: {said}");
         }
         sleep(Duration::from_millis(100)).await;
     }

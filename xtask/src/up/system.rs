@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -182,6 +182,11 @@ impl System {
             self.still_runs()?;
             sleep(Duration::from_millis(500)).await;
         }
+    }
+
+    /// Where Ingresses are served, where pods run here.
+    pub(super) fn ingress(&self) -> Option<SocketAddrV4> {
+        self.pods.as_ref().map(Pods::ingress)
     }
 
     /// Whether pods run here.

@@ -33,6 +33,7 @@ const APP: &str = "
   git: await ask('GIT_API/customer-PRODUCER/dev.git/info/refs?service=git-upload-pack'),
   clone: file('/var/lib/lunchbadger', path => fs.readdirSync(path).join()),
   tokens: ['/var/run/secrets/lunchbadger', '/run/secrets'].map(path => file(path, path => fs.readdirSync(path).join())),
+  npm: file('/app/node_modules/.cache', path => fs.readdirSync(path).join()),
   image: ['/usr/local/bin/x', '/opt/lunchbadger/dependencies/x'].map(path => file(path, path => fs.writeFileSync(path, ''))),
   processes: fs.readdirSync('/proc').filter(name => /^[0-9]+$/.test(name))
     .map(name => file('/proc/' + name + '/cmdline', path => fs.readFileSync(path, 'utf8')))
@@ -55,6 +56,8 @@ async fn a_producers_code_reaches_nothing_of_its_workspaces_own() {
         "git": 401,
         "clone": "ENOENT",
         "tokens": ["ENOENT", "ENOENT"],
+        // All that a new app needs is in the image: npm was not run.
+        "npm": "ENOENT",
         "image": ["EROFS", "EROFS"],
         "processes": [],
         "environment": [],

@@ -155,11 +155,11 @@ fn start_roles(
 async fn run(plane: &ControlPlane, arguments: &[String]) -> String {
     let mut command = bare(Path::new(LUNCHBADGER));
     command.args(arguments).arg(format!("--kubeconfig={}", plane.kubeconfig().display()));
-    printed(output(command).await, arguments)
+    printed(&output(command).await, arguments)
 }
 
 async fn kubectl(plane: &ControlPlane, arguments: &[&str]) -> String {
-    printed(output(kubectl_command(plane, arguments)).await, arguments)
+    printed(&output(kubectl_command(plane, arguments)).await, arguments)
 }
 
 fn kubectl_command(plane: &ControlPlane, arguments: &[&str]) -> std::process::Command {
@@ -174,7 +174,7 @@ async fn output(mut command: std::process::Command) -> std::process::Output {
     output.expect("a thread").expect("start a program")
 }
 
-fn printed(output: std::process::Output, arguments: &[impl std::fmt::Debug]) -> String {
+fn printed(output: &std::process::Output, arguments: &[impl std::fmt::Debug]) -> String {
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {}\n{told}", output.status);
     String::from_utf8_lossy(&output.stdout).into_owned()
