@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kube::Client;
+use lb_desired::crd::{REVIEWER_ROLE, SERVICE_ACCOUNT};
 use lb_testkit::control_plane::{self, ControlPlane};
 use lb_testkit::images::Images;
 use lb_testkit::node::{ADDRESS, Node, Options, Platform};
@@ -18,6 +19,9 @@ use crate::producer::Producer;
 
 /// The namespace of every producer's objects.
 pub(crate) const NAMESPACE: &str = "customer";
+
+/// The kubeconfig's context of the account that the roles run as.
+const CONTEXT: &str = "actualizer";
 
 const LUNCHBADGER: &str = env!("CARGO_BIN_EXE_lunchbadger");
 
@@ -65,6 +69,7 @@ impl World {
         // What producers' pods need must be little.
         let level = "pod-security.kubernetes.io/enforce=restricted";
         kubectl(&plane, &["label", "namespace", NAMESPACE, level]).await;
+        grant_rights(&plane, &data, &settings).await;
         let roles = start_roles(&plane, &data, [git_api, configstore, actualizer], &settings);
         let http = lb_testkit::http_client().expect("a client");
         let ready = format!("http://{actualizer}/ready");
@@ -134,6 +139,25 @@ fn said_with_the_test() -> lb_testkit::Progress {
     Arc::new(move |line| println!("[{:>5} ms] {line}", begin.elapsed().as_millis()))
 }
 
+/// Makes the account that the roles run as, with the rights that `lunchbadger rights` prints and no more; one process has
+/// one account, which reviews tokens, too.
+async fn grant_rights(plane: &ControlPlane, data: &Path, settings: &BTreeMap<String, String>) {
+    let mut rights = bare(Path::new(LUNCHBADGER));
+    rights.arg("rights").envs(settings);
+    let file = data.join("rights.yaml");
+    std::fs::write(&file, printed(&output(rights).await, &["rights"])).expect("write the rights");
+    kubectl(plane, &["apply", "--filename", &file.to_string_lossy()]).await;
+    let (role, account) =
+        (format!("--clusterrole={REVIEWER_ROLE}"), format!("--serviceaccount=default:{SERVICE_ACCOUNT}"));
+    kubectl(plane, &["create", "clusterrolebinding", "all-in-one", &role, &account]).await;
+    let token = ["create", "token", SERVICE_ACCOUNT, "--namespace=default", "--duration=24h"];
+    let token = format!("--token={}", kubectl(plane, &token).await.trim());
+    kubectl(plane, &["config", "set-credentials", CONTEXT, &token]).await;
+    let cluster = kubectl(plane, &["config", "view", "--output=jsonpath={.clusters[0].name}"]).await;
+    let (cluster, user) = (format!("--cluster={cluster}"), format!("--user={CONTEXT}"));
+    kubectl(plane, &["config", "set-context", CONTEXT, &cluster, &user]).await;
+}
+
 fn start_roles(
     plane: &ControlPlane,
     data: &Path,
@@ -143,6 +167,7 @@ fn start_roles(
     let arguments = [
         "up".to_owned(),
         format!("--kubeconfig={}", plane.kubeconfig().display()),
+        format!("--context={CONTEXT}"),
         format!("--data-dir={}", data.display()),
         format!("--git-api-address={git_api}"),
         format!("--configstore-address={configstore}"),
