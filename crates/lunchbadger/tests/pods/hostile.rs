@@ -89,7 +89,7 @@ async fn ports_come_back(producer: &Producer) {
     let (commit, _) = clone.commit_and_push("Hold the Workspace API's port").await;
     let hold = "say({holds: file('/app/server/boot/hold.js', path => fs.readFileSync(path, 'utf8').length)})";
     eventually("the app has its new code", || async {
-        let there = run(producer, "workspace", hold).await;
+        let there = try_run(producer, "workspace", hold).await?;
         if there["holds"].is_u64() { Ok(()) } else { Err(format!("{commit}: {there}")) }
     })
     .await;
@@ -97,7 +97,7 @@ async fn ports_come_back(producer: &Producer) {
     assert_eq!(host::kill(&producer.pod().await, "lunchbadger-pod\0workspace"), 1);
     let held = "say({held: file('/app/held', path => fs.readFileSync(path, 'utf8').length)})";
     eventually_within("the app took the port", START, || async {
-        let held = run(producer, "workspace", held).await;
+        let held = try_run(producer, "workspace", held).await?;
         if held["held"].is_u64() { Ok(()) } else { Err(held.to_string()) }
     })
     .await;
@@ -150,6 +150,11 @@ async fn another_producers_pod_reaches_neither_files_nor_git_nor_apis() {
 
 /// Runs a script in a container of the producer's workspace, and answers what it says.
 async fn run(producer: &Producer, container: &str, script: &str) -> Value {
+    eventually(&format!("a script runs in {container}"), || try_run(producer, container, script)).await
+}
+
+/// The same once: where the app is ended meanwhile, so is whatever else runs in its container.
+async fn try_run(producer: &Producer, container: &str, script: &str) -> Result<Value, String> {
     let world = &producer.world;
     let script = format!("{TOOLS}{script}")
         .replace("PRODUCER", &producer.name)
@@ -158,6 +163,8 @@ async fn run(producer: &Producer, container: &str, script: &str) -> Value {
     let name = producer.pod().await.metadata.name.expect("a name");
     let container = format!("--container={container}");
     let exec = ["exec", "--namespace=customer", &name, &container, "--", "node", "-e", &script];
-    let said = world.kubectl(&exec).await;
-    serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
+    let output = world.try_kubectl(&exec).await;
+    let said = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&said)
+        .map_err(|error| format!("{error}: {said}{}", String::from_utf8_lossy(&output.stderr)))
 }
