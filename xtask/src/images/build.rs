@@ -11,6 +11,9 @@ use crate::command::{output, root, watched};
 use crate::say::say;
 use crate::tools;
 
+/// Archives of one image that stay.
+const KEPT: usize = 6;
+
 /// An image with a directory in `images/`.
 pub(super) struct Image<'a> {
     /// That directory.
@@ -49,7 +52,33 @@ impl Image<'_> {
         push.args(["push", "--quiet", "--disable-compression", reference, &to]);
         watched(&mut push, |line| format!("buildah: {line}"))?;
         output(buildah()?.args(["rmi", "--force", reference]))?;
-        fs::rename(&building, &archive).with_context(|| format!("move to {}", archive.display()))
+        fs::rename(&building, &archive).with_context(|| format!("move to {}", archive.display()))?;
+        self.forget_old_ones(&archive)
+    }
+
+    /// Removes archives of this image but for the newest few, which other checkouts may be using.
+    fn forget_old_ones(&self, newest: &Path) -> Result<()> {
+        let directory = newest.parent().context("an archive has a directory")?;
+        let list = || format!("list {}", directory.display());
+        let mut archives = Vec::new();
+        for entry in fs::read_dir(directory).with_context(list)? {
+            let path = entry.with_context(list)?.path();
+            let modified = path.metadata().and_then(|metadata| metadata.modified());
+            archives.extend(modified.ok().filter(|_| self.is_of(&path)).map(|at| (at, path)));
+        }
+        archives.sort();
+        for (_, old) in archives.iter().rev().skip(KEPT) {
+            fs::remove_file(old).with_context(|| format!("remove {}", old.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a path is that of an archive of this image: its name, a dash, a digest.
+    fn is_of(&self, path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let digest =
+            name.strip_prefix(self.name).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".tar"));
+        digest.is_some_and(|digest| digest.bytes().all(|byte| byte.is_ascii_hexdigit()))
     }
 
     /// Builds it and leaves it in buildah's storage. Layers are kept: of an image whose program alone is another one, all
@@ -97,4 +126,45 @@ pub(super) fn buildah() -> Result<Command> {
     buildah.arg("--root").arg(&storage).arg("--runroot").arg(storage.join("run"));
     buildah.env("BUILDAH_ISOLATION", "chroot").env("STORAGE_DRIVER", "vfs");
     Ok(buildah)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_archives_of_an_image_go_and_others_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let begin = std::time::UNIX_EPOCH;
+        let make = |name: &str, second: u64| {
+            let file = fs::File::create(path(name)).unwrap();
+            file.set_modified(begin + std::time::Duration::from_secs(second)).unwrap();
+        };
+        for second in 0..8 {
+            make(&format!("pod-0{second}.tar"), second);
+        }
+        for other in ["pod-00.tar.lock", "podder-00.tar", "pod-new-00.tar", "workspace-00.tar"] {
+            make(other, 0);
+        }
+        Image { name: "pod", arguments: &[], contents: Vec::new() }
+            .forget_old_ones(&path("pod-07.tar"))
+            .unwrap();
+        let mut left: Vec<String> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        let expected = [
+            "pod-00.tar.lock",
+            "pod-02.tar",
+            "pod-03.tar",
+            "pod-04.tar",
+            "pod-05.tar",
+            "pod-06.tar",
+            "pod-07.tar",
+        ];
+        assert_eq!(left[..7], expected);
+        assert_eq!(left.len(), 10);
+    }
 }

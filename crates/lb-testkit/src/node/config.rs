@@ -82,6 +82,8 @@ pub(super) fn kubelet(directory: &Path, address: Ipv4Addr, api_server: &Path) ->
         "failSwapOn": false,
         "enforceNodeAllocatable": [],
         "localStorageCapacityIsolation": false,
+        // As it is with control groups of version 1 in any case: what runs beside the process that ate it goes on.
+        "singleProcessOOMKill": true,
         // A developer's disk that is nearly full is no reason to throw pods and images out.
         "evictionHard": {"memory.available": "1%"},
         "imageGCHighThresholdPercent": 100,

@@ -6,6 +6,7 @@ mod host;
 mod hostile;
 mod killed;
 mod life;
+mod misbehaving;
 mod producer;
 mod start;
 mod world;
