@@ -15,6 +15,7 @@ use crate::child::{Child, ChildKey};
 use crate::heads::Heads;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
+use crate::pace::Pace;
 use crate::producer::{Children, Noted, Outcome, Telling};
 use crate::requests::Requests;
 use crate::roster::Suspects;
@@ -76,6 +77,7 @@ pub(crate) struct Context {
     pub(crate) memory: Mutex<HashMap<Producer, Outcome>>,
     /// See [`crate::namespace`].
     pub(crate) opened: Mutex<HashSet<String>>,
+    pub(crate) pace: Pace,
     pub(crate) noted: Noted,
     pub(crate) telling: Telling,
 }

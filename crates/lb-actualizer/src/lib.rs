@@ -18,6 +18,7 @@ mod metrics;
 mod namespace;
 mod nudge;
 mod observe;
+mod pace;
 mod producer;
 mod queue;
 pub mod removal;

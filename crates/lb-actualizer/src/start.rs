@@ -19,6 +19,7 @@ use crate::heads::Heads;
 use crate::jobs::Jobs;
 use crate::judge::Blueprints;
 use crate::metrics::Metrics;
+use crate::pace::Pace;
 use crate::producer::{Noted, Telling};
 use crate::queue::Queue;
 use crate::requests::Requests;
@@ -196,6 +197,7 @@ fn context(settings: Settings, cluster: Cluster, clock: Clock, holder: &str) -> 
         memory: Mutex::default(),
         opened: Mutex::default(),
         noted: Noted::default(),
+        pace: Pace::default(),
         telling: Telling::new(settings.workers),
         settings: Arc::new(settings),
         cluster,

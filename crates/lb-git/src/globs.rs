@@ -13,6 +13,7 @@ const MAX_GLOB: usize = 256;
 /// `[a-z]`, `{a,b}` and `\` mean what they mean in a shell. A pattern without any of these is a path.
 #[derive(Clone, Debug)]
 pub struct Globs {
+    patterns: Vec<String>,
     set: GlobSet,
     reaches: Vec<Reach>,
 }
@@ -57,7 +58,15 @@ impl Globs {
         }
         let set =
             set.build().map_err(|error| HostError::refused(format!("the globs cannot be used: {error}")))?;
-        Ok(Self { set, reaches: patterns.iter().map(|pattern| Reach::of(pattern.as_ref())).collect() })
+        let reaches = patterns.iter().map(|pattern| Reach::of(pattern.as_ref())).collect();
+        let patterns = patterns.iter().map(|pattern| pattern.as_ref().to_owned()).collect();
+        Ok(Self { patterns, set, reaches })
+    }
+
+    /// The patterns, as they were given.
+    #[must_use]
+    pub fn patterns(&self) -> &[String] {
+        &self.patterns
     }
 
     /// Whether a path matches.

@@ -23,6 +23,7 @@ pub mod process;
 mod push;
 mod secrets;
 mod spool;
+mod trees;
 mod types;
 pub mod working;
 

@@ -68,7 +68,7 @@ impl Git {
     /// directory, where the file `gitconfig` is its only configuration.
     #[must_use]
     pub fn new(program: &Path, home: &Path) -> Self {
-        Self { program: program.to_owned(), home: home.to_owned() }
+        Self { program: found(program), home: home.to_owned() }
     }
 
     /// A `git` command that will run in `directory`, not started yet, with its standard streams closed.
@@ -122,6 +122,16 @@ impl Git {
             ))),
         }
     }
+}
+
+/// Where a program is. A name that has to be looked for costs a copy of our page tables for each child, and failed
+/// attempts to run it; with a path the standard library can do without. What is not found stays a name: starting it
+/// says so.
+fn found(program: &Path) -> PathBuf {
+    let names_a_file = program.components().count() > 1;
+    let mut places = SEARCH_PATH.split(':').map(|directory| Path::new(directory).join(program));
+    let place = if names_a_file { None } else { places.find(|place| place.is_file()) };
+    place.unwrap_or_else(|| program.to_owned())
 }
 
 fn version(text: &str) -> Option<(u32, u32)> {

@@ -78,9 +78,24 @@ impl<'a> Case<'a> {
     /// Nothing to do: what the plan would be made from is as it was, and so are the children and their
     /// configuration. Known from memory, or after a start from the status.
     pub(super) fn settled(&self, context: &Context, children: &Children) -> Option<Outcome> {
-        let remembered = context.remembered(self.who, self.status)?;
         let heads = context.heads_of(self.who).filter(|_| self.needs_git());
-        let revision = heads.unwrap_or_else(|| remembered.revision.clone());
+        self.as_it_was(context, children, heads)
+    }
+
+    /// Nothing to do but to follow git, which has moved on.
+    pub(super) fn outdated(&self, context: &Context, children: &Children) -> Option<Outcome> {
+        self.as_it_was(context, children, None)
+    }
+
+    /// What is remembered, where that would be planned again of this revision, or of the one that it was planned of.
+    fn as_it_was(
+        &self,
+        context: &Context,
+        children: &Children,
+        revision: Option<Revision>,
+    ) -> Option<Outcome> {
+        let remembered = context.remembered(self.who, self.status)?;
+        let revision = revision.unwrap_or_else(|| remembered.revision.clone());
         let same = remembered.is_of(&self.inputs(context, &revision), &children.digest());
         (same && context.configs_stand(children)).then_some(remembered)
     }

@@ -208,6 +208,13 @@ async fn environment(
         *outcome = settled;
         return Ok(Next::Settled);
     }
+    if !requested
+        && let Some(outdated) = case.outdated(context, &children)
+        && let Err(wait) = context.pace.follow(who)
+    {
+        *outcome = outdated;
+        return Ok(Next::After(wait));
+    }
     // Before it is read: what is told meanwhile is news.
     let heads = context.heads_of(who);
     let observed = case.observe(&context.git, &context.settings.desired.prefix).await;

@@ -131,13 +131,16 @@ impl GitHost for Embedded {
             Ok(id) => id,
             Err(refs) => return Ok(TreeAnswer::NoSuchRef { refs }),
         };
-        let _turn = smart::turn(&self.0.gates.requests).await?;
-        let mut objects =
-            Objects::open(&self.0.git, &target.directory).map_err(|error| error.host(&doing))?;
-        let (commit, root) = tree::commit(&mut objects, &doing, &id).await?;
-        let wanted = tree::Wanted { doing: &doing, globs, max_bytes, max_total: self.0.settings.tree_bytes };
-        let tree = tree::read(&mut objects, root, &wanted).await?.whole(&doing)?;
-        Ok(TreeAnswer::Known { commit, tree })
+        let read = async {
+            let _turn = smart::turn(&self.0.gates.requests).await?;
+            let mut objects =
+                Objects::open(&self.0.git, &target.directory).map_err(|error| error.host(&doing))?;
+            let (commit, root) = tree::commit(&mut objects, &doing, &id).await?;
+            let wanted =
+                tree::Wanted { doing: &doing, globs, max_bytes, max_total: self.0.settings.tree_bytes };
+            Ok((commit, tree::read(&mut objects, root, &wanted).await?.whole(&doing)?))
+        };
+        self.0.trees.at((user, repo), &id, globs, max_bytes, read).await
     }
 
     async fn history(

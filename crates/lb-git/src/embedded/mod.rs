@@ -33,6 +33,7 @@ use crate::journal::Journal;
 use crate::journal::What;
 use crate::names::Login;
 use crate::process::Git;
+use crate::trees::Trees;
 use crate::types::RefUpdate;
 
 /// How an embedded host is set up.
@@ -126,6 +127,7 @@ struct Inner {
     /// What the journal could not be told of, because it could not be written.
     lagging: Mutex<BTreeSet<(GitUser, Option<RepoName>)>>,
     gates: Gates,
+    trees: Trees,
     tasks: TaskTracker,
     cancelled: CancellationToken,
     /// Held as long as the directory is ours.
@@ -178,6 +180,8 @@ impl Inner {
     fn forget(&self, gone: impl Fn(&Login, &RepoName) -> bool) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.repositories.retain(|(login, repo), _| !gone(login, repo));
+        drop(shared);
+        self.trees.forget(|user, repo| Login::try_from(user).is_ok_and(|login| gone(&login, repo)));
     }
 
     /// Where spooled bodies and things in the making are.

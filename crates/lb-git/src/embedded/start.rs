@@ -16,6 +16,7 @@ use crate::error::HostError;
 use crate::files::{self, blocking};
 use crate::journal::Journal;
 use crate::process::Git;
+use crate::trees::Trees;
 
 impl Inner {
     /// Everything that [`super::Embedded::open`] does.
@@ -45,6 +46,7 @@ impl Inner {
             shared: Mutex::new(Shared::default()),
             lagging: Mutex::new(BTreeSet::new()),
             gates: Gates::default(),
+            trees: Trees::default(),
             tasks: TaskTracker::new(),
             cancelled: CancellationToken::new(),
             _lock: lock,

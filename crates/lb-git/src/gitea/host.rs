@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use http::Method;
-use lb_vocab::{Blob, CommitId, GitUser, Prefix, RepoName, SafePath, Secret};
+use lb_vocab::{Blob, CommitId, GitUser, Prefix, RepoName, SafePath, Secret, Tree};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -95,7 +95,10 @@ impl GitHost for Gitea {
         let login = known(user)?;
         let ask = Ask::new(Method::DELETE, &["admin", "users", login.as_str()]).query("purge", "true");
         match self.0.api.ask(ask).await {
-            Ok(_) => self.0.track(user, None, What::Deleted).await,
+            Ok(_) => {
+                self.0.trees.forget(|owner, _| owner == user);
+                self.0.track(user, None, What::Deleted).await
+            }
             Err(Failure::Absent) => Err(HostError::not_found(Kind::User, user)),
             Err(failure) => Err(failure.host(&format!("delete git user `{login}`"))),
         }
@@ -158,7 +161,10 @@ impl GitHost for Gitea {
     async fn delete_repository(&self, user: &GitUser, repo: &RepoName) -> Result<(), HostError> {
         let login = known(user)?;
         match self.0.api.ask(Ask::new(Method::DELETE, &["repos", login.as_str(), repo.as_str()])).await {
-            Ok(_) => self.0.track(user, Some(repo), What::Deleted).await,
+            Ok(_) => {
+                self.0.trees.forget(|owner, name| owner == user && name == repo);
+                self.0.track(user, Some(repo), What::Deleted).await
+            }
             Err(Failure::Absent) => Err(self.0.missing(user, repo).await),
             Err(failure) => Err(failure.host(&format!("delete repository `{login}/{repo}`"))),
         }
@@ -176,7 +182,8 @@ impl GitHost for Gitea {
             Ok(id) => id,
             Err(refs) => return Ok(TreeAnswer::NoSuchRef { refs }),
         };
-        self.0.tree_at(user, repo, &id, globs, max_bytes).await
+        let read = self.0.tree_at(user, repo, &id, globs, max_bytes);
+        self.0.trees.at((user, repo), &id, globs, max_bytes, read).await
     }
 
     async fn history(
@@ -504,7 +511,7 @@ impl Inner {
         id: &CommitId,
         globs: &Globs,
         max_bytes: u64,
-    ) -> Result<TreeAnswer, HostError> {
+    ) -> Result<(CommitId, Tree), HostError> {
         let doing = format!("read {user}/{repo}");
         let want = |filter: String, max_bytes| Want {
             ids: vec![id.as_str()],
@@ -541,7 +548,7 @@ impl Inner {
             let size = self.blob_size(user, repo, &doing, &id).await?;
             tree.files.insert(path, Blob::TooLarge { size });
         }
-        Ok(TreeAnswer::Known { commit, tree })
+        Ok((commit, tree))
     }
 
     async fn key_bodies(&self, user: &GitUser) -> Result<Vec<KeyBody>, HostError> {

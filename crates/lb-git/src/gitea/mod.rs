@@ -39,6 +39,7 @@ use crate::files::{self, blocking};
 use crate::journal::Journal;
 use crate::names::Login;
 use crate::process::Git;
+use crate::trees::Trees;
 
 /// A token, and where it is had from.
 #[derive(Clone, Debug)]
@@ -159,6 +160,7 @@ struct Inner {
     observer: Observer,
     /// Fetches that are streamed at once.
     streams: Arc<Semaphore>,
+    trees: Trees,
     tasks: TaskTracker,
     cancelled: CancellationToken,
     /// Held as long as the directory is ours.
@@ -194,6 +196,7 @@ impl Gitea {
             journal: Arc::new(journal),
             observer: Observer::default(),
             streams,
+            trees: Trees::default(),
             tasks: TaskTracker::new(),
             cancelled: CancellationToken::new(),
             _lock: lock,

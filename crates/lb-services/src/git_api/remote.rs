@@ -11,7 +11,10 @@ use futures::FutureExt;
 use lb_desired::crd::{Access, in_default_environment};
 use lb_desired::plan::{Existing, Input, Plan, Presence, changes, plan};
 use lb_git::{At, GitHost, Globs, HostError, ReceivedHook, RefName, RefUpdate, TreeAnswer};
-use lb_project::{DEV_GLOBS, FUNCTIONS_GLOBS, OPENAPI_FILE, Observed, decode, openapi_ref};
+use lb_project::{
+    DEV_GLOBS, FUNCTION_FILE_BYTES, FUNCTIONS_GLOBS, OPENAPI_BYTES, OPENAPI_FILE, Observed, decode,
+    openapi_ref,
+};
 use lb_vocab::{CommitId, GitUser, Limits, Producer, RepoName, Source, Tree, UnknownReason};
 use tokio::sync::Semaphore;
 
@@ -43,6 +46,8 @@ struct Place {
     repo: RepoName,
     reference: RefName,
     globs: &'static [&'static str],
+    /// Files are read up to here, as the Actualizer does.
+    max_bytes: u64,
     /// The commit to read; the reference where it stands now, where this push did not move it.
     at: Option<Option<CommitId>>,
 }
@@ -76,8 +81,8 @@ impl Previews {
         updates: &[RefUpdate],
     ) -> Option<Vec<String>> {
         let (before, after) = Places::of(producer)?.moved(repo, updates)?;
-        let before = self.observe(user, before).await;
-        let after = self.observe(user, after).await;
+        // What the push did not move is read twice and remembered once.
+        let (before, after) = tokio::join!(self.observe(user, before), self.observe(user, after));
         let (producer, settings) = (producer.clone(), Arc::clone(&self.settings));
         let preview = tokio::task::spawn_blocking(move || {
             let old = planned(before, &producer, &settings);
@@ -97,13 +102,12 @@ impl Previews {
     }
 
     async fn read(&self, user: &GitUser, place: Place, optional: bool) -> Source<Tree> {
-        let Place { repo, reference, globs, at } = place;
+        let Place { repo, reference, globs, max_bytes, at } = place;
         let at = match at {
             None => At::Ref(reference),
             Some(Some(commit)) => At::Commit(commit),
             Some(None) => return Source::Absent(None),
         };
-        let max_bytes = Limits::default().project_file_bytes;
         let read = async { self.host.tree(user, &repo, &at, &Globs::new(globs)?, max_bytes).await };
         match read.await {
             Ok(TreeAnswer::Known { commit, tree }) => Source::Known(tree, commit),
@@ -128,12 +132,24 @@ impl Previews {
 impl Places {
     fn of(producer: &Producer) -> Option<Self> {
         let dev: RepoName = "dev".parse().ok()?;
-        let place = |repo: RepoName, reference, globs| Place { repo, reference, globs, at: None };
+        let place = |repo: RepoName, reference, globs, max_bytes| Place {
+            repo,
+            reference,
+            globs,
+            max_bytes,
+            at: None,
+        };
+        let project = Limits::default().project_file_bytes;
         let openapi = openapi_ref(producer.environment()).parse().ok()?;
         Some(Self {
-            dev: place(dev.clone(), RefName::master(), DEV_GLOBS),
-            functions: place("functions".parse().ok()?, RefName::master(), FUNCTIONS_GLOBS),
-            openapi: place(dev, openapi, &[OPENAPI_FILE]),
+            dev: place(dev.clone(), RefName::master(), DEV_GLOBS, project),
+            functions: place(
+                "functions".parse().ok()?,
+                RefName::master(),
+                FUNCTIONS_GLOBS,
+                FUNCTION_FILE_BYTES,
+            ),
+            openapi: place(dev, openapi, &[OPENAPI_FILE], OPENAPI_BYTES),
         })
     }
 
