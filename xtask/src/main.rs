@@ -4,6 +4,7 @@
 mod bench;
 mod command;
 mod generate;
+mod images;
 mod say;
 mod test;
 mod tidy;
@@ -40,6 +41,8 @@ enum Task {
     /// Send forged webhooks: a part of `bench`.
     #[command(hide = true)]
     BenchLoad(bench::Load),
+    /// Build the images of the control plane and of producers' pods, into ~/.cache/lunchbadger/images.
+    Images(images::Given),
     /// Start an empty control plane and keep it until Ctrl-C.
     Cluster,
     /// Start an empty Gitea and keep it until Ctrl-C.
@@ -69,6 +72,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Generate => generate::write(),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::BenchLoad(arguments) => bench::load(&arguments),
+        Task::Images(given) => images::build(&given),
         Task::Cluster => cluster(),
         Task::Gitea => gitea(),
         Task::Up(arguments) => up::up(&arguments),

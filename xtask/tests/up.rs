@@ -43,7 +43,7 @@ impl Up {
 
     fn start(&self, arguments: &[&str]) -> Supervised {
         let directory = self.directory();
-        let arguments = [&["up", "--data-dir", directory.to_str().unwrap()], arguments].concat();
+        let arguments = [&["up", "--no-node", "--data-dir", directory.to_str().unwrap()], arguments].concat();
         Supervised::start(Path::new(XTASK), arguments, &environment(), self.log.path()).unwrap()
     }
 
@@ -122,7 +122,7 @@ async fn what_up_says_can_be_tried_until_ctrl_c_which_leaves_nothing() {
     let mut process = up.start(&[]);
     up.until_it_says("Ctrl-C ends it.").await;
 
-    let (status, said) = up.xtask(&["up"]).await;
+    let (status, said) = up.xtask(&["up", "--no-node"]).await;
     assert!(!status.success() && said.contains("--data-dir takes another directory"), "{said}");
 
     let said = up.said();

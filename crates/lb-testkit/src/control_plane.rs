@@ -31,11 +31,23 @@ const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,ser
 /// Those that remove.
 const REMOVING: &str = "garbage-collector-controller,namespace-controller";
 
+/// The file of what the API server shows kubelets.
+const KUBELET_CLIENT: &str = "kubelet-client.crt";
+
+/// What it takes beside them where there is a node: Services lead to pods, and a node that is ready may be used.
+const ADD_NODE_CONTROLLERS: &str =
+    ",endpointslice-controller,node-lifecycle-controller,pod-garbage-collector-controller";
+
+/// Parts with a kubeconfig of their own.
+const PARTS: [User; 5] =
+    [User::ControllerManager, User::Scheduler, User::Kubelet, User::Proxy, User::NodeServices];
+
 /// Who did what, without bodies; the machinery's own traffic is left out.
 const AUDIT_POLICY: &str = r#"{
   "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
   "rules": [
-    {"level": "None", "users": ["system:apiserver", "system:kube-controller-manager"]},
+    {"level": "None", "users": ["system:apiserver", "system:kube-controller-manager", "system:kube-scheduler",
+      "system:node:node", "system:kube-proxy", "system:node-services"]},
     {"level": "Metadata"}
   ]
 }"#;
@@ -49,6 +61,8 @@ pub struct Options {
     pub audit: bool,
     /// Requests a second that the controllers may make, where the default (20) would take long over many objects.
     pub controllers_rate: Option<u32>,
+    /// Whether a [`Node`](crate::node::Node) will run its pods.
+    pub node: bool,
     /// Whether only those controllers run that remove what lost its owner or namespace: nothing makes pods then.
     pub removing_only: bool,
     /// Size that etcd's data may have, bytes, where its default (2 GiB) is too little.
@@ -64,6 +78,7 @@ impl Default for Options {
             directory: None,
             audit: true,
             controllers_rate: None,
+            node: false,
             removing_only: false,
             etcd_quota: None,
             progress: quiet(),
@@ -78,6 +93,7 @@ pub struct ControlPlane {
     progress: Progress,
     audit: bool,
     controllers_rate: Option<u32>,
+    node: bool,
     removing_only: bool,
     etcd_quota: Option<u64>,
     etcd_port: u16,
@@ -103,6 +119,7 @@ impl ControlPlane {
             progress: options.progress,
             audit: options.audit,
             controllers_rate: options.controllers_rate,
+            node: options.node,
             removing_only: options.removing_only,
             etcd_quota: options.etcd_quota,
             etcd_port: free_port(),
@@ -195,8 +212,8 @@ impl ControlPlane {
     /// Where they do not come up.
     pub async fn start_controllers(&mut self) -> Result<()> {
         let mut arguments = vec![
-            format!("--kubeconfig={}", self.path("controller-manager.kubeconfig")),
-            format!("--controllers={}", if self.removing_only { REMOVING } else { CONTROLLERS }),
+            format!("--kubeconfig={}", self.kubeconfig_of(User::ControllerManager).display()),
+            format!("--controllers={}", self.controllers()),
             "--leader-elect=false".to_owned(),
             "--secure-port=0".to_owned(),
         ];
@@ -214,6 +231,11 @@ impl ControlPlane {
             Ok(())
         })
         .await
+    }
+
+    fn controllers(&self) -> String {
+        let by_themselves = if self.removing_only { REMOVING } else { CONTROLLERS };
+        format!("{by_themselves}{}", if self.node { ADD_NODE_CONTROLLERS } else { "" })
     }
 
     /// The API server's process.
@@ -254,7 +276,35 @@ impl ControlPlane {
         if self.audit {
             self.write("audit-policy.json", AUDIT_POLICY)?;
         }
+        if self.node {
+            self.write_kubelet_client()?;
+        }
         Ok(tokens)
+    }
+
+    /// What the API server shows kubelets (for logs, `exec`): a certificate that signs itself, and that they trust alone.
+    fn write_kubelet_client(&self) -> Result<()> {
+        let key = rcgen::KeyPair::generate().context("generate the API server's key for kubelets")?;
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, "kube-apiserver-kubelet-client");
+        parameters.distinguished_name.push(rcgen::DnType::OrganizationName, "system:masters");
+        parameters.extended_key_usages.push(rcgen::ExtendedKeyUsagePurpose::ClientAuth);
+        let certificate =
+            parameters.self_signed(&key).context("sign the API server's certificate for kubelets")?;
+        self.write("kubelet-client.key", &key.serialize_pem())?;
+        self.write(KUBELET_CLIENT, &certificate.pem())
+    }
+
+    /// The certificate by which kubelets know the API server.
+    #[must_use]
+    pub(crate) fn kubelet_client(&self) -> PathBuf {
+        self.directory.join(KUBELET_CLIENT)
+    }
+
+    /// The kubeconfig of one of the parts, written when the API server started.
+    #[must_use]
+    pub(crate) fn kubeconfig_of(&self, user: User) -> PathBuf {
+        self.directory.join(part_kubeconfig(user))
     }
 
     fn start_etcd(&mut self) -> Result<()> {
@@ -284,8 +334,10 @@ impl ControlPlane {
         let authority = fs::read(&certificate).context("read kube-apiserver's certificate")?;
         let server = format!("https://127.0.0.1:{}", self.api_port);
         let people = tokens.kubeconfig(&server, &authority, User::Admin);
-        let controllers = tokens.kubeconfig(&server, &authority, User::ControllerManager);
-        self.write("controller-manager.kubeconfig", &controllers.to_string())?;
+        for part in PARTS {
+            let text = tokens.kubeconfig(&server, &authority, part).to_string();
+            self.write(&part_kubeconfig(part), &text)?;
+        }
         self.write("kubeconfig", &people.to_string())?;
         self.wait_until_served().await
     }
@@ -307,6 +359,13 @@ impl ControlPlane {
             "--allow-privileged=true".to_owned(),
             "--profiling=false".to_owned(),
         ];
+        if self.node {
+            arguments.extend([
+                format!("--kubelet-client-certificate={}", self.path(KUBELET_CLIENT)),
+                format!("--kubelet-client-key={}", self.path("kubelet-client.key")),
+                "--kubelet-preferred-address-types=InternalIP".to_owned(),
+            ]);
+        }
         if self.audit {
             arguments.push(format!("--audit-policy-file={}", self.path("audit-policy.json")));
             arguments.push(format!("--audit-log-path={}", self.path("audit.log")));
@@ -345,6 +404,10 @@ impl ControlPlane {
     fn write(&self, name: &str, text: &str) -> Result<()> {
         write_private(&self.directory.join(name), text)
     }
+}
+
+fn part_kubeconfig(user: User) -> String {
+    format!("{}.kubeconfig", user.name().replace(':', "-"))
 }
 
 /// What an answer of `/readyz` says is missing: of its dozens of lines those that tell.

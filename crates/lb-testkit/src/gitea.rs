@@ -279,7 +279,7 @@ JWT_SECRET = {jwt_secret}
 JWT_SIGNING_ALGORITHM = ES256
 
 [webhook]
-ALLOWED_HOST_LIST = loopback
+ALLOWED_HOST_LIST = loopback, 10.244.0.1/32
 
 [queue]
 ; On disk, the default, a queue is looked at every 2 seconds: twice before a webhook is sent.

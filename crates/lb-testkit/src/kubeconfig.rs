@@ -20,11 +20,31 @@ pub enum User {
     Mallory,
     /// kube-controller-manager.
     ControllerManager,
+    /// kube-scheduler.
+    Scheduler,
+    /// The kubelet of [`NODE_NAME`].
+    Kubelet,
+    /// kube-proxy.
+    Proxy,
+    /// CoreDNS and Contour: what stands in front of pods.
+    NodeServices,
 }
+
+/// The name of the node that a test cluster may have.
+pub(crate) const NODE_NAME: &str = "node";
 
 impl User {
     /// Every user of a test cluster.
-    pub const ALL: [Self; 4] = [Self::Admin, Self::Lunchbadger, Self::Mallory, Self::ControllerManager];
+    pub const ALL: [Self; COUNT] = [
+        Self::Admin,
+        Self::Lunchbadger,
+        Self::Mallory,
+        Self::ControllerManager,
+        Self::Scheduler,
+        Self::Kubelet,
+        Self::Proxy,
+        Self::NodeServices,
+    ];
 
     /// The user's name, also that of its context in the kubeconfig.
     #[must_use]
@@ -34,13 +54,20 @@ impl User {
             Self::Lunchbadger => "lunchbadger",
             Self::Mallory => "mallory",
             Self::ControllerManager => "system:kube-controller-manager",
+            Self::Scheduler => "system:kube-scheduler",
+            Self::Kubelet => "system:node:node",
+            Self::Proxy => "system:kube-proxy",
+            Self::NodeServices => "system:node-services",
         }
     }
 
+    /// Kubernetes binds roles to the names of scheduler, kubelet and proxy by itself.
     fn group(self) -> &'static str {
         match self {
-            Self::Admin | Self::Mallory | Self::ControllerManager => "system:masters",
+            Self::Admin | Self::Mallory | Self::ControllerManager | Self::NodeServices => "system:masters",
             Self::Lunchbadger => "lunchbadger",
+            Self::Kubelet => "system:nodes",
+            Self::Scheduler | Self::Proxy => "system:parts",
         }
     }
 }
@@ -51,8 +78,11 @@ impl fmt::Display for User {
     }
 }
 
+/// How many users there are.
+const COUNT: usize = 8;
+
 /// A random token for each user.
-pub(crate) struct Tokens([(User, String); 4]);
+pub(crate) struct Tokens([(User, String); COUNT]);
 
 impl Tokens {
     /// New ones.
@@ -91,5 +121,15 @@ impl Tokens {
             "contexts": contexts,
             "current-context": current.name(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kubelets_user_is_that_of_the_node() {
+        assert_eq!(User::Kubelet.name(), format!("system:node:{NODE_NAME}"));
     }
 }

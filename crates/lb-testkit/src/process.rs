@@ -42,6 +42,8 @@ const CLEANER: &str = r#"read -r _; rm -rf -- "$1" 2>/dev/null || { sleep 1; rm 
 #[derive(Debug)]
 pub struct Supervised {
     name: String,
+    /// The file name of what runs.
+    program: String,
     log: PathBuf,
     child: Child,
 }
@@ -72,7 +74,14 @@ impl Supervised {
             .stderr(output)
             .spawn()
             .with_context(|| format!("start sh, which starts {}", program.display()))?;
-        Ok(Self { name, log: log.to_owned(), child })
+        Ok(Self { program: name.clone(), name, log: log.to_owned(), child })
+    }
+
+    /// Another name for messages: that of the program which the one that was started starts.
+    #[must_use]
+    pub fn called(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
     }
 
     /// The program's name.
@@ -93,10 +102,12 @@ impl Supervised {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
             let program = Path::new(std::str::from_utf8(program).unwrap_or_default());
-            program.file_name().is_some_and(|name| name.to_string_lossy() == self.name)
+            program.file_name().is_some_and(|name| name.to_string_lossy() == self.program)
         };
         let mut children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
-        children.find(runs).with_context(|| format!("{} is not among the processes {children:?}", self.name))
+        children
+            .find(runs)
+            .with_context(|| format!("{} is not among the processes {children:?}", self.program))
     }
 
     /// Its exit status where it has ended (128 + signal where one ended it).

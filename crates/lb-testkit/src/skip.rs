@@ -2,10 +2,17 @@
 //!
 //! `cargo xtask test` names a file in `LUNCHBADGER_TEST_SKIPS`, prints its lines at the end, and fails on any where
 //! `CI` is set. Never use it for what the set-up of that command provides.
+//!
+//! One exception is stated: what a machine cannot do at all ([`MACHINE`]) is no failure. It is said at the end, too.
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::images::{Images, OF_THE_RUN};
+
+/// How reasons begin that are no failure in CI: no set-up of ours makes a node run there.
+pub const MACHINE: &str = "this machine cannot run a node: ";
 
 /// The variable that names the file of skips.
 pub const SKIPS: &str = "LUNCHBADGER_TEST_SKIPS";
@@ -54,6 +61,32 @@ pub fn needs_gitea() -> Option<PathBuf> {
         note("Gitea is not built (cargo xtask tools)");
     }
     found
+}
+
+/// Whether a [`Node`](crate::node::Node) can run here; otherwise notes the running test as skipped, saying what is missing.
+#[must_use]
+pub fn needs_node() -> bool {
+    match crate::node::obstacle() {
+        None => return true,
+        Some(obstacle) => note(&obstacle.to_string()),
+    }
+    false
+}
+
+/// The images of producers' pods, where a node can run them here; otherwise notes the running test as skipped.
+///
+/// # Panics
+/// Where the list of images cannot be read.
+#[must_use]
+pub fn needs_pods() -> Option<Images> {
+    if !needs_node() {
+        return None;
+    }
+    let Some(list) = crate::environment(OF_THE_RUN) else {
+        note("no images of producers' pods: cargo xtask test --tests-only -p lunchbadger --test pods");
+        return None;
+    };
+    Some(Images::read(Path::new(&list)).expect("the list of images that cargo xtask test wrote"))
 }
 
 /// Notes the running test as skipped.

@@ -27,6 +27,30 @@ pub const KUBERNETES: GoModule = GoModule {
     go_sum: include_str!("../../../tools/kubernetes/go.sum"),
 };
 
+/// kube-scheduler, kubelet, kube-proxy: what a node takes beside the control plane.
+pub const NODE: GoModule = GoModule {
+    name: "node",
+    requires: "k8s.io/kubernetes",
+    go_mod: include_str!("../../../tools/node/go.mod"),
+    go_sum: include_str!("../../../tools/node/go.sum"),
+};
+
+/// CoreDNS.
+pub const COREDNS: GoModule = GoModule {
+    name: "coredns",
+    requires: "github.com/coredns/coredns",
+    go_mod: include_str!("../../../tools/coredns/go.mod"),
+    go_sum: include_str!("../../../tools/coredns/go.sum"),
+};
+
+/// Contour.
+pub const CONTOUR: GoModule = GoModule {
+    name: "contour",
+    requires: "github.com/projectcontour/contour",
+    go_mod: include_str!("../../../tools/contour/go.mod"),
+    go_sum: include_str!("../../../tools/contour/go.sum"),
+};
+
 /// Gitea.
 pub const GITEA: GoModule = GoModule {
     name: "gitea",
@@ -86,6 +110,59 @@ impl Binaries {
             kubectl: locate("kubectl")?,
         })
     }
+}
+
+/// The programs of a node that are built from source.
+#[derive(Clone, Debug)]
+pub struct NodeBinaries {
+    /// kube-scheduler.
+    pub scheduler: PathBuf,
+    /// kubelet.
+    pub kubelet: PathBuf,
+    /// kube-proxy.
+    pub proxy: PathBuf,
+    /// CoreDNS.
+    pub coredns: PathBuf,
+    /// Contour.
+    pub contour: PathBuf,
+    /// The definitions of Contour's custom resources.
+    pub contour_crds: PathBuf,
+    /// Envoy.
+    pub envoy: PathBuf,
+}
+
+impl NodeBinaries {
+    /// Looks them up.
+    ///
+    /// # Errors
+    /// Where one is missing: which, and the command that builds it.
+    pub fn locate() -> Result<Self> {
+        let (node, contour) = (NODE.dir()?, CONTOUR.dir()?);
+        let found = Self {
+            scheduler: node.join("kube-scheduler"),
+            kubelet: node.join("kubelet"),
+            proxy: node.join("kube-proxy"),
+            coredns: COREDNS.dir()?.join("coredns"),
+            contour_crds: contour.join("crds.yaml"),
+            contour: contour.join("contour"),
+            envoy: envoy_dir()?.join("envoy/_bin/envoy"),
+        };
+        let Self { scheduler, kubelet, proxy, coredns, contour, contour_crds, envoy } = &found;
+        let files = [scheduler, kubelet, proxy, coredns, contour, contour_crds, envoy];
+        if let Some(missing) = files.into_iter().find(|file| !file.is_file()) {
+            bail!("{} is missing: run `cargo xtask tools` as root, which makes it", missing.display());
+        }
+        Ok(found)
+    }
+}
+
+/// Where `cargo xtask tools` puts the wheel of Envoy. Keyed by the file that names it.
+///
+/// # Errors
+/// As [`cache_dir`].
+pub fn envoy_dir() -> Result<PathBuf> {
+    const REQUIREMENTS: &str = include_str!("../../../tools/envoy/requirements.txt");
+    Ok(cache_dir()?.join(format!("envoy-{}", &hex::encode(Sha256::digest(REQUIREMENTS))[..10])))
 }
 
 /// The cache of built tools: `$XDG_CACHE_HOME/lunchbadger`, or `~/.cache/lunchbadger`.
@@ -166,12 +243,17 @@ mod tests {
 
     #[test]
     fn versions_are_read_from_the_module_files() {
-        for module in [KUBERNETES, GITEA] {
+        for module in [KUBERNETES, NODE, COREDNS, CONTOUR, GITEA] {
             let version = module.version().unwrap();
             assert!(version.starts_with("v1.") && version.split('.').count() == 3, "{version}");
             let name = module.dir().unwrap().file_name().unwrap().to_string_lossy().into_owned();
             assert!(name.starts_with(&format!("{}-{version}-", module.name)), "{name}");
         }
+    }
+
+    #[test]
+    fn a_node_is_of_its_control_planes_version() {
+        assert_eq!(NODE.version().unwrap(), KUBERNETES.version().unwrap());
     }
 
     #[test]

@@ -50,6 +50,7 @@ impl Cluster {
             directory: Some(directory.to_owned()),
             controllers_rate: Some(CONTROLLERS_RATE),
             removing_only: only,
+            node: false,
             audit: !only,
             etcd_quota: Some(ETCD_QUOTA),
             progress: progress(),

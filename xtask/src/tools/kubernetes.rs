@@ -81,11 +81,7 @@ fn missing(programs: impl IntoIterator<Item = &'static Program>) -> Result<Vec<&
 }
 
 fn build(program: &Program, directory: &Path, title: &str) -> Result<()> {
-    let version = KUBERNETES.version()?;
-    let mut numbers = version.trim_start_matches('v').split('.');
-    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
-    const KEY: &str = "-X k8s.io/component-base/version.";
-    let flags = format!("-s -w {KEY}gitVersion={version} {KEY}gitMajor={major} {KEY}gitMinor={minor}");
+    let flags = version_flags()?;
     let building = directory.join("building");
     go::Install { module: &KUBERNETES, package: program.package, tags: "", flags: &flags }
         .run(&building, title)?;
@@ -93,4 +89,13 @@ fn build(program: &Program, directory: &Path, title: &str) -> Result<()> {
     fs::rename(&from, &to).with_context(|| format!("move {} to {}", from.display(), to.display()))?;
     say(&format!("{title}: done"));
     Ok(())
+}
+
+/// Linker's flags by which a program of Kubernetes knows its version.
+pub(super) fn version_flags() -> Result<String> {
+    const KEY: &str = "-X k8s.io/component-base/version.";
+    let version = KUBERNETES.version()?;
+    let mut numbers = version.trim_start_matches('v').split('.');
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    Ok(format!("-s -w {KEY}gitVersion={version} {KEY}gitMajor={major} {KEY}gitMinor={minor}"))
 }

@@ -6,6 +6,6 @@ use lb_testkit::tools as kept;
 use super::npm;
 
 /// Installs it where it is missing; without npm the tests that need it are skipped by name.
-pub(super) fn ensure() -> Result<()> {
+pub(crate) fn ensure() -> Result<()> {
     npm::ensure("loopback", &kept::loopback_dir()?)
 }

@@ -5,26 +5,46 @@ mod gitea;
 mod go;
 mod kubernetes;
 mod loopback;
+mod node;
 mod npm;
+mod packages;
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use lb_testkit::node::{machine_lacks, missing_packages};
 use lb_testkit::tools as kept;
 
 use crate::say::say;
 
+pub(crate) use express_gateway::ensure as express_gateway;
 pub(crate) use gitea::ensure as gitea;
 pub(crate) use kubernetes::{ensure as kubernetes, kubectl};
+pub(crate) use loopback::ensure as loopback;
+pub(crate) use node::ensure as node;
+pub(crate) use packages::install;
 
 /// Builds whatever is missing; says what, where to, and how far it is.
 pub(crate) fn ensure() -> Result<()> {
     needs_git()?;
     kubernetes()?;
     gitea()?;
-    express_gateway::ensure()?;
-    loopback::ensure()
+    express_gateway()?;
+    loopback()?;
+    node_where_one_can_run()
+}
+
+/// What a node takes, where one can run. A machine that cannot is no failure: tests that need one are skipped.
+fn node_where_one_can_run() -> Result<()> {
+    let packages = || install("a node", &missing_packages()).err().map(|error| format!("{error:#}"));
+    match machine_lacks().map(|obstacle| obstacle.to_string()).or_else(packages) {
+        None => node(),
+        Some(why) => {
+            say(&format!("{why}; what it takes is not built, and tests that need one are skipped"));
+            Ok(())
+        }
+    }
 }
 
 /// Makes a directory of the cache as a whole: `fill` works beside it, and its name comes last. Where another of us
@@ -45,7 +65,7 @@ fn whole(directory: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()>
 }
 
 /// Held while one of us builds; a second one waits and then finds everything done.
-fn lock(directory: &Path) -> Result<File> {
+pub(crate) fn lock(directory: &Path) -> Result<File> {
     let path = beside(directory, ".lock");
     let parent = directory.parent().context("the cache has no parent")?;
     fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
@@ -64,7 +84,7 @@ fn lock(directory: &Path) -> Result<File> {
     }
 }
 
-fn beside(directory: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(directory: &Path, suffix: &str) -> PathBuf {
     let mut path = directory.as_os_str().to_owned();
     path.push(suffix);
     path.into()

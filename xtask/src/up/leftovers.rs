@@ -6,11 +6,27 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use lb_testkit::node;
 
 use crate::say::say;
 
 /// A file that marks a directory as ours: nothing else is ever emptied.
 const MARK: &str = "lunchbadger-up";
+
+/// What `up` starts. With `unshare` end containerd, kubelet and all containers.
+const PROGRAMS: [&str; 11] = [
+    "contour",
+    "coredns",
+    "envoy",
+    "etcd",
+    "gitea",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "lunchbadger",
+    "unshare",
+];
 
 /// The right to a directory, of one `up` or `down` at a time. The operating system ends it, however we end.
 #[derive(Debug)]
@@ -64,6 +80,10 @@ pub(super) fn remove(directory: &Path) -> Result<()> {
         // It may have ended by itself meanwhile.
         let _ = Command::new("kill").args(["-KILL", &process.to_string()]).status();
     }
+    // What a node changed on this machine is outside of the directory.
+    if !node::clean()? {
+        say("a node of another `cargo xtask up` or of a test runs on this machine: it is left alone");
+    }
     if !directory.exists() {
         return Ok(());
     }
@@ -103,9 +123,7 @@ fn processes_of(directory: &Path) -> Result<Vec<(u32, String)>> {
         let ours = arguments.any(|argument| {
             argument.split_once('=').map_or(argument, |(_, value)| value).starts_with(&inside)
         });
-        let known = ["etcd", "gitea", "kube-apiserver", "kube-controller-manager", "lunchbadger"]
-            .contains(&program.as_str());
-        if process != std::process::id() && ours && known {
+        if process != std::process::id() && ours && PROGRAMS.contains(&program.as_str()) {
             found.push((process, program));
         }
     }

@@ -1,21 +1,24 @@
 //! `cargo xtask up`: the whole system on this machine, with an example producer; `down` removes what a killed one left.
 //!
 //! Everything is in one directory (`target/up`), begins anew each time and ends with us, however we end. Nothing is
-//! simulated but nodes: objects are applied to a real API server, and no kubelet runs their pods.
+//! simulated: objects are applied to a real API server, and as root a real node runs their pods.
 
 mod cluster;
 mod example;
 mod footprint;
 mod git_host;
 mod leftovers;
+mod pods;
 mod system;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use lb_testkit::images::Images;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::command::{cargo, run as run_command, target_directory};
+use crate::images;
 use crate::say::say;
 use crate::{runtime, tools};
 use cluster::Cluster;
@@ -34,6 +37,11 @@ pub(crate) struct UpArguments {
     /// administrator's token is in GITEA_TOKEN_FILE or GITEA_TOKEN.
     #[arg(long, value_name = "HOST", default_value = "embedded")]
     git: GitHost,
+    /// Start the control plane alone: objects stand, pods do not run. So it is without root, too.
+    #[arg(long)]
+    no_node: bool,
+    #[command(flatten)]
+    images: images::Given,
     #[command(flatten)]
     place: Place,
 }
@@ -94,12 +102,13 @@ pub(crate) fn up(arguments: &UpArguments) -> Result<()> {
     arguments.git.prepare()?;
     let kubectl = tools::kubectl()?;
     let programs = Programs { lunchbadger: build()?, kubectl };
+    let images = if named.is_none() { images_for_pods(arguments)? } else { None };
     let directory = place.directory()?;
     let _claim = Claim::to(&directory)?;
     leftovers::remove(&directory)?;
     leftovers::mark(&directory)?;
     let stays = named.is_some();
-    if let Err(error) = runtime.block_on(run(arguments, &directory, named, programs)) {
+    if let Err(error) = runtime.block_on(run(arguments, &directory, named, programs, images)) {
         say(&format!("logs are in {}; `{}` removes everything", directory.display(), place.down()));
         return Err(error);
     }
@@ -108,6 +117,19 @@ pub(crate) fn up(arguments: &UpArguments) -> Result<()> {
         say(&format!("what is in the cluster stays; `{}` removes it", place.down()));
     }
     Ok(())
+}
+
+/// What pods run, where they can run here.
+fn images_for_pods(arguments: &UpArguments) -> Result<Option<Images>> {
+    if arguments.no_node {
+        return Ok(None);
+    }
+    if let Some(obstacle) = lb_testkit::node::machine_lacks() {
+        say(&format!("{obstacle}; objects stand, pods do not run"));
+        return Ok(None);
+    }
+    tools::node()?;
+    images::of_producers(&arguments.images).map(Some)
 }
 
 /// Builds `lunchbadger` and answers where it is.
@@ -123,6 +145,7 @@ async fn run(
     directory: &Path,
     named: Option<Cluster>,
     programs: Programs,
+    images: Option<Images>,
 ) -> Result<()> {
     let mut interrupts = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
     let mut terminations = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
@@ -134,7 +157,7 @@ async fn run(
     let mut system = tokio::select! {
         biased;
         () = &mut interrupted => return Ok(()),
-        started = System::start(directory, &arguments.git, named, programs) => started?,
+        started = System::start(directory, &arguments.git, named, programs, images) => started?,
     };
     let done = tokio::select! {
         biased;
@@ -148,6 +171,9 @@ async fn run(
 
 async fn show(system: &mut System, once: bool) -> Result<()> {
     Example::show(system).await?;
+    if system.has_node() {
+        pods::until_ready(system).await?;
+    }
     println!("\nready");
     if once {
         return Ok(());

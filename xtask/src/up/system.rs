@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -13,19 +13,22 @@ use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 use lb_testkit::control_plane::{ControlPlane, Options};
 use lb_testkit::gitea::Gitea;
+use lb_testkit::images::Images;
+use lb_testkit::node::ADDRESS;
 use lb_testkit::process::Supervised;
 use tokio::time::{Instant, sleep};
 
 use super::cluster::Cluster;
 use super::footprint;
 use super::git_host::GitHost;
+use super::pods::{self, Pods};
 use crate::command::output;
 use crate::say::{progress, say};
 
 /// The example's producer.
 pub(super) const PRODUCER: &str = "al";
 /// Where its objects go in a cluster of our own, as in production.
-const NAMESPACE: &str = "customer";
+pub(super) const NAMESPACE: &str = "customer";
 /// The file in the directory to which the roles log.
 const LOG: &str = "lunchbadger.log";
 /// How long the roles may take to be ready.
@@ -48,21 +51,25 @@ pub(super) struct System {
     /// The namespace of producers' objects.
     pub(super) namespace: &'static str,
     programs: Programs,
-    git_api: u16,
-    configstore: u16,
+    git_api: SocketAddr,
+    configstore: SocketAddr,
     roles: Supervised,
     // Ended after the roles, which speak to it.
     _gitea: Option<Gitea>,
+    // Before the control plane, of which it is a part.
+    pods: Option<Pods>,
     plane: Option<ControlPlane>,
 }
 
 impl System {
-    /// Starts the control plane of Kubernetes (unless a cluster is named), then that of LunchBadger.
+    /// Starts the control plane of Kubernetes with a node for these images (unless a cluster is named), then that of
+    /// LunchBadger.
     pub(super) async fn start(
         directory: &Path,
         git: &GitHost,
         named: Option<Cluster>,
         programs: Programs,
+        images: Option<Images>,
     ) -> Result<Self> {
         let (plane, cluster, namespace) = match named {
             Some(cluster) => {
@@ -70,14 +77,25 @@ impl System {
                 (None, cluster, footprint::NAMESPACE)
             }
             None => {
-                let (plane, cluster) = own_cluster(directory).await?;
+                let (plane, cluster) = own_cluster(directory, images.is_some()).await?;
                 (Some(plane), cluster, NAMESPACE)
             }
         };
         say("applying the custom resource definitions");
         print!("{}", output(cluster.command(&programs.lunchbadger).args(["crds", "apply"]))?);
-        let (git_api, configstore, actualizer) = (port(8080), port(3002), port(9090));
+        let pods = match (&plane, images) {
+            (Some(plane), Some(images)) => {
+                Some(Pods::start(plane, &cluster.client, images, port(Ipv4Addr::LOCALHOST, 8000)).await?)
+            }
+            _ => None,
+        };
+        // Where pods run, they have to reach these two; nobody else's network does.
+        let host = if pods.is_some() { ADDRESS } else { Ipv4Addr::LOCALHOST };
+        let at = |usual| SocketAddr::from((host, port(host, usual)));
+        let (git_api, configstore) = (at(8080), at(3002));
+        let actualizer = SocketAddr::from((Ipv4Addr::LOCALHOST, port(Ipv4Addr::LOCALHOST, 9090)));
         let (gitea, mut environment) = git.start(directory).await?;
+        environment.extend(pods.iter().flat_map(|pods| pods.settings(git_api, configstore)));
         environment.extend([
             ("ACTUALIZER_TARGET_NAMESPACE".to_owned(), namespace.to_owned()),
             ("CONTROL_PLANE_NAMESPACE".to_owned(), namespace.to_owned()),
@@ -87,9 +105,9 @@ impl System {
             "up".to_owned(),
             format!("--kubeconfig={}", cluster.kubeconfig.display()),
             format!("--data-dir={}", directory.join("data").display()),
-            format!("--git-api-address=127.0.0.1:{git_api}"),
-            format!("--configstore-address=127.0.0.1:{configstore}"),
-            format!("--actualizer-address=127.0.0.1:{actualizer}"),
+            format!("--git-api-address={git_api}"),
+            format!("--configstore-address={configstore}"),
+            format!("--actualizer-address={actualizer}"),
         ];
         let log = directory.join(LOG);
         let roles = Supervised::start(&programs.lunchbadger, arguments, &environment, &log)?;
@@ -103,12 +121,13 @@ impl System {
             configstore,
             roles,
             _gitea: gitea,
+            pods,
             plane,
         };
-        for (role, port) in
+        for (role, address) in
             [("git-api", git_api), ("the configstore", configstore), ("the Actualizer", actualizer)]
         {
-            system.until_ready(role, port).await?;
+            system.until_ready(role, address).await?;
         }
         system.write_environment()?;
         Ok(system)
@@ -119,7 +138,7 @@ impl System {
         let mut command = self.cluster.command(&self.programs.lunchbadger);
         command
             .arg(format!("--git-api-url={}", self.git_api_url()))
-            .arg(format!("--configstore-url=http://127.0.0.1:{}", self.configstore))
+            .arg(format!("--configstore-url=http://{}", self.configstore))
             .arg(format!("--token-file={}", self.token_file().display()))
             .args(arguments)
             .env("CONTROL_PLANE_NAMESPACE", self.namespace);
@@ -135,18 +154,21 @@ impl System {
 
     /// Base URL of git-api.
     pub(super) fn git_api_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.git_api)
+        format!("http://{}", self.git_api)
     }
 
     /// `host:port` of git-api.
     pub(super) fn git_api_host(&self) -> String {
-        format!("127.0.0.1:{}", self.git_api)
+        self.git_api.to_string()
     }
 
     /// Fails where a part has ended.
     pub(super) fn still_runs(&mut self) -> Result<()> {
         if let Some(plane) = &mut self.plane {
             plane.still_runs()?;
+        }
+        if let Some(pods) = &mut self.pods {
+            pods.still_runs()?;
         }
         match self.roles.ended() {
             None => Ok(()),
@@ -162,9 +184,20 @@ impl System {
         }
     }
 
+    /// Where Ingresses are served, where pods run here.
+    pub(super) fn ingress(&self) -> Option<SocketAddrV4> {
+        self.pods.as_ref().map(Pods::ingress)
+    }
+
+    /// Whether pods run here.
+    pub(super) fn has_node(&self) -> bool {
+        self.pods.is_some()
+    }
+
     /// Lets the roles end in order, within ten seconds, then the rest.
     pub(super) async fn stop(mut self) {
         self.roles.end().await;
+        drop(self.pods);
         drop(self.plane);
     }
 
@@ -202,13 +235,28 @@ Switch the producer off, and everything but its credentials goes. Switch it on a
     kubectl get deployments,secrets --namespace {namespace}
     lunchbadger producers enable {PRODUCER}
 
-No node runs here: objects are applied, pods stay Pending, so Ready stays False.
+{pods}
 Logs: {log}
 Ctrl-C ends it.
 ",
+            pods = self.about_pods(),
             environment = directory.join("env").display(),
             clone = directory.join("repositories/dev").display(),
             log = directory.join(LOG).display(),
+        )
+    }
+
+    fn about_pods(&self) -> String {
+        let Some(pods) = &self.pods else {
+            return "No node runs here: objects are applied, pods stay Pending, so Ready stays False."
+                .to_owned();
+        };
+        let (ingress, logs) = (pods.ingress(), pods::logs(&self.directory));
+        format!(
+            "Pods run on a node of this machine. Hosts of Ingresses are served at http://{ingress}:\n\n\
+             \x20   curl --header 'Host: {PRODUCER}-dev.lunchbadger.io' http://{ingress}/api/cars\n\n\
+             Logs of the node: {}",
+            logs.display()
         )
     }
 
@@ -217,13 +265,14 @@ Ctrl-C ends it.
         self.directory.join("data/operator.token")
     }
 
-    async fn until_ready(&mut self, role: &str, port: u16) -> Result<()> {
-        say(&format!("waiting for {role} (http://127.0.0.1:{port}/ready)"));
+    async fn until_ready(&mut self, role: &str, address: SocketAddr) -> Result<()> {
+        say(&format!("waiting for {role} (http://{address}/ready)"));
         let begin = Instant::now();
         let mut said = begin;
         loop {
             self.still_runs()?;
-            let answer = tokio::task::spawn_blocking(move || ready(port)).await.context("ask for /ready")?;
+            let answer =
+                tokio::task::spawn_blocking(move || ready(address)).await.context("ask for /ready")?;
             let Err(error) = answer else { return Ok(()) };
             if begin.elapsed() > START_DEADLINE {
                 bail!("{role} is not ready after {START_DEADLINE:?}: {error:#}\n{}", self.roles.log_tail());
@@ -239,7 +288,7 @@ Ctrl-C ends it.
     /// A file to source: `lunchbadger` and `kubectl` that know this system.
     fn write_environment(&self) -> Result<()> {
         let text = format!(
-            "export GIT_API_URL='{}' CONFIGSTORE_URL='http://127.0.0.1:{}' LUNCHBADGER_TOKEN_FILE='{}' \
+            "export GIT_API_URL='{}' CONFIGSTORE_URL='http://{}' LUNCHBADGER_TOKEN_FILE='{}' \
              CONTROL_PLANE_NAMESPACE='{}'\n\
              lunchbadger() {{ '{}' --kubeconfig='{kubeconfig}' \"$@\"; }}\n\
              kubectl() {{ '{}' --kubeconfig='{kubeconfig}' \"$@\"; }}\n",
@@ -256,12 +305,17 @@ Ctrl-C ends it.
 }
 
 /// Starts a control plane of our own, with the namespace.
-async fn own_cluster(directory: &Path) -> Result<(ControlPlane, Cluster)> {
+async fn own_cluster(directory: &Path, node: bool) -> Result<(ControlPlane, Cluster)> {
     say("starting etcd, kube-apiserver and kube-controller-manager");
     let directory = Some(directory.join("cluster"));
-    let plane =
-        ControlPlane::start(Options { directory, audit: false, progress: progress(), ..Options::default() })
-            .await?;
+    let plane = ControlPlane::start(Options {
+        directory,
+        audit: false,
+        node,
+        progress: progress(),
+        ..Options::default()
+    })
+    .await?;
     let cluster = Cluster::of(&plane.kubeconfig()).await?;
     let metadata = ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() };
     let namespace = Namespace { metadata, ..Namespace::default() };
@@ -271,17 +325,17 @@ async fn own_cluster(directory: &Path) -> Result<(ControlPlane, Cluster)> {
 }
 
 /// The port that documentation speaks of, or a free one where somebody has it.
-fn port(usual: u16) -> u16 {
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, usual)) {
+fn port(host: Ipv4Addr, usual: u16) -> u16 {
+    match TcpListener::bind((host, usual)) {
         Ok(_) => usual,
         Err(_) => lb_testkit::free_port(),
     }
 }
 
 /// Asks `/ready` once. Written out, because nothing else here needs an HTTP client.
-fn ready(port: u16) -> Result<()> {
+fn ready(address: SocketAddr) -> Result<()> {
     let patience = Some(Duration::from_secs(5));
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("connect")?;
+    let mut stream = TcpStream::connect(address).context("connect")?;
     stream.set_read_timeout(patience).context("set a time limit")?;
     stream.write_all(b"GET /ready HTTP/1.0\r\nHost: localhost\r\n\r\n").context("ask")?;
     let mut answer = String::new();

@@ -8,7 +8,9 @@ use super::pod::{ContainerParts, User, env, identity_mount, mount};
 
 /// The volume of the clone. A producer's own code never mounts it.
 pub(super) const CLONE: &str = "clone";
-pub(super) const CLONE_PATH: &str = "/var/lib/lunchbadger/clone";
+/// Where it is mounted. The clone is a directory in it that our code makes (`LB_CLONE_DIR`): the volume itself is root's, so
+/// that we could not close it to others.
+const CLONE_PARENT: &str = "/var/lib/lunchbadger";
 /// `/tmp` of our code, shared by the init container and what follows it.
 pub(super) const TMP: &str = "tmp";
 
@@ -60,5 +62,5 @@ pub(super) fn init(component: &Component<'_>, repository: &str) -> Container {
 
 /// What our code mounts: clone, `/tmp` and the pod's tokens.
 pub(super) fn our_mounts() -> Vec<VolumeMount> {
-    vec![mount(CLONE, CLONE_PATH), mount(TMP, "/tmp"), identity_mount()]
+    vec![mount(CLONE, CLONE_PARENT), mount(TMP, "/tmp"), identity_mount()]
 }
