@@ -4,11 +4,14 @@
 //! | module | container |
 //! |---|---|
 //! | [`init`] | the init container of workspace and sls-api: makes the clone |
+//! | [`sls_api`] | the sls-api's container: owns the clone of `functions`, edits it for people, saves it |
 //! | [`workspace`] | the workspace's API container: owns the clone of `dev`, edits it for people, saves it |
 
 mod error;
 mod identity;
 pub mod init;
+pub mod sls_api;
+mod tree;
 pub mod workspace;
 
 pub use error::PodError;

@@ -9,6 +9,7 @@ mod push;
 mod roles;
 mod system;
 mod watcher;
+mod watcher_clients;
 
 use std::cell::Cell;
 use std::fs;
@@ -77,6 +78,8 @@ enum Name {
     GiteaPush,
     /// Forged and oversized webhooks.
     HookFlood,
+    /// Clients of the watcher.
+    Watcher,
 }
 
 impl Name {
@@ -96,6 +99,7 @@ impl Name {
             Self::GiteaSweep => "gitea-sweep",
             Self::GiteaPush => "gitea-push",
             Self::HookFlood => "hook-flood",
+            Self::Watcher => "watcher",
         }
     }
 }
@@ -211,6 +215,10 @@ async fn one(bench: &mut Bench, name: Name, world: &mut Option<World>) -> Result
         Name::HookFlood => {
             end(world).await;
             gitea::flood(bench).await
+        }
+        Name::Watcher => {
+            end(world).await;
+            watcher_clients::watcher(bench).await
         }
     }
 }

@@ -77,6 +77,7 @@ impl System {
         say("applying the custom resource definitions");
         print!("{}", output(cluster.command(&programs.lunchbadger).args(["crds", "apply"]))?);
         let (git_api, configstore, actualizer) = (port(8080), port(3002), port(9090));
+        let watcher = port(7788);
         let (gitea, mut environment) = git.start(directory).await?;
         environment.extend([
             ("ACTUALIZER_TARGET_NAMESPACE".to_owned(), namespace.to_owned()),
@@ -89,6 +90,7 @@ impl System {
             format!("--data-dir={}", directory.join("data").display()),
             format!("--git-api-address=127.0.0.1:{git_api}"),
             format!("--configstore-address=127.0.0.1:{configstore}"),
+            format!("--watcher-address=127.0.0.1:{watcher}"),
             format!("--actualizer-address=127.0.0.1:{actualizer}"),
         ];
         let log = directory.join(LOG);

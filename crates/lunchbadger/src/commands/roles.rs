@@ -1,4 +1,4 @@
-//! `actualizer`, `configstore` and `git-api`: one role a process.
+//! `actualizer`, `configstore`, `git-api` and `watcher`: one role a process.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use lb_http::auth::AuthSettings;
 use lb_process::clock;
 use lb_process::environment::{self, Variables};
 use lb_process::signals;
-use lb_services::{configstore, git_api};
+use lb_services::{configstore, git_api, watcher};
 use lb_vocab::Secret;
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +50,18 @@ pub(crate) async fn git_api(variables: &Variables, connect: &Connect<'_>) -> Res
         git_api::Server::bind(&settings, Arc::clone(&host), callers, &clock::system(), shutdown.clone())
             .await?;
     signals::within_deadline(serve_git(server, host), &shutdown).await?;
+    Ok(Exit::Clean)
+}
+
+/// Runs the watcher until it is told to end.
+pub(crate) async fn watcher(variables: &Variables, connect: &Connect<'_>) -> Result<Exit> {
+    let settings = environment::read(variables, watcher::Settings::read)?;
+    let cluster = connect.cluster_as("lunchbadger-watcher").await?;
+    let callers = connect.cluster_of_callers("watcher", &settings.auth, &settings.review).await?;
+    let shutdown = signals::shutdown()?;
+    let server =
+        watcher::Server::bind(&settings, &cluster, callers, &clock::system(), shutdown.clone()).await?;
+    signals::within_deadline(async { Ok(server.run().await?) }, &shutdown).await?;
     Ok(Exit::Clean)
 }
 

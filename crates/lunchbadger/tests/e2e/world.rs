@@ -13,7 +13,9 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind, ObjectMeta};
 use kube::{Client, Resource, ResourceExt};
-use lb_desired::crd::{LBFunction, LBGateway, LBProducer, LBWorkspace, REVIEWER_ROLE, SERVICE_ACCOUNT};
+use lb_desired::crd::{
+    LBFunction, LBGateway, LBProducer, LBWorkspace, REVIEWER_ROLE, SERVICE_ACCOUNT, WATCHER_ACCOUNT,
+};
 use lb_testkit::cluster::TestCluster;
 use lb_testkit::control_plane::Options;
 use lb_testkit::git::{Clone, Git};
@@ -126,6 +128,17 @@ impl World {
         let role = format!("--clusterrole={REVIEWER_ROLE}");
         let account = format!("--serviceaccount=default:{SERVICE_ACCOUNT}");
         kubectl(&["create", "clusterrolebinding", "all-in-one", &role, &account]).await;
+        let template = {
+            let settings = self.settings.lock().expect("the settings");
+            settings.get("ACTUALIZER_TARGET_NAMESPACE").is_some_and(|target| target.contains('$'))
+        };
+        if template {
+            let role = format!("--clusterrole={WATCHER_ACCOUNT}");
+            kubectl(&["create", "clusterrolebinding", "watcher", &role, &account]).await;
+        } else {
+            let (role, namespace) = (format!("--role={WATCHER_ACCOUNT}"), format!("--namespace={NAMESPACE}"));
+            kubectl(&["create", "rolebinding", "watcher", &role, &account, &namespace]).await;
+        }
         let token =
             kubectl(&["create", "token", SERVICE_ACCOUNT, "--namespace=default", "--duration=24h"]).await;
         kubectl(&["config", "set-credentials", CONTEXT, &format!("--token={token}")]).await;
@@ -164,6 +177,7 @@ impl World {
                 format!("--data-dir={}", text(self.data.path())),
                 format!("--git-api-address={}", address(&self.git_api)),
                 format!("--configstore-address={}", address(&self.configstore)),
+                format!("--watcher-address=127.0.0.1:{}", free_port()),
                 format!("--actualizer-address={}", address(&self.actualizer)),
             ];
             processes.push(self.spawn(&arguments, &[]));
