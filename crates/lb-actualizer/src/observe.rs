@@ -1,7 +1,9 @@
 //! Observe: what git says of one environment, each source on its own.
 
 use lb_http::contract::git_api::{GitApi, TreeRequest};
-use lb_project::{DEV_GLOBS, FUNCTION_FILE_BYTES, FUNCTIONS_GLOBS, OPENAPI_BYTES, Observed, openapi_ref};
+use lb_project::{
+    DEV_GLOBS, FUNCTION_FILE_BYTES, FUNCTIONS_GLOBS, OPENAPI_BYTES, OPENAPI_FILE, Observed, openapi_ref,
+};
 use lb_vocab::{CommitId, GitUser, Limits, Producer, RepoName, Revision, Source, Tree, UnknownReason};
 
 use crate::heads::BRANCH;
@@ -26,7 +28,7 @@ pub(crate) async fn observe(
         max_bytes: FUNCTION_FILE_BYTES,
     };
     let document =
-        Wanted { repo: "dev", reference: &openapi, globs: &["openapi.json"], max_bytes: OPENAPI_BYTES };
+        Wanted { repo: "dev", reference: &openapi, globs: &[OPENAPI_FILE], max_bytes: OPENAPI_BYTES };
     let (dev, functions, openapi) = tokio::join!(
         dev.read(git, user, noted.dev.is_none(), false),
         functions.read(git, user, noted.functions.is_none(), false),

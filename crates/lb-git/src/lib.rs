@@ -15,6 +15,7 @@ pub mod gitea;
 mod globs;
 mod host;
 mod journal;
+mod keep;
 mod keys;
 mod names;
 mod pkt;
@@ -28,6 +29,7 @@ pub mod working;
 pub use error::{HostError, Kind};
 pub use globs::Globs;
 pub use host::{GitHost, SignIn};
+pub use keep::{Kept, keep};
 pub use names::{Cursor, Login, RefName};
 pub use types::{
     Advertisement, At, ByteStream, Change, ChangeKind, Changes, Collaborator, CommitInfo, CommitState,

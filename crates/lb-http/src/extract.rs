@@ -1,9 +1,12 @@
 //! Reading requests: every refusal is in the error envelope.
 
+use std::str::FromStr;
+
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::request::Parts;
 use futures::StreamExt;
 use http::{StatusCode, header};
+use lb_vocab::TextError;
 use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
@@ -28,14 +31,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 /// # Errors
 /// 413 where it is larger, 400 where it is something else.
 pub async fn json_object<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, ApiError> {
-    let mut bytes = Vec::new();
-    read_pieces(request, limit, |piece| bytes.extend_from_slice(piece)).await?;
+    let bytes = read_whole(request, limit).await?;
     let body: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(ApiError::bad_request("the body must be a JSON object"));
     }
     serde_json::from_slice(body)
         .map_err(|error| ApiError::bad_request(format!("the body does not do: {error}")))
+}
+
+/// Reads a request's body as a whole.
+///
+/// # Errors
+/// As [`read_pieces`].
+pub async fn read_whole(request: Request, limit: usize) -> Result<Vec<u8>, ApiError> {
+    let mut whole = Vec::new();
+    read_pieces(request, limit, |piece| whole.extend_from_slice(piece)).await?;
+    Ok(whole)
 }
 
 /// Reads a request's body and gives each piece of it to `take`; what is announced as too large is not read at all.
@@ -74,6 +86,14 @@ impl Parameters {
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// The parameter of this name, checked.
+    ///
+    /// # Errors
+    /// 400 where it is no such text.
+    pub fn parsed<T: FromStr<Err = TextError>>(&self, name: &str) -> Result<T, ApiError> {
+        self.get(name).parse().map_err(|error: TextError| ApiError::bad_request(error.to_string()))
     }
 }
 

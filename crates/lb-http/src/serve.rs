@@ -129,12 +129,12 @@ mod ping {
     }
 }
 
+pub use own::ROUTES as ROUTES_BUT_PING;
+pub use ping::ROUTES as PING_ROUTES;
+
 /// The routes that every service has.
 pub const ROUTES: &[RouteInfo] = &[ping::ROUTES[0], own::ROUTES[0], own::ROUTES[1], own::ROUTES[2]];
 const _: () = assert!(ping::ROUTES.len() == 1 && own::ROUTES.len() == 3, "every route is in the table");
-
-/// The same where the service has a `/ping` of its own.
-pub const ROUTES_BUT_PING: &[RouteInfo] = own::ROUTES;
 
 impl Common {
     /// A service's own routes with everything around them.

@@ -33,6 +33,24 @@ pub enum PodError {
         #[source]
         source: std::io::Error,
     },
+    /// The app's directory.
+    #[error("use {} as the app's directory", path.display())]
+    Directory {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What the system lets a process do.
+    #[error("{what}")]
+    Process {
+        /// What was attempted.
+        what: &'static str,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
     /// A listener failed.
     #[error("serve")]
     Serve(#[source] std::io::Error),

@@ -32,8 +32,6 @@ pub(crate) const VARIABLES: [Variable; 3] = [GIT_URL, LB_CLONE_DIR, LB_TOKENS_DI
 pub(crate) const GIT_API: &str = "git-api";
 /// The audience of the token for the configstore, and its file.
 pub(crate) const CONFIGSTORE: &str = "configstore";
-/// Who commits.
-const COMMITTER: (&str, &str) = ("LunchBadger", "support@lunchbadger.com");
 
 /// A producer's repository at git-api.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,13 +97,12 @@ impl Identity {
 
     /// The clone that is there, or an empty one. One that is damaged is made anew.
     pub(crate) async fn clone_of(&self, repository: &Repository) -> Result<WorkingCopy, WorkingError> {
-        let (name, email) = COMMITTER;
         let working = working::Settings {
             directory: self.clone_dir.clone(),
             git: PathBuf::from("git"),
             url: repository.url.clone(),
             token: self.shown(),
-            committer: Person { name: name.to_owned(), email: email.to_owned() },
+            committer: Person::system(),
         };
         let error = match WorkingCopy::open(&working).await {
             Ok(copy) => return Ok(copy),

@@ -35,6 +35,7 @@ pub use entities::{
     Pair, Pipeline, Policy, Project, ServiceEndpoint, Trigger,
 };
 pub use history::entity_value;
+pub use openapi::check_openapi;
 pub use project::{EditError, Invalid, ProjectFile};
 pub use serverless::{YamlError, read_yaml, write_yaml};
 pub use workspace::{Answer, ConnectorPackage, Method, PackageChange, Request, UnknownMethod, Workspace};
@@ -91,7 +92,10 @@ pub const FUNCTION_FILE_BYTES: u64 = 1 << 20;
 /// The OpenAPI document is read up to here, bytes.
 pub const OPENAPI_BYTES: u64 = 1 << 20;
 
-/// The reference in `dev` that holds the workspace's OpenAPI document, as `openapi.json`.
+/// The file of the OpenAPI document, under its reference.
+pub const OPENAPI_FILE: &str = "openapi.json";
+
+/// The reference in `dev` that holds the workspace's OpenAPI document, as [`OPENAPI_FILE`].
 #[must_use]
 pub fn openapi_ref(environment: &Environment) -> String {
     format!("refs/lunchbadger/openapi/{environment}")

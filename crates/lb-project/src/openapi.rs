@@ -1,13 +1,13 @@
 //! The workspace's OpenAPI document: Swagger 2.0, or OpenAPI 3.
 
 use indexmap::IndexMap;
-use lb_vocab::{EntityKind, Source, Tree};
+use lb_vocab::{Blob, EntityKind, Source, Tree};
 
-use crate::OPENAPI_BYTES;
 use crate::cursor::{Cursor, Findings, Read};
 use crate::entities::{OpenApi, OpenApiPath};
 use crate::node::{Data, Node};
 use crate::source::{document, read_source};
+use crate::{OPENAPI_BYTES, OPENAPI_FILE};
 
 /// Paths of one document: each becomes a route of the auto gateway.
 const MAX_PATHS: usize = 500;
@@ -23,7 +23,7 @@ const SCHEMAS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 /// Reads the document of a workspace.
 pub(crate) fn read(openapi: &Source<Tree>, findings: &Findings) -> Source<OpenApi> {
     read_source(openapi, findings, |tree| {
-        let Some(file) = document(tree.get("openapi.json"), FILE, OPENAPI_BYTES, findings)? else {
+        let Some(file) = document(tree.get(OPENAPI_FILE), FILE, OPENAPI_BYTES, findings)? else {
             return Ok(None);
         };
         let node = file.json(EntityKind::OpenApi, FILE)?;
@@ -31,6 +31,31 @@ pub(crate) fn read(openapi: &Source<Tree>, findings: &Findings) -> Source<OpenAp
         root.object()?;
         Ok(Some(OpenApi { paths: paths(&root)?, has_binary_property: has_binary_property(&node) }))
     })
+}
+
+/// Whether a text is a document that would be read, for whoever keeps one.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_openapi(text: &[u8]) -> Result<(), String> {
+    let mut tree = Tree::default();
+    let blob = match u64::try_from(text.len()) {
+        Ok(size) if size > OPENAPI_BYTES => Blob::TooLarge { size },
+        _ => Blob::File(text.to_vec()),
+    };
+    if let Ok(path) = OPENAPI_FILE.parse() {
+        tree.files.insert(path, blob);
+    }
+    let findings = Findings::default();
+    // Which commit it is at does not matter to what it is.
+    let Ok(commit) = "1".repeat(40).parse() else { return Ok(()) };
+    match read(&Source::Known(tree, commit), &findings) {
+        Source::Known(_, _) => Ok(()),
+        Source::Absent(_) | Source::Unknown(_) => {
+            let first = findings.sorted().into_iter().next().map(|finding| finding.to_string());
+            Err(first.unwrap_or_else(|| "it is no OpenAPI document".to_owned()))
+        }
+    }
 }
 
 fn paths(root: &Cursor<'_>) -> Read<IndexMap<String, OpenApiPath>> {
@@ -94,4 +119,21 @@ fn is_binary(property: &Node) -> bool {
         Some(Data::Null | Data::Flag(_) | Data::Number(_) | Data::Map(_)) | None => false,
     };
     names("type") || names("format") || property.get("items").is_some_and(is_binary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_not_be_read_is_refused_with_the_reason() {
+        assert_eq!(check_openapi(br#"{"swagger":"2.0","paths":{"/Cars":{"get":{"tags":["Car"]}}}}"#), Ok(()));
+        let many: String = (0..=MAX_PATHS).map(|n| format!("\"/{n}\":{{}},")).collect();
+        let many = format!("{{\"paths\":{{{}}}}}", many.trim_end_matches(','));
+        let large = format!("{{\"x\":\"{}\"}}", "y".repeat(1 << 20));
+        for (bad, why) in [("[]", "object"), ("no", ""), (&many, "501 paths"), (&large, "")] {
+            let error = check_openapi(bad.as_bytes()).unwrap_err();
+            assert!(!error.is_empty() && error.contains(why), "{error}");
+        }
+    }
 }

@@ -176,6 +176,14 @@ impl TestCluster {
         self.own().lock().await.compact().await.unwrap_or_else(|error| panic!("{error:#}"));
     }
 
+    /// Makes etcd refuse whatever would store something, as one does whose quota is used up; or not any more.
+    ///
+    /// # Panics
+    /// On the shared cluster, and where etcd does not do it.
+    pub async fn set_full(&self, full: bool) {
+        self.own().lock().await.set_full(full).await.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
     /// Kills the controllers: nothing collects garbage or moves Deployments.
     ///
     /// # Panics

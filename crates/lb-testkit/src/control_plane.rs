@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use serde_json::{Value, json};
 
 use crate::files::write_private;
 use crate::kubeconfig::{Tokens, User};
@@ -155,21 +156,32 @@ impl ControlPlane {
     /// # Errors
     /// Where etcd does not do it.
     pub async fn compact(&self) -> Result<()> {
-        let url = format!("http://127.0.0.1:{}/v3/kv", self.etcd_port);
-        let etcd =
-            reqwest::Client::builder().no_proxy().tls_certs_only([]).build().context("make a client")?;
-        let ask = async |what: &str, body: serde_json::Value| {
-            let answer = etcd.post(format!("{url}/{what}")).json(&body).send().await?.error_for_status()?;
-            answer.json::<serde_json::Value>().await
-        };
         // Any key will do: the answer's header has the revision.
-        let header =
-            ask("range", serde_json::json!({"key": "AA=="})).await.context("read etcd's revision")?;
+        let header = self.etcd("kv/range", &json!({"key": "AA=="})).await.context("read etcd's revision")?;
         let revision = &header["header"]["revision"];
-        ask("compaction", serde_json::json!({"revision": revision, "physical": true}))
+        self.etcd("kv/compaction", &json!({"revision": revision, "physical": true}))
             .await
             .context("compact etcd")?;
         Ok(())
+    }
+
+    /// Raises or clears the alarm that etcd raises itself where its quota is used up: as long as it stands, nothing can be
+    /// stored, and everything can be read and deleted.
+    ///
+    /// # Errors
+    /// Where etcd does not do it.
+    pub async fn set_full(&self, full: bool) -> Result<()> {
+        let action = if full { "ACTIVATE" } else { "DEACTIVATE" };
+        let alarm = json!({"action": action, "memberID": "0", "alarm": "NOSPACE"});
+        self.etcd("maintenance/alarm", &alarm).await.context("set etcd's alarm")?;
+        Ok(())
+    }
+
+    /// Asks etcd through its JSON gateway.
+    async fn etcd(&self, what: &str, body: &Value) -> Result<Value> {
+        let url = format!("http://127.0.0.1:{}/v3/{what}", self.etcd_port);
+        let answer = crate::http_client()?.post(url).json(body).send().await?.error_for_status()?;
+        Ok(answer.json().await?)
     }
 
     /// Kills the controllers: nothing collects garbage, empties namespaces or moves Deployments.

@@ -25,10 +25,22 @@ pub fn needs(program: &str, how: &str) -> Option<PathBuf> {
 /// running test as skipped.
 #[must_use]
 pub fn needs_express_gateway() -> Option<PathBuf> {
-    let directory =
-        crate::tools::express_gateway_dir().ok().filter(|directory| directory.join("node_modules").is_dir());
+    installed("express-gateway", crate::tools::express_gateway_dir())
+}
+
+/// The directory with `package.json` and `node_modules` of LoopBack, as `cargo xtask tools` installs it; otherwise, and where
+/// there is no Node, notes the running test as skipped.
+#[must_use]
+pub fn needs_loopback() -> Option<PathBuf> {
+    needs("node", "apt-get install nodejs npm")?;
+    installed("LoopBack", crate::tools::loopback_dir())
+}
+
+/// A directory in which npm has installed something.
+fn installed(what: &str, directory: anyhow::Result<PathBuf>) -> Option<PathBuf> {
+    let directory = directory.ok().filter(|directory| directory.join("node_modules").is_dir());
     if directory.is_none() {
-        note("express-gateway is not installed (apt-get install npm, then cargo xtask tools)");
+        note(&format!("{what} is not installed (apt-get install npm, then cargo xtask tools)"));
     }
     directory
 }

@@ -134,8 +134,20 @@ pub fn find_gitea() -> Result<Option<PathBuf>> {
 /// # Errors
 /// As [`cache_dir`].
 pub fn express_gateway_dir() -> Result<PathBuf> {
-    const LOCK: &str = include_str!("../../../tools/express-gateway/package-lock.json");
-    Ok(cache_dir()?.join(format!("express-gateway-{}", &hex::encode(Sha256::digest(LOCK))[..10])))
+    npm_dir("express-gateway", include_str!("../../../tools/express-gateway/package-lock.json"))
+}
+
+/// Where `cargo xtask tools` installs what a new workspace's app depends on: `package.json`, its lock file and `node_modules`
+/// stand in it. Keyed by the lock file.
+///
+/// # Errors
+/// As [`cache_dir`].
+pub fn loopback_dir() -> Result<PathBuf> {
+    npm_dir("loopback", include_str!("../../../tools/loopback/package-lock.json"))
+}
+
+fn npm_dir(name: &str, lock: &str) -> Result<PathBuf> {
+    Ok(cache_dir()?.join(format!("{name}-{}", &hex::encode(Sha256::digest(lock))[..10])))
 }
 
 fn locate(name: &str) -> Result<PathBuf> {

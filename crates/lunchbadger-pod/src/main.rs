@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use lb_pod::{init, sls_api, workspace};
+use lb_pod::{app, init, sls_api, workspace};
 use lb_process::environment::{self, Variables};
 use lb_process::{clock, signals};
 use lb_vocab::settings::Reader;
@@ -31,6 +31,8 @@ enum Command {
     SlsApi,
     /// The workspace's API container: Project API (4230), Workspace API (4231), saving to git
     Workspace,
+    /// The supervisor in the app's container: writes the project's files, installs its dependencies, runs it
+    App,
 }
 
 fn main() -> ExitCode {
@@ -47,6 +49,10 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command, variables: &Variables) -> Result<()> {
+    if matches!(command, Command::App) {
+        // Of this thread, and so of all that it starts from here on.
+        app::confine()?;
+    }
     // Two threads do: a pod serves one producer, and what blocks has threads of its own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -74,6 +80,10 @@ async fn dispatch(command: &Command, variables: &Variables) -> Result<()> {
             let settings = settings(variables, workspace::Settings::read)?;
             signals::within_deadline(workspace(&settings, shutdown.clone()), &shutdown).await
         }
+        Command::App => {
+            let settings = settings(variables, app::Settings::read)?;
+            signals::within_deadline(async { Ok(app::run(&settings, &shutdown).await?) }, &shutdown).await
+        }
     }
 }
 
@@ -90,7 +100,7 @@ async fn sls_api(settings: &sls_api::Settings, shutdown: CancellationToken) -> R
 
 async fn workspace(settings: &workspace::Settings, shutdown: CancellationToken) -> Result<()> {
     let server = workspace::Server::start(settings, &clock::system(), shutdown).await?;
-    let (project, workspace) = server.addresses().context("read the addresses")?;
-    tracing::info!(%project, %workspace, "ready");
+    let [project, workspace, supervisor] = server.addresses().context("read the addresses")?;
+    tracing::info!(%project, %workspace, %supervisor, "ready");
     Ok(server.run().await?)
 }

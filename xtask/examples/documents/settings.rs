@@ -17,7 +17,7 @@ variable that is set and empty counts as not set. Secrets (tokens, passwords) ar
 /// The page.
 pub(crate) fn page() -> String {
     let mut page = HEAD.to_owned();
-    let parts: [(&str, &str, &[Variable]); 8] = [
+    let parts: [(&str, &str, &[Variable]); 9] = [
         ("Actualizer", "How it works.", lb_actualizer::settings::VARIABLES),
         (
             "Actualizer and `lunchbadger plan`, `diff`: what objects are like",
@@ -31,6 +31,11 @@ pub(crate) fn page() -> String {
             "`lunchbadger-pod workspace`: the workspace's API container",
             "In a producer's pod; the Actualizer sets what it needs.",
             lb_pod::workspace::VARIABLES,
+        ),
+        (
+            "`lunchbadger-pod app`: the supervisor in the app's container",
+            "Beside the producer's own code, which sees of them what is said.",
+            lb_pod::app::VARIABLES,
         ),
         (
             "`lunchbadger-pod sls-api`: the sls-api's container",

@@ -2,6 +2,7 @@
 
 mod core;
 mod embedded;
+mod faults;
 mod figure;
 mod gitea;
 mod measure;
@@ -30,7 +31,7 @@ pub(crate) use gitea::{Load, load};
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// These benches alone [default: all but `scale`].
+    /// These benches alone [default: all but `scale`, `faults` and `soak`].
     names: Vec<Name>,
     /// With 100 producers (60 at Gitea) and for seconds instead of minutes: shows that everything runs, in three minutes.
     #[arg(long)]
@@ -79,7 +80,11 @@ enum Name {
     /// Forged and oversized webhooks.
     HookFlood,
     /// Clients of the watcher.
-    Watcher,
+    WatcherClients,
+    /// Every fault at every call of a producer's life: an hour.
+    Faults,
+    /// Random pushes, faults and restarts: half an hour.
+    Soak,
 }
 
 impl Name {
@@ -99,8 +104,20 @@ impl Name {
             Self::GiteaSweep => "gitea-sweep",
             Self::GiteaPush => "gitea-push",
             Self::HookFlood => "hook-flood",
-            Self::Watcher => "watcher",
+            Self::WatcherClients => "watcher-clients",
+            Self::Faults => "faults",
+            Self::Soak => "soak",
         }
+    }
+
+    /// Whether it runs where none is named.
+    fn is_usual(self) -> bool {
+        self != Self::Scale && !self.is_test()
+    }
+
+    /// Whether it shows that the system holds, not how fast it is: a test, which needs nothing that is released.
+    fn is_test(self) -> bool {
+        matches!(self, Self::Faults | Self::Soak)
     }
 }
 
@@ -129,12 +146,12 @@ impl Bench {
 
 /// Measures.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    if !arguments.built {
-        return released();
-    }
     let mut names = arguments.names.clone();
     if names.is_empty() {
-        names = Name::value_variants().iter().copied().filter(|name| *name != Name::Scale).collect();
+        names = Name::value_variants().iter().copied().filter(|name| name.is_usual()).collect();
+    }
+    if !arguments.built && !names.iter().all(|name| name.is_test()) {
+        return released();
     }
     let program = target_directory()?.join("release/lunchbadger");
     let target = target_directory()?.join("bench");
@@ -216,9 +233,17 @@ async fn one(bench: &mut Bench, name: Name, world: &mut Option<World>) -> Result
             end(world).await;
             gitea::flood(bench).await
         }
-        Name::Watcher => {
+        Name::WatcherClients => {
             end(world).await;
             watcher_clients::watcher(bench).await
+        }
+        Name::Faults => {
+            end(world).await;
+            faults::faults(bench)
+        }
+        Name::Soak => {
+            end(world).await;
+            faults::soak(bench)
         }
     }
 }

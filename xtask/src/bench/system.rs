@@ -53,7 +53,6 @@ impl Cluster {
             audit: !only,
             etcd_quota: Some(ETCD_QUOTA),
             progress: progress(),
-            ..Options::default()
         };
         let plane = ControlPlane::start(options).await?;
         let text = fs::read_to_string(plane.kubeconfig()).context("read the kubeconfig")?;

@@ -4,6 +4,8 @@ mod express_gateway;
 mod gitea;
 mod go;
 mod kubernetes;
+mod loopback;
+mod npm;
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -21,7 +23,8 @@ pub(crate) fn ensure() -> Result<()> {
     needs_git()?;
     kubernetes()?;
     gitea()?;
-    express_gateway::ensure()
+    express_gateway::ensure()?;
+    loopback::ensure()
 }
 
 /// Makes a directory of the cache as a whole: `fill` works beside it, and its name comes last. Where another of us

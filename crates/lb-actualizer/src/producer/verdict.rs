@@ -11,6 +11,7 @@ use lb_desired::crd::{ConditionType, EnvironmentStatus, LBProducer, LBProducerSt
 use lb_desired::plan::Why;
 use lb_http::contract::ClientError;
 use lb_http::contract::git_api::{CommitState, CommitStatus};
+use lb_project::OPENAPI_FILE;
 use lb_vocab::{
     CommitId, Digest, Finding, GitUser, ProducerName, RepoName, SafePath, TextError, shortened, with_causes,
 };
@@ -30,8 +31,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const DIGITS: usize = 16;
 /// Length of a description, bytes.
 const DESCRIPTION_BYTES: usize = 255;
-/// Where findings of the OpenAPI document are: no file of the commit that they are told at.
-const DOCUMENT: &str = "openapi.json";
 
 /// Telling verdicts, for all producers.
 #[derive(Debug)]
@@ -192,7 +191,8 @@ fn outlook(status: &EnvironmentStatus, repo: &str, stands: &str) -> Option<Outlo
         let more = if status.finding_count as usize > status.findings.len() { "+" } else { "" };
         let plural = if own.len() == 1 && more.is_empty() { "" } else { "s" };
         let description = format!("{}{more} finding{plural}: {text}", own.len());
-        let path = path.filter(|path| *line > 0 && *path != DOCUMENT).and_then(|path| path.parse().ok());
+        // The OpenAPI document is no file of the commit that findings are told at.
+        let path = path.filter(|path| *line > 0 && *path != OPENAPI_FILE).and_then(|path| path.parse().ok());
         return Some((CommitState::Failure, description, path.map(|path| (path, *line))));
     }
     if applied {

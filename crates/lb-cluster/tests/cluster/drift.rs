@@ -196,7 +196,7 @@ async fn an_autoscaler_keeps_its_number_of_pods() {
     // Another change goes through and leaves the number alone.
     let mut next = leaf;
     next.manifest.edit(|manifest| {
-        manifest["spec"]["template"]["spec"]["containers"][0]["image"] = json!("localhost/gateway:2")
+        manifest["spec"]["template"]["spec"]["containers"][0]["image"] = json!("localhost/gateway:2");
     });
     assert_eq!(bench.apply(&next).await.unwrap(), Applied::Changed);
     let live = bench.live(LeafKind::Deployment, "main").await.unwrap();

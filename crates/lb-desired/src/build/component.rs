@@ -203,20 +203,15 @@ pub(super) fn producer_labels(producer: &Producer, app: &str) -> BTreeMap<String
 /// A Secret of these keys and values. They are encoded straight into the manifest: a gateway's configuration is large,
 /// and Kubernetes' own type would hold it twice beside.
 pub(super) fn secret<'a>(
-    metadata: ObjectMeta,
+    metadata: &ObjectMeta,
     values: impl IntoIterator<Item = (&'a str, &'a Secret)>,
     immutable: Option<bool>,
 ) -> Leaf {
     let kind = LeafKind::Secret;
     let data = values.into_iter().map(|(key, value)| (key, Encoded(value))).collect();
-    let object = SecretObject {
-        api_version: kind.api_version(),
-        kind: kind.kind(),
-        data,
-        immutable,
-        metadata: &metadata,
-    };
-    leaf_of(kind, &metadata, &object)
+    let object =
+        SecretObject { api_version: kind.api_version(), kind: kind.kind(), data, immutable, metadata };
+    leaf_of(kind, metadata, &object)
 }
 
 /// `v1` Secret, as `k8s_openapi` writes it.

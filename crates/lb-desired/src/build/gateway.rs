@@ -87,7 +87,7 @@ impl SharedRedis {
 
     fn leaf(&self, component: &Component<'_>) -> Leaf {
         let metadata = ObjectMeta { name: Some(self.name.clone()), ..component.metadata() };
-        secret(metadata, [(REDIS_PASSWORD_KEY, &self.password)], None)
+        secret(&metadata, [(REDIS_PASSWORD_KEY, &self.password)], None)
     }
 
     /// With the name in the digest no table of digests helps to find the password. A guess can be checked against it by
@@ -102,7 +102,7 @@ impl SharedRedis {
 pub(super) fn config(gateway: &Gateway, files: &BTreeMap<String, Secret>, settings: &Settings) -> Leaf {
     let component = component(gateway, settings);
     let metadata = ObjectMeta { name: Some(gateway.config.name.clone()), ..component.metadata() };
-    secret(metadata, files.iter().map(|(key, content)| (key.as_str(), content)), Some(true))
+    secret(&metadata, files.iter().map(|(key, content)| (key.as_str(), content)), Some(true))
 }
 
 fn component<'a>(gateway: &'a Gateway, settings: &'a Settings) -> Component<'a> {

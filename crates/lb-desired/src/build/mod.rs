@@ -147,7 +147,7 @@ pub fn workspace(workspace: &Workspace, settings: &Settings) -> Vec<Leaf> {
     of_workspace.chain(of_sls_api).collect()
 }
 
-/// One of the objects of [`workspace`], alone.
+/// One of the objects of [`workspace()`], alone.
 #[must_use]
 pub fn workspace_leaf(
     kind: LeafKind,
@@ -166,7 +166,7 @@ pub fn gateway(gateway: &Gateway, settings: &Settings) -> Vec<Leaf> {
     LeafKind::ALL.into_iter().filter_map(|kind| gateway::leaf(kind, gateway, settings)).collect()
 }
 
-/// One of the objects of [`gateway`], alone.
+/// One of the objects of [`gateway()`], alone.
 #[must_use]
 pub fn gateway_leaf(kind: LeafKind, name: &str, gateway: &Gateway, settings: &Settings) -> Option<Leaf> {
     gateway::leaf(kind, gateway, settings).filter(|leaf| leaf.name == name)
@@ -205,7 +205,7 @@ pub fn credentials(producer: &Producer, credentials: &Credentials, settings: &Se
         labels: Some(component::producer_labels(producer, CREDENTIALS_APP)),
         ..ObjectMeta::default()
     };
-    component::secret(metadata, data, None)
+    component::secret(&metadata, data, None)
 }
 
 /// The `app` label of credentials Secrets.

@@ -98,6 +98,13 @@ fn api_container(component: &Component<'_>) -> Container {
     variables.extend(settings.workspace.push_interval.map(|ms| env("LB_PUSH_INTERVAL", ms.to_string())));
     variables
         .extend(settings.workspace.url_prefix.as_ref().map(|prefix| env("WORKSPACE_URL_PREFIX", prefix)));
+    variables.extend(settings.workspace.issuer.as_ref().map(|issuer| env("AUTH_ISSUER", issuer)));
+    variables.extend(settings.workspace.origins.as_ref().map(|origins| env("CORS_ORIGINS", origins)));
+    match settings.auth_mode {
+        // The container's own default.
+        AuthMode::Tokens => {}
+        AuthMode::None => variables.push(env("AUTH_MODE", "none")),
+    }
     let parts = ContainerParts {
         name: "api",
         image: settings.images.of(&settings.images.workspace, component.producer.name()),

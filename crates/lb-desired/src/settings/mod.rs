@@ -145,6 +145,10 @@ pub struct WorkspaceSettings {
     pub push_interval: Option<u32>,
     /// `WORKSPACE_URL_PREFIX`.
     pub url_prefix: Option<String>,
+    /// `AUTH_ISSUER`.
+    pub issuer: Option<String>,
+    /// `CORS_ORIGINS`.
+    pub origins: Option<String>,
     /// `LBWS_STORAGE`.
     pub storage: Quantity,
 }
@@ -295,6 +299,8 @@ impl WorkspaceSettings {
             triton: reader.switch(&v::TRITON),
             push_interval: reader.optional(&v::PUSH_INTERVAL),
             url_prefix: reader.text(&v::URL_PREFIX),
+            issuer: reader.text(&v::AUTH_ISSUER),
+            origins: reader.text(&v::CORS_ORIGINS),
             storage: reader.parsed(&v::WORKSPACE_STORAGE),
         }
     }

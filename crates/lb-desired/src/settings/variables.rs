@@ -49,6 +49,8 @@ table! {
     REDIS_PASSWORD = "REDIS_PASSWORD", None, "Redis' password, a secret: the actualizer's own where REDIS_ACL is on, in a Secret of each gateway where it is off; a new one rolls out";
     REDIS_ACL = "REDIS_ACL", Some("on"), "`on`: a Redis user per producer and environment; `off`: all gateways share REDIS_PASSWORD";
     AUTH_MODE = "AUTH_MODE", Some("tokens"), "`tokens`: every request needs one; `none`: closed development set-ups, no `internal-` host is published";
+    AUTH_ISSUER = "AUTH_ISSUER", None, "handed to workspaces where it is set: the issuer that users' tokens name; default: the workspace's own (`lunchbadger`)";
+    CORS_ORIGINS = "CORS_ORIGINS", None, "handed to workspaces where it is set: comma-separated origins (https://ui.example.com) from which browsers may call with credentials; `*` is any";
     ROLLING = "ENABLE_ROLLING_UPDATE", None, "on: workspace and sls-api pods restart on a new revision";
     TRITON = "TRITON_OBJECT_STORE_ENABLED", None, "on: Secret `triton-keypair` is mounted at /root/.triton_ssh in workspaces";
     PUSH_INTERVAL = "LB_PUSH_INTERVAL", None, "milliseconds between a workspace's pushes, handed to workspaces; default: the workspace's own (1000)";

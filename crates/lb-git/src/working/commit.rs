@@ -26,6 +26,12 @@ pub struct Person {
 }
 
 impl Person {
+    /// LunchBadger itself, who commits what it keeps for others.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { name: "LunchBadger".to_owned(), email: "support@lunchbadger.com".to_owned() }
+    }
+
     /// As it stands in a commit: git's own separators are left out.
     fn line(&self, seconds: u64) -> String {
         let clean = |text: &str, fallback: &str| {
@@ -71,14 +77,14 @@ pub(super) struct Moved {
 }
 
 /// What goes into a commit object.
-pub(super) struct Parts<'a> {
-    pub(super) tree: ObjectId,
-    pub(super) parent: Option<ObjectId>,
-    pub(super) author: &'a Person,
-    pub(super) written: u64,
-    pub(super) committer: &'a Person,
-    pub(super) now: Timestamp,
-    pub(super) message: &'a str,
+pub(crate) struct Parts<'a> {
+    pub(crate) tree: ObjectId,
+    pub(crate) parent: Option<ObjectId>,
+    pub(crate) author: &'a Person,
+    pub(crate) written: u64,
+    pub(crate) committer: &'a Person,
+    pub(crate) now: Timestamp,
+    pub(crate) message: &'a str,
 }
 
 impl Parts<'_> {
@@ -87,7 +93,8 @@ impl Parts<'_> {
         Object::new(ObjectKind::Commit, self.content().as_bytes()).map_err(WorkingError::io("make a commit"))
     }
 
-    fn content(&self) -> String {
+    /// What stands in the object.
+    pub(crate) fn content(&self) -> String {
         let Self { tree, parent, author, written, committer, now, message } = self;
         let parent = parent.map(|id| format!("parent {id}\n")).unwrap_or_default();
         let message = message.replace('\0', " ");

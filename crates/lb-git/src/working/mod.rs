@@ -26,15 +26,17 @@ use std::time::Duration;
 use lb_vocab::{Blob, CommitId, SafePath, Timestamp, Tree};
 use url::Url;
 
+pub(crate) use commit::Parts;
 pub use commit::{NewCommit, Person};
 pub use error::{StageError, WorkingError};
 pub use integrate::Integrated;
+pub(crate) use object::{ObjectId, ObjectKind};
 pub use remote::{Fetched, Pushed, Remote, Token};
 
-use self::commit::{Local, Parts};
+use self::commit::Local;
 use self::journal::Journal;
 use self::listing::{Directory, Listing};
-use self::object::{Object, ObjectId};
+use self::object::Object;
 use self::stage::{Next, write_directories};
 use crate::bare::objects::Objects;
 use crate::bare::refs;

@@ -21,6 +21,12 @@ use super::WorkingError;
 pub(crate) struct ObjectId(pub(crate) [u8; 20]);
 
 impl ObjectId {
+    /// The id of the object with this content.
+    pub(crate) fn of(kind: ObjectKind, content: &[u8]) -> Self {
+        let header = kind.header(content);
+        Self(Sha1::new().chain_update(&header).chain_update(content).finalize().into())
+    }
+
     /// Reads 40 hex digits.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut id = [0; 20];
@@ -60,6 +66,18 @@ pub(crate) enum ObjectKind {
     Commit,
 }
 
+impl ObjectKind {
+    /// What stands before the content.
+    fn header(self, content: &[u8]) -> String {
+        let kind = match self {
+            Self::Blob => "blob",
+            Self::Tree => "tree",
+            Self::Commit => "commit",
+        };
+        format!("{kind} {}\0", content.len())
+    }
+}
+
 /// An object in the form in which it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Object {
@@ -70,17 +88,11 @@ pub(crate) struct Object {
 impl Object {
     /// The object with this content.
     pub(crate) fn new(kind: ObjectKind, content: &[u8]) -> io::Result<Self> {
-        let kind = match kind {
-            ObjectKind::Blob => "blob",
-            ObjectKind::Tree => "tree",
-            ObjectKind::Commit => "commit",
-        };
-        let header = format!("{kind} {}\0", content.len());
-        let id = Sha1::new().chain_update(&header).chain_update(content).finalize();
+        let header = kind.header(content);
         let mut encoder = ZlibEncoder::new(Vec::with_capacity(content.len() / 2 + 64), Compression::fast());
         encoder.write_all(header.as_bytes())?;
         encoder.write_all(content)?;
-        Ok(Self { id: ObjectId(id.into()), compressed: encoder.finish()? })
+        Ok(Self { id: ObjectId::of(kind, content), compressed: encoder.finish()? })
     }
 
     fn path(&self, repository: &Path) -> PathBuf {

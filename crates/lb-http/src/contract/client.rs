@@ -119,6 +119,10 @@ impl Call {
         Self { request: self.request.json(body), ..self }
     }
 
+    pub(super) fn body(self, bytes: Vec<u8>) -> Self {
+        Self { request: self.request.body(bytes), ..self }
+    }
+
     pub(super) fn bearer(self, token: &Secret) -> Self {
         Self { request: self.request.bearer_auth(token.reveal()), ..self }
     }
@@ -239,13 +243,21 @@ impl Caller {
         Ok(Answer { what, headers, body })
     }
 
-    /// Opens an event stream. It ends with an error where the connection breaks; reconnecting is the caller's.
-    pub(super) async fn events(
+    /// Sends a request whose answer is read piece by piece, without an end in time but that of each piece.
+    pub(super) async fn pieces(
         &self,
         call: Call,
-        limit: usize,
-    ) -> Result<BoxStream<'static, Result<SseEvent, ClientError>>, ClientError> {
-        let Call { what, request } = call.header("accept", "text/event-stream");
+    ) -> Result<(String, BoxStream<'static, Result<Bytes, ClientError>>), ClientError> {
+        let (what, response) = self.open(call).await?;
+        let name = what.clone();
+        let pieces =
+            response.bytes_stream().map(move |piece| piece.map_err(|error| unreachable(&name, error)));
+        Ok((what, pieces.boxed()))
+    }
+
+    /// Sends a request and waits for the beginning of a good answer.
+    async fn open(&self, call: Call) -> Result<(String, reqwest::Response), ClientError> {
+        let Call { what, request } = call;
         let sent = tokio::time::timeout(self.timeouts.request, request.send());
         let response = match sent.await {
             Ok(response) => response.map_err(|error| unreachable(&what, error))?,
@@ -257,6 +269,16 @@ impl Caller {
             let body = read(&what, response, ERROR_LIMIT).await.unwrap_or_default();
             return Err(refused(what, status, &headers, &body));
         }
+        Ok((what, response))
+    }
+
+    /// Opens an event stream. It ends with an error where the connection breaks; reconnecting is the caller's.
+    pub(super) async fn events(
+        &self,
+        call: Call,
+        limit: usize,
+    ) -> Result<BoxStream<'static, Result<SseEvent, ClientError>>, ClientError> {
+        let (what, response) = self.open(call.header("accept", "text/event-stream")).await?;
         let kind = response
             .headers()
             .get(header::CONTENT_TYPE)

@@ -3,12 +3,12 @@
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use http::Method;
-use lb_vocab::{ProducerName, TextError};
+use lb_vocab::{CommitId, ProducerName, TextError};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::client::Caller;
-use super::git_api::{Repository, User};
+use super::git_api::{KeptDocument, Repository, User};
 use super::{ClientError, Timeouts, TokenSource};
 use crate::error::code;
 
@@ -227,6 +227,21 @@ impl Configstore {
     /// Where the call fails.
     pub async fn hooks(&self) -> Result<Hooks, ClientError> {
         self.0.send(self.0.call(Method::GET, &["hooks"])?, EVENT_LIMIT).await?.object()
+    }
+
+    /// Keeps the OpenAPI document of a producer's app, as it is at a commit: for the pod in which it runs.
+    ///
+    /// # Errors
+    /// Where the call fails, or the document is refused.
+    pub async fn keep_document(
+        &self,
+        whose: &lb_vocab::Producer,
+        commit: &CommitId,
+        document: Vec<u8>,
+    ) -> Result<KeptDocument, ClientError> {
+        let (name, environment) = (whose.name().as_str(), whose.environment().as_str());
+        let segments = ["producers", name, "openapi", environment, commit.as_str()];
+        self.0.send(self.0.call(Method::PUT, &segments)?.body(document), EVENT_LIMIT).await?.object()
     }
 
     /// Pushes to a producer's repositories, from now on.

@@ -11,6 +11,7 @@ mod error;
 pub mod git_api;
 pub mod hook;
 mod sse;
+pub mod supervisor;
 
 pub use client::{Timeouts, TokenSource};
 pub use error::ClientError;

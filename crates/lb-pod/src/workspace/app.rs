@@ -13,7 +13,9 @@ pub enum AppState {
     Unsupervised,
     /// Its dependencies are being installed.
     Installing,
-    /// It runs.
+    /// It was started and does not listen yet.
+    Starting,
+    /// It runs, and listens.
     Running,
     /// It ended, with its last words.
     Crashed {
@@ -31,18 +33,32 @@ pub enum AppRequest {
     Reinstall,
 }
 
+/// Who supervises the app now.
+#[derive(Debug)]
+struct Current {
+    number: u64,
+    requests: mpsc::Sender<AppRequest>,
+}
+
 /// The app. Clones are the same one.
 #[derive(Clone, Debug)]
 pub struct App {
     state: watch::Sender<AppState>,
-    supervisor: watch::Sender<Option<mpsc::Sender<AppRequest>>>,
+    supervisor: watch::Sender<Option<Current>>,
 }
 
 /// Who supervises the app, as long as this lives.
 #[derive(Debug)]
 pub struct Supervisor {
-    app: App,
+    reporter: Reporter,
     requests: mpsc::Receiver<AppRequest>,
+}
+
+/// Says how the app is, as long as its supervisor is the current one.
+#[derive(Clone, Debug)]
+pub struct Reporter {
+    app: App,
+    number: u64,
 }
 
 impl Default for App {
@@ -57,8 +73,12 @@ impl App {
     pub fn supervise(&self) -> Supervisor {
         // More than these wait for nothing: each of them does what the others ask for.
         let (sender, requests) = mpsc::channel(16);
-        self.supervisor.send_replace(Some(sender));
-        Supervisor { app: self.clone(), requests }
+        let mut number = 0;
+        self.supervisor.send_modify(|current| {
+            number = current.as_ref().map_or(0, |current| current.number + 1);
+            *current = Some(Current { number, requests: sender });
+        });
+        Supervisor { reporter: Reporter { app: self.clone(), number }, requests }
     }
 
     /// Follows how the app is.
@@ -72,17 +92,41 @@ impl App {
     pub fn ask(&self, request: AppRequest) -> bool {
         match &*self.supervisor.borrow() {
             None => false,
-            Some(supervisor) => {
-                !matches!(supervisor.try_send(request), Err(mpsc::error::TrySendError::Closed(_)))
+            Some(Current { number: _, requests }) => {
+                !matches!(requests.try_send(request), Err(mpsc::error::TrySendError::Closed(_)))
             }
         }
+    }
+}
+
+impl Reporter {
+    /// Says how the app is; answers whether it was heard.
+    pub fn report(&self, state: AppState) -> bool {
+        let supervisor = self.app.supervisor.borrow();
+        let current = supervisor
+            .as_ref()
+            .is_some_and(|current| current.number == self.number && !current.requests.is_closed());
+        if current {
+            self.app.state.send_if_modified(|now| {
+                let changes = *now != state;
+                *now = state;
+                changes
+            });
+        }
+        current
     }
 }
 
 impl Supervisor {
     /// Says how the app is.
     pub fn report(&self, state: AppState) {
-        self.app.state.send_replace(state);
+        self.reporter.report(state);
+    }
+
+    /// Says how the app is, for whoever hears the supervisor's reports elsewhere.
+    #[must_use]
+    pub fn reporter(&self) -> Reporter {
+        self.reporter.clone()
     }
 
     /// The next request; `None` where somebody else supervises now.
@@ -94,11 +138,10 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         self.requests.close();
-        let ours = |supervisor: &Option<mpsc::Sender<AppRequest>>| {
-            supervisor.as_ref().is_none_or(mpsc::Sender::is_closed)
-        };
-        if ours(&self.app.supervisor.borrow()) {
-            self.app.state.send_replace(AppState::Unsupervised);
+        let Reporter { app, number } = &self.reporter;
+        let ours = app.supervisor.borrow().as_ref().is_none_or(|current| current.number == *number);
+        if ours {
+            app.state.send_replace(AppState::Unsupervised);
         }
     }
 }
@@ -120,7 +163,9 @@ mod tests {
         assert_eq!(first.next().await, Some(AppRequest::Reinstall));
         let second = app.supervise();
         assert_eq!(first.next().await, None);
+        let late = first.reporter();
         drop(first);
+        assert!(!late.report(AppState::Installing));
         assert_eq!(*app.state().borrow(), AppState::Running, "somebody else supervises");
         drop(second);
         assert_eq!(

@@ -6,21 +6,23 @@
 
 mod app;
 pub(crate) mod follow;
+mod openapi;
 pub mod project_api;
 pub(crate) mod settings;
 mod starter;
 pub(crate) mod status;
 pub(crate) mod store;
+pub mod supervisor;
 pub(crate) mod sync;
 pub mod workspace_api;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::future::try_join;
+use futures::future::try_join3;
 use lb_git::working::{Fetched, Person, WorkingCopy};
 use lb_http::auth::{Accesses, AuthSettings, Identity, Members, Reviews, UserTokens};
 use lb_http::contract::Timeouts;
@@ -29,25 +31,30 @@ use lb_http::contract::git_api::GitApi;
 use lb_http::error::ApiError;
 use lb_http::metrics::Metrics;
 use lb_http::route::Seam;
-use lb_http::serve::Common;
+use lb_http::serve::{Common, Origins};
 use lb_vocab::{Clock, Producer, with_causes};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use app::{App, AppRequest, AppState, Supervisor};
+pub use app::{App, AppRequest, AppState, Reporter, Supervisor};
+pub(crate) use settings::producer;
 pub use settings::{Settings, VARIABLES};
 
 use crate::PodError;
 use crate::identity::{CONFIGSTORE, GIT_API, Repository};
+use openapi::Documents;
 pub(crate) use starter::Changes;
 use status::{Board, Started};
 use store::Store;
 use sync::{Complete, Nudge, Sync};
-use workspace_api::View;
+use workspace_api::{Explorer, View};
 
 /// Tokens of users that are looked at in a second.
 const REVIEWS: usize = 100;
+/// An address that another process has: how often it is tried again, and after what time.
+const LISTEN_TRIES: u32 = 40;
+const LISTEN_PAUSE: Duration = Duration::from_millis(250);
 /// While the git host is silent at the start: from one attempt to the next, up to the last.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
@@ -58,6 +65,7 @@ struct Workspace {
     view: Arc<View>,
     board: Board,
     app: App,
+    explorer: Explorer,
     sync: Sync,
     members: Arc<Members>,
     metrics: Metrics,
@@ -91,15 +99,18 @@ pub(crate) async fn author(members: &Members, who: &Identity) -> Result<Option<P
 pub struct Server {
     project_api: (TcpListener, axum::Router),
     workspace_api: (TcpListener, axum::Router),
+    supervisor: (TcpListener, axum::Router),
     workspace: Shared,
     writer: JoinHandle<Result<(), tokio::task::JoinError>>,
     configstore: Option<Configstore>,
+    documents: Documents,
     repository: Repository,
     nudge: Nudge,
 }
 
 impl Server {
-    /// Opens the clone, or makes it; fetches, completes it, and takes the addresses. While the git host is silent it waits.
+    /// Takes the addresses, before the app is there to take them; opens the clone, or makes it; fetches and completes it. While
+    /// the git host is silent it waits.
     ///
     /// # Errors
     /// Where the clone, an address or a token file does not do, or `shutdown` came first.
@@ -110,8 +121,9 @@ impl Server {
     ) -> Result<Self, PodError> {
         let Settings { repository, producer, .. } = settings;
         let prepared = prepare(&settings.identity, repository, producer, sync::complete, clock);
-        let copy = tokio::select! {
-            copy = prepared => copy?,
+        let begun = async { Ok::<_, PodError>((bind(settings).await?, prepared.await?)) };
+        let (listeners, copy) = tokio::select! {
+            begun = begun => begun?,
             () = shutdown.cancelled() => return Err(PodError::Ended),
         };
         let (board, app, nudge) = (Board::new(repository, producer), App::default(), Nudge::default());
@@ -141,6 +153,7 @@ impl Server {
             store,
             board,
             app,
+            explorer: Explorer::new(settings.app),
             sync,
             members: Arc::clone(&members),
             metrics: metrics.clone(),
@@ -148,13 +161,20 @@ impl Server {
             shutdown,
         });
         let seam = seam(&settings.auth, producer, git_api, members, clock)?;
+        let documents = Documents::default();
+        let channel = Arc::new(supervisor::Channel {
+            app: workspace.app.clone(),
+            store: workspace.store.clone(),
+            documents: documents.clone(),
+            metrics: metrics.clone(),
+            shutdown: workspace.shutdown.clone(),
+            session: Mutex::default(),
+        });
         let origins = settings.origins.clone();
         let common = Common { seam, metrics, ready: Arc::new(Vec::new), origins };
-        let prefixes = |own: &str| [Some(own.to_owned()), settings.url_prefix.clone()];
-        let project_api =
-            common.wrap(under(prefixes("/project-api"), &project_api::all(&common.seam, &workspace)));
-        let workspace_api =
-            common.wrap(under(prefixes("/workspace-api"), &workspace_api::all(&common.seam, &workspace)));
+        let [project_api, workspace_api, supervisor] =
+            routers(&common, settings.url_prefix.as_deref(), &workspace, &channel);
+        let [project_listener, workspace_listener, supervisor_listener] = listeners;
         let configstore = settings.configstore.clone().map(|url| {
             client(
                 "the configstore",
@@ -162,22 +182,28 @@ impl Server {
             )
         });
         Ok(Self {
-            project_api: (listen(settings.project_api).await?, project_api),
-            workspace_api: (listen(settings.workspace_api).await?, workspace_api),
+            project_api: (project_listener, project_api),
+            workspace_api: (workspace_listener, workspace_api),
+            supervisor: (supervisor_listener, supervisor),
             workspace,
             writer: tokio::spawn(writer.run()),
             configstore: configstore.transpose()?,
+            documents,
             repository: repository.clone(),
             nudge,
         })
     }
 
-    /// Where the Project API and the Workspace API listen.
+    /// Where the Project API, the Workspace API and the supervisor's channel listen.
     ///
     /// # Errors
     /// Where the system does not say.
-    pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
-        Ok((self.project_api.0.local_addr()?, self.workspace_api.0.local_addr()?))
+    pub fn addresses(&self) -> io::Result<[SocketAddr; 3]> {
+        Ok([
+            self.project_api.0.local_addr()?,
+            self.workspace_api.0.local_addr()?,
+            self.supervisor.0.local_addr()?,
+        ])
     }
 
     /// The app, for its supervisor.
@@ -191,19 +217,33 @@ impl Server {
     /// # Errors
     /// Where a listener fails for good, or a part ends by itself.
     pub async fn run(self) -> Result<(), PodError> {
-        let Self { project_api, workspace_api, workspace, mut writer, configstore, repository, nudge } = self;
+        let Self {
+            project_api,
+            workspace_api,
+            supervisor,
+            workspace,
+            mut writer,
+            configstore,
+            documents,
+            repository,
+            nudge,
+        } = self;
         let shutdown = workspace.shutdown.clone();
         tracing::info!(producer = %workspace.producer, "the workspace serves");
         let serve = |(listener, app): (TcpListener, axum::Router)| {
             lb_http::serve::run(listener, app, shutdown.clone())
         };
-        let served = try_join(serve(project_api), serve(workspace_api));
+        let served = try_join3(serve(project_api), serve(workspace_api), serve(supervisor));
         let drained = CancellationToken::new();
         let mut sync = tokio::spawn(workspace.sync.clone().run(drained.clone()));
         let name = workspace.producer.name().clone();
+        let producer = workspace.producer.clone();
         let follow = async {
             match configstore {
-                Some(configstore) => follow::follow(configstore, repository, name, nudge).await,
+                Some(configstore) => tokio::select! {
+                    () = documents.keep(&configstore, &producer) => {}
+                    () = follow::follow(configstore.clone(), repository, name, nudge) => {}
+                },
                 None => std::future::pending().await,
             }
         };
@@ -226,6 +266,31 @@ impl Server {
         }
         served
     }
+}
+
+/// Takes the addresses of the Project API, the Workspace API and the supervisor's channel.
+async fn bind(settings: &Settings) -> Result<[TcpListener; 3], PodError> {
+    Ok([
+        listen(settings.project_api).await?,
+        listen(settings.workspace_api).await?,
+        listen(settings.supervisor).await?,
+    ])
+}
+
+/// What answers at each of them.
+fn routers(
+    common: &Common,
+    url_prefix: Option<&str>,
+    workspace: &Shared,
+    channel: &Arc<supervisor::Channel>,
+) -> [axum::Router; 3] {
+    let prefixes = |own: &str| [Some(own.to_owned()), url_prefix.map(str::to_owned)];
+    let project_api = under(prefixes("/project-api"), &project_api::all(&common.seam, workspace));
+    let workspace_api = under(prefixes("/workspace-api"), &workspace_api::all(&common.seam, workspace));
+    // No browser calls it.
+    let apart = Common { origins: Origins::Listed(Vec::new()), ..common.clone() };
+    let supervisor = apart.wrap(supervisor::all(&apart.seam, channel));
+    [common.wrap(project_api), common.wrap(workspace_api), supervisor]
 }
 
 /// The clone as it is at the git host, with what such a one always has.
@@ -294,6 +359,19 @@ pub(crate) fn client<T>(
     made.map_err(|source| PodError::Client { whom, source })
 }
 
+/// Takes an address. One that another process has is waited for: the app may have taken it while we were away, and its
+/// supervisor ends it for that.
 pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, PodError> {
-    TcpListener::bind(address).await.map_err(|source| PodError::Listen { address, source })
+    let mut tries = 0;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return Ok(listener),
+            Err(source) if source.kind() != io::ErrorKind::AddrInUse || tries == LISTEN_TRIES => {
+                return Err(PodError::Listen { address, source });
+            }
+            Err(error) => tracing::warn!(%address, %error, "the address is waited for"),
+        }
+        tries += 1;
+        tokio::time::sleep(LISTEN_PAUSE).await;
+    }
 }

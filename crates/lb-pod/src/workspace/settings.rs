@@ -40,6 +40,16 @@ const WORKSPACE_API_LISTEN: Variable = Variable {
     default: Some("0.0.0.0:4231"),
     meaning: "address and port on which the Workspace API listens",
 };
+const SUPERVISOR_LISTEN: Variable = Variable {
+    name: "SUPERVISOR_LISTEN",
+    default: Some("127.0.0.1:4232"),
+    meaning: "address and port on which the app's supervisor is served; of the pod's loopback, because nobody is asked for a token there",
+};
+const APP_ADDRESS: Variable = Variable {
+    name: "APP_ADDRESS",
+    default: Some("127.0.0.1:3000"),
+    meaning: "where the app listens, which is seen at `/explorer` of the Workspace API",
+};
 pub(crate) const CORS_ORIGINS: Variable = Variable {
     name: "CORS_ORIGINS",
     default: None,
@@ -58,6 +68,8 @@ pub const VARIABLES: &[Variable] = &[
     identity::VARIABLES[2],
     PROJECT_API_LISTEN,
     WORKSPACE_API_LISTEN,
+    SUPERVISOR_LISTEN,
+    APP_ADDRESS,
     CORS_ORIGINS,
     auth::VARIABLES[0],
     auth::VARIABLES[1],
@@ -83,6 +95,10 @@ pub struct Settings {
     pub project_api: SocketAddr,
     /// Where the Workspace API listens.
     pub workspace_api: SocketAddr,
+    /// Where the app's supervisor is served.
+    pub supervisor: SocketAddr,
+    /// Where the app listens.
+    pub app: SocketAddr,
     /// Who may call from a browser.
     pub origins: Origins,
     /// How callers are identified.
@@ -99,6 +115,13 @@ impl Settings {
         let url_prefix = url_prefix(reader);
         let project_api = reader.parsed(&PROJECT_API_LISTEN);
         let workspace_api = reader.parsed(&WORKSPACE_API_LISTEN);
+        let supervisor: SocketAddr = reader.parsed(&SUPERVISOR_LISTEN);
+        if !supervisor.ip().is_loopback() {
+            let problem =
+                format!("`{supervisor}` can be reached from elsewhere; it is {}", SUPERVISOR_LISTEN.meaning);
+            reader.fail(&SUPERVISOR_LISTEN, problem);
+        }
+        let app = reader.parsed(&APP_ADDRESS);
         let origins = origins(reader);
         let auth = AuthSettings::read(reader);
         let identity = Identity::read(reader, auth.mode);
@@ -111,6 +134,8 @@ impl Settings {
             identity,
             project_api,
             workspace_api,
+            supervisor,
+            app,
             origins,
             auth,
         })
@@ -202,6 +227,7 @@ mod tests {
             ("LB_PUSH_INTERVAL", "soon"),
             ("WORKSPACE_URL_PREFIX", "../x"),
             ("PROJECT_API_LISTEN", "4230"),
+            ("SUPERVISOR_LISTEN", "0.0.0.0:4232"),
             ("CORS_ORIGINS", "https://ui.example.com/"),
         ] {
             let errors = read(&[(name, value)]).unwrap_err();

@@ -93,6 +93,7 @@ impl Board {
                 ("installing", "nobody supervises the app: its container has not connected")
             }
             AppState::Installing => ("installing", ""),
+            AppState::Starting => ("installing", "the app was started and does not listen yet"),
             AppState::Running => ("running", ""),
             AppState::Crashed { output } => ("crashed", output.as_str()),
         };
@@ -108,7 +109,7 @@ impl Board {
 }
 
 /// A text that was never used before.
-fn instance() -> String {
+pub(super) fn instance() -> String {
     hex::encode(random::<8>())
 }
 

@@ -238,7 +238,7 @@ impl Sync {
                     );
                 }
                 self.board.renew((!lost.is_empty()).then_some(name));
-                let _asked = self.app.ask(AppRequest::Reinstall);
+                let _asked = self.app.ask(AppRequest::Restart);
             }
         }
         Ok(())

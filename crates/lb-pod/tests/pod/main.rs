@@ -12,5 +12,6 @@ mod settings;
 mod sls;
 mod speed;
 mod status;
+mod supervisor;
 mod workspace;
 mod world;

@@ -9,8 +9,10 @@ use serde_json::Value;
 
 #[test]
 fn a_deployed_pod_is_given_what_its_container_reads() {
-    let none = BTreeMap::new();
-    let mut reader = Reader::new(&none);
+    let given = [("AUTH_ISSUER", "https://git.example.com"), ("CORS_ORIGINS", "https://ui.example.com")];
+    let given: BTreeMap<String, String> =
+        given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let mut reader = Reader::new(&given);
     let platform = lb_desired::settings::Settings::read(&mut reader);
     let (platform, _) = reader.finish(platform).unwrap();
     let producer: lb_vocab::Producer = "big-corp-dev".parse().unwrap();
@@ -40,11 +42,36 @@ fn a_deployed_pod_is_given_what_its_container_reads() {
     assert!(warnings.is_empty(), "{warnings:?}");
     assert_eq!((&settings.producer, settings.repository.name.as_str()), (&producer, "dev"));
     assert!(settings.configstore.is_some());
+    assert_eq!(settings.auth.issuer, "https://git.example.com");
+    assert_eq!(
+        settings.origins,
+        lb_http::serve::Origins::parse(&["https://ui.example.com".to_owned()]).unwrap()
+    );
     assert_eq!(
         (begun.repository, &begun.identity.clone_dir),
         (settings.repository, &settings.identity.clone_dir)
     );
     assert_eq!(init["args"], serde_json::json!(["init"]));
+    let app = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let variables = self::environment(app);
+    let mut reader = Reader::new(&variables);
+    let beside = lb_pod::app::Settings::read(&mut reader);
+    let (beside, warnings) = reader.finish(beside).unwrap();
+    let beside = beside.unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert_eq!((&beside.producer, app["args"].clone()), (&producer, serde_json::json!(["app"])));
+    assert_eq!(beside.channel.as_str(), format!("http://{}/", settings.supervisor));
+    let ours =
+        [settings.project_api, settings.workspace_api, settings.supervisor].map(|address| address.port());
+    assert_eq!(beside.reserved, ours);
+    assert_eq!(app["ports"][0]["containerPort"], beside.port);
+    let writable: Vec<&str> = app["volumeMounts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|mount| mount["mountPath"].as_str())
+        .collect();
+    assert_eq!(writable, [beside.directory.to_str().unwrap(), beside.home.to_str().unwrap()]);
     let mounts: Vec<&str> = api["volumeMounts"]
         .as_array()
         .unwrap()

@@ -92,13 +92,13 @@ async fn restarts_reach_the_supervisor_and_are_refused_without() {
     assert_eq!(supervisor.next().await, Some(AppRequest::Restart));
     assert_eq!(supervisor.next().await, Some(AppRequest::Reinstall));
     assert_eq!(post("writer", "restart").await, 403);
-    // Somebody else's push has the dependencies installed anew.
+    // Somebody else's push has the app started anew.
     pod.pushed().await;
     let clone = world.clone().await;
     clone.write("package.json", "{}");
     clone.commit_and_push("external").await;
     let asked = tokio::time::timeout(Duration::from_secs(30), supervisor.next()).await.unwrap();
-    assert_eq!(asked, Some(AppRequest::Reinstall));
+    assert_eq!(asked, Some(AppRequest::Restart));
     assert_eq!(answer(pod.request("reader", "GET", "/api/WorkspaceStatus/2")).await.0, 404);
     assert_eq!(answer(pod.request("reader", "GET", "/api/WorkspaceStatus/ping")).await.0, 204);
     eventually("nothing is left", || async {

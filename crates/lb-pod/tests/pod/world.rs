@@ -79,6 +79,7 @@ impl Drop for World {
 pub(crate) struct Pod {
     pub(crate) project_api: SocketAddr,
     pub(crate) workspace_api: SocketAddr,
+    pub(crate) supervisor: SocketAddr,
     pub(crate) app: App,
     shutdown: CancellationToken,
     running: Option<JoinHandle<Result<(), lb_pod::PodError>>>,
@@ -260,6 +261,8 @@ impl World {
             ("LB_TOKENS_DIR", tokens.display().to_string()),
             ("PROJECT_API_LISTEN", "127.0.0.1:0".to_owned()),
             ("WORKSPACE_API_LISTEN", "127.0.0.1:0".to_owned()),
+            ("SUPERVISOR_LISTEN", "127.0.0.1:0".to_owned()),
+            ("APP_ADDRESS", "127.0.0.1:9".to_owned()),
             ("AUTH_TOKENS_FILE", people.display().to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
@@ -281,14 +284,23 @@ impl World {
         let settings = reader.finish(settings).unwrap().0.unwrap();
         let shutdown = CancellationToken::new();
         let server = Server::start(&settings, &self.clock.clock(), shutdown.clone()).await.unwrap();
-        let (project_api, workspace_api) = server.addresses().unwrap();
+        let [project_api, workspace_api, supervisor] = server.addresses().unwrap();
         let app = server.app();
         let mut tokens = BTreeMap::new();
         for role in USERS.iter().chain(&["pod-al", "operator"]) {
             tokens.insert((*role).to_owned(), self.token(role).await);
         }
         let running = Some(tokio::spawn(server.run()));
-        Pod { project_api, workspace_api, app, shutdown, running, http: self.http.clone(), tokens }
+        Pod {
+            project_api,
+            workspace_api,
+            supervisor,
+            app,
+            shutdown,
+            running,
+            http: self.http.clone(),
+            tokens,
+        }
     }
 }
 
@@ -311,7 +323,11 @@ impl Pod {
         method: &str,
         path: &str,
     ) -> reqwest::RequestBuilder {
-        let address = if api == "project" { self.project_api } else { self.workspace_api };
+        let address = match api {
+            "project" => self.project_api,
+            "workspace" => self.workspace_api,
+            _ => self.supervisor,
+        };
         let request = self.http.request(method.parse().unwrap(), format!("http://{address}{path}"));
         if role == "none" { request } else { request.bearer_auth(self.tokens[role].reveal()) }
     }

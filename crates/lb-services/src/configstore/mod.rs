@@ -4,6 +4,7 @@ mod deliveries;
 mod external;
 mod follow;
 mod hook;
+mod openapi;
 mod producers;
 mod repairs;
 mod routes;

@@ -12,7 +12,7 @@ use lb_http::contract::configstore::PushEvent;
 use lb_http::contract::git_api::ChangeKind;
 use lb_http::error::ApiError;
 use lb_http::extract::Parameters;
-use lb_vocab::{CommitId, GitUser, ProducerName, TextError};
+use lb_vocab::{CommitId, GitUser, ProducerName};
 use tokio::sync::broadcast;
 
 use super::follow::Push;
@@ -26,10 +26,7 @@ pub(super) async fn stream(
     parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let name: ProducerName = parameters
-        .get("name")
-        .parse()
-        .map_err(|error: TextError| ApiError::bad_request(error.to_string()))?;
+    let name: ProducerName = parameters.parsed("name")?;
     let user = GitUser::of(app.prefix.clone(), &name);
     // First listen, then look back: what happens in between comes twice, and never not at all.
     let listening = app.followers.subscribe(&user.to_string());

@@ -9,6 +9,7 @@ mod files;
 mod forward_auth;
 mod guard;
 pub(crate) mod limits;
+mod openapi;
 mod remote;
 mod routes;
 mod settings;
@@ -57,6 +58,7 @@ struct App {
     previews: remote::Previews,
     limits: limits::Limits,
     strangers: Arc<limits::Strangers>,
+    clock: Clock,
     metrics: Metrics,
     shutdown: CancellationToken,
 }
@@ -102,6 +104,7 @@ impl Server {
             previews,
             limits: limits::Limits::new(settings.user_rate_limit, settings.total_limit),
             strangers,
+            clock: clock.clone(),
             metrics: metrics.clone(),
             shutdown: shutdown.clone(),
         });

@@ -11,7 +11,7 @@ use futures::FutureExt;
 use lb_desired::crd::{Access, in_default_environment};
 use lb_desired::plan::{Existing, Input, Plan, Presence, changes, plan};
 use lb_git::{At, GitHost, Globs, HostError, ReceivedHook, RefName, RefUpdate, TreeAnswer};
-use lb_project::{DEV_GLOBS, FUNCTIONS_GLOBS, Observed, decode, openapi_ref};
+use lb_project::{DEV_GLOBS, FUNCTIONS_GLOBS, OPENAPI_FILE, Observed, decode, openapi_ref};
 use lb_vocab::{CommitId, GitUser, Limits, Producer, RepoName, Source, Tree, UnknownReason};
 use tokio::sync::Semaphore;
 
@@ -133,7 +133,7 @@ impl Places {
         Some(Self {
             dev: place(dev.clone(), RefName::master(), DEV_GLOBS),
             functions: place("functions".parse().ok()?, RefName::master(), FUNCTIONS_GLOBS),
-            openapi: place(dev, openapi, &["openapi.json"]),
+            openapi: place(dev, openapi, &[OPENAPI_FILE]),
         })
     }
 

@@ -3,7 +3,7 @@
 use axum::Router;
 use lb_http::route::Seam;
 
-use super::{Shared, access, changes, files, forward_auth, sign_in, smart_http, statuses, users};
+use super::{Shared, access, changes, files, forward_auth, openapi, sign_in, smart_http, statuses, users};
 
 lb_http::routes! { Shared;
     GET "/search/users" System users::search, "`{users:[user]}` of any prefix whose login contains `?q=`";
@@ -37,6 +37,7 @@ lb_http::routes! { Shared;
     POST "/trees/{prefix}/{name}/{repo}" Read files::trees, "`{commit,files}` of `{ref,globs,maxBytes}`, or `{commit:null,refs}`";
     GET "/history/{prefix}/{name}/{repo}" Read files::history, "`{commits}` of `?ref=&path=&limit=`, newest first, along first parents";
     PUT "/statuses/{prefix}/{name}/{repo}/{commit}" System statuses::put, "`{kept}`; says of a commit `{context,state,description,file,line}`; `state` is success, failure or error; not kept where the git host has no such thing";
+    PUT "/openapi/{prefix}/{name}/{repo}/{environment}/{commit}" System openapi::put, "`{commit,kept}`; keeps the OpenAPI document of the environment's app at that commit, in git; `kept` is false where it is there already";
     GET "/changes" System changes::changes, "`{cursor,reset,changes}` after `?after=`; with `Accept: text/event-stream` events `change` and `reset` after `Last-Event-ID`";
     GET "/{login}/{repository}/info/refs" Git smart_http::advertise, "smart HTTP: references for `?service=`";
     POST "/{login}/{repository}/git-upload-pack" Git smart_http::rpc, "smart HTTP: fetch";

@@ -5,7 +5,7 @@ use axum::extract::State;
 use lb_http::contract::git_api::CommitStatus;
 use lb_http::error::ApiError;
 use lb_http::extract::{JsonBody, Parameters};
-use lb_vocab::{CommitId, TextError, shortened};
+use lb_vocab::{CommitId, shortened};
 use serde_json::{Value, json};
 
 use super::target::AtRepo;
@@ -20,10 +20,7 @@ pub(super) async fn put(
     at: AtRepo,
     JsonBody(body): JsonBody<CommitStatus>,
 ) -> Result<Json<Value>, ApiError> {
-    let commit: CommitId = parameters
-        .get("commit")
-        .parse()
-        .map_err(|error: TextError| ApiError::bad_request(error.to_string()))?;
+    let commit: CommitId = parameters.parsed("commit")?;
     let CommitStatus { context, state, description, file, line } = body;
     let status = lb_git::CommitStatus {
         context,

@@ -149,6 +149,7 @@ pub(crate) async fn ask(world: &World, row: &Row, token: Option<&Secret>) -> u16
         ("{*path}", "lunchbadger.json"),
         ("{id}", "999"),
         ("{commit}", "0123456789abcdef0123456789abcdef01234567"),
+        ("{environment}", "dev"),
         ("{collaborator}", "customer-bob"),
         ("{member}", "customer-carl"),
         ("{login}", "customer-al"),
@@ -181,6 +182,9 @@ fn body(row: &Row, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder 
         ("POST", "ssh") => request.json(&json!({"publicKey": "nonsense", "type": "workspace"})),
         ("POST", "tokens") => request.json(&json!({"name": "t"})),
         ("PUT", "{collaborator}") => request.json(&json!({"permission": "read"})),
+        ("PUT", "{commit}") if row.path.contains("/openapi/") => {
+            request.json(&json!({"paths": {"/Cars": {}}}))
+        }
         ("PUT", "{commit}") => {
             request.json(&json!({"context": "lunchbadger/dev", "state": "success", "description": "applied"}))
         }

@@ -14,6 +14,7 @@ use lb_testkit::process::Supervised;
 use lb_vocab::Clock;
 use lb_vocab::settings::Reader;
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,7 @@ pub(crate) enum How {
 /// Keeps an Actualizer running until it is stopped.
 pub(crate) struct Kept {
     stop: CancellationToken,
+    signals: UnboundedSender<&'static str>,
     task: JoinHandle<()>,
 }
 
@@ -51,8 +53,14 @@ impl Kept {
     /// Starts one, and another whenever it ended or was killed.
     pub(crate) fn start(world: &Arc<World>, side: &Side, how: How) -> Self {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(keep(world.clone(), side.clone(), how, stop.clone()));
-        Self { stop, task }
+        let (signals, sent) = unbounded_channel();
+        let task = tokio::spawn(keep(world.clone(), side.clone(), how, stop.clone(), sent));
+        Self { stop, signals, task }
+    }
+
+    /// Sends a signal to it, where it is a program.
+    pub(crate) fn signal(&self, signal: &'static str) {
+        self.signals.send(signal).expect("the Actualizer is kept");
     }
 
     /// Ends it as SIGTERM does.
@@ -62,19 +70,32 @@ impl Kept {
     }
 }
 
-async fn keep(world: Arc<World>, side: Side, how: How, stop: CancellationToken) {
+async fn keep(
+    world: Arc<World>,
+    side: Side,
+    how: How,
+    stop: CancellationToken,
+    mut signals: UnboundedReceiver<&'static str>,
+) {
     while !stop.is_cancelled() {
         let incarnation = side.gate.incarnation();
         let mut unit = Unit::start(&world, &side, how).await;
-        tokio::select! {
-            () = side.gate.passed(incarnation) => {}
-            () = unit.ended() => side.gate.kill(incarnation),
-            () = outlast(&side, incarnation) => {}
-            () = stop.cancelled() => {
-                unit.terminate();
-                unit.ended().await;
-                side.gate.kill(incarnation);
+        loop {
+            tokio::select! {
+                () = side.gate.passed(incarnation) => {}
+                () = unit.ended() => side.gate.kill(incarnation),
+                () = outlast(&side, incarnation) => {}
+                () = stop.cancelled() => {
+                    unit.signal("TERM");
+                    unit.ended().await;
+                    side.gate.kill(incarnation);
+                }
+                Some(signal) = signals.recv() => {
+                    unit.signal(signal);
+                    continue;
+                }
             }
+            break;
         }
         unit.kill();
     }
@@ -139,10 +160,13 @@ impl Unit {
         }
     }
 
-    fn terminate(&mut self) {
+    fn signal(&mut self, signal: &str) {
         match self {
-            Self::Task { shutdown, .. } => shutdown.cancel(),
-            Self::Program(process) => process.signal("TERM").expect("send a signal"),
+            Self::Task { shutdown, .. } => {
+                assert_eq!(signal, "TERM", "a task knows no other signal");
+                shutdown.cancel();
+            }
+            Self::Program(process) => process.signal(signal).expect("send a signal"),
         }
     }
 

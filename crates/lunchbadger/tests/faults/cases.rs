@@ -61,7 +61,8 @@ impl Case {
     /// As what the Actualizer runs.
     pub(crate) fn how(self) -> How {
         match self {
-            Self::Call(..) | Self::Row(_) => How::Task,
+            Self::Call(..) => How::Task,
+            Self::Row(row) => row.how(),
             Self::Program(..) => How::Program,
         }
     }
@@ -96,8 +97,9 @@ pub(crate) fn chosen(recording: &Recording) -> Vec<Case> {
             (0..calls).map(move |index| (index + 3 * kind, Case::Call(border, fault, index)))
         })
     });
-    // All of these are always run.
-    let rows = Row::ALL.into_iter().map(|row| (0, Case::Row(row)));
+    // All of these are always run, but one that fails, and is run where it is asked for: a leader that was stopped and
+    // goes on may still write one status that is not so any more, and its successor leaves it.
+    let rows = Row::ALL.into_iter().map(|row| (usize::from(row == Row::Stopped), Case::Row(row)));
     // These take longest, and come last: the machine's clock is ahead of the other one.
     let calls = recording.most_calls(Border::Kubernetes);
     let programs = [Fault::KillBefore, Fault::KillAfter].into_iter().enumerate().flat_map(|(kind, fault)| {
@@ -112,8 +114,11 @@ pub(crate) fn chosen(recording: &Recording) -> Vec<Case> {
         .filter(|(place, case)| match wanted.as_str() {
             "" => place % SHARE == 0,
             "all" => true,
-            // Several may be given by their common beginning.
-            text => case.to_string() == text || (text.ends_with(':') && case.to_string().starts_with(text)),
+            // Several may be given by their common beginning, and several of those with commas.
+            texts => texts.split(',').any(|text| {
+                let case = case.to_string();
+                case == text || (text.ends_with(':') && case.starts_with(text))
+            }),
         })
         .map(|(_, case)| case)
         .collect();

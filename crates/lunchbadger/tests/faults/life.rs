@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lb_actualizer::PURGE;
 use lb_desired::crd::CONFIRM_DELETE;
-use lb_testkit::faults::{Call, Counting};
+use lb_testkit::faults::Counting;
 use lb_testkit::git::Clone;
 use lb_testkit::project::{Gateway, file};
 use serde_json::{Value, json};
@@ -13,14 +13,10 @@ use tokio::time::Instant;
 use crate::actualizer::{GRACE, How};
 use crate::cases::{Border, Case};
 use crate::snapshot::Snapshot;
-use crate::world::{NAMESPACE, NEIGHBOUR, PATIENCE, PRODUCER, Side, World};
+use crate::world::{NAMESPACE, NEIGHBOUR, PATIENCE, PRODUCER, World};
 
-/// Sweeps that have to pass without a write until all is quiet.
-const SWEEPS: usize = 2;
 /// Calls to git-api and the configstore that are not repetitions.
 const DISTINCT: usize = 10;
-/// Watches that are begun anew until what is kept back is told.
-const PATIENT_WATCHES: usize = 6;
 
 /// What happens in a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +117,7 @@ impl Life {
         for (step, name) in STEPS {
             life.arm(step);
             life.act(step).await;
-            life.quiet().await;
+            world.side.rest().await;
             let stands = world.stands().await;
             life.check(name, &stands).await;
             let writes = world.side.api.log().writes();
@@ -157,7 +153,7 @@ impl Life {
             if let Case::Row(row) = case
                 && row.concerns(step)
             {
-                row.finish(world, 3 * recorded.writes + 20).await;
+                row.finish(world, step, 3 * recorded.writes + 20).await;
             }
             for border in Border::ALL {
                 hits.extend(world.side.proxy(border).log().fired.take().map(|(call, _)| (name, call)));
@@ -242,7 +238,7 @@ impl Life {
     async fn until(&self, what: &str, holds: impl AsyncFn(&World) -> bool) {
         let begin = Instant::now();
         loop {
-            self.quiet().await;
+            self.world.side.rest().await;
             if holds(&self.world).await {
                 return;
             }
@@ -251,46 +247,9 @@ impl Life {
                 panic!(
                     "gave up waiting until {what}; {:#?}\n{}",
                     stands.0.get(&format!("LBProducer/{PRODUCER}")),
-                    self.told()
+                    self.world.side.told()
                 );
             }
-        }
-    }
-
-    /// Waits until nothing was written for some sweeps. What streams keep back they tell then, ten minutes later.
-    async fn quiet(&self) {
-        let Side { gate, api, git, clock } = &self.world.side;
-        let begin = Instant::now();
-        loop {
-            let incarnation = gate.incarnation();
-            // Who is not told that something is gone asks for it again with each roster, in vain.
-            let sent = || if api.is_held() { api.log().changes() } else { api.log().writes() };
-            let (writes, sweeps) = (sent(), git.log().answered(incarnation, "GET /changes"));
-            let swept = git.until(|log| {
-                !gate.is_open(incarnation) || log.answered(incarnation, "GET /changes") >= sweeps + SWEEPS
-            });
-            // Who reads lists that are kept back asks again and again, and does not sweep yet.
-            let asked = api.log().streams(incarnation) + PATIENT_WATCHES;
-            let in_vain = api.until(|log| api.is_held() && log.streams(incarnation) >= asked);
-            let rested = async {
-                tokio::select! {
-                    () = swept => {}
-                    () = in_vain => {}
-                }
-            };
-            if tokio::time::timeout(PATIENCE, rested).await.is_err() {
-                panic!("no sweep for {PATIENCE:?}\n{}", self.told());
-            }
-            let busy = api.log().is_busy(incarnation) || git.log().is_busy(incarnation);
-            let quiet = gate.is_open(incarnation) && !busy && sent() == writes;
-            if quiet && (api.is_held() || git.is_held()) {
-                clock.advance(std::time::Duration::from_secs(600));
-                api.flow();
-                git.flow();
-            } else if quiet {
-                return;
-            }
-            assert!(begin.elapsed() < PATIENCE, "it does not come to rest\n{}", self.told());
         }
     }
 
@@ -298,18 +257,22 @@ impl Life {
     async fn settled(&self, name: &str, recorded: &Recorded) -> Snapshot {
         let begin = Instant::now();
         loop {
-            self.quiet().await;
+            self.world.side.rest().await;
             let stands = self.world.stands().await;
             let differences = stands.normalised().differences(&recorded.stands);
             if differences.is_empty() {
                 let writes = self.world.side.api.log().writes();
-                assert!(writes <= 3 * recorded.writes + 20, "{name}: {writes} writes\n{}", self.told());
+                assert!(
+                    writes <= 3 * recorded.writes + 20,
+                    "{name}: {writes} writes\n{}",
+                    self.world.side.told()
+                );
                 return stands;
             }
             assert!(
                 begin.elapsed() < PATIENCE,
                 "{name}: another fixed point:\n{differences}\n{}",
-                self.told()
+                self.world.side.told()
             );
         }
     }
@@ -319,7 +282,7 @@ impl Life {
         let (before, after) = (self.stands.each("/metadata/uid"), now.each("/metadata/uid"));
         for (key, uid) in before {
             let same = after.get(key).is_none_or(|now| *now == uid);
-            assert!(same, "{name}: {key} was removed and made anew\n{}", self.told());
+            assert!(same, "{name}: {key} was removed and made anew\n{}", self.world.side.told());
         }
         for (key, data) in self.stands.credentials() {
             let same = now.credentials().get(key).is_none_or(|now| *now == data);
@@ -331,27 +294,6 @@ impl Life {
             versions.map(|(key, version)| (key.to_owned(), version.clone())).collect::<Vec<_>>()
         };
         assert_eq!(versions(&neighbour), versions(&self.neighbour), "{name}: the neighbour noticed");
-    }
-
-    /// What was done to which call, and what followed.
-    fn told(&self) -> String {
-        let mut lines = Vec::new();
-        for border in Border::ALL {
-            let log = self.world.side.proxy(border).log();
-            lines.push(format!("{}: fired {:?}", border.name(), log.fired));
-            let calls = log
-                .calls
-                .iter()
-                .filter(|call| !call.line.contains("/leases") && !call.line.starts_with("GET /changes"));
-            let of = |call: &Call| {
-                let line = call.line.split('?').next().unwrap_or_default();
-                format!("  #{} {:?} {line}", call.incarnation, call.status)
-            };
-            let mut calls: Vec<_> = calls.map(of).collect();
-            calls.dedup();
-            lines.extend(calls.drain(calls.len().saturating_sub(40)..));
-        }
-        lines.join("\n")
     }
 }
 

@@ -17,32 +17,48 @@
 mod actualizer;
 mod cases;
 mod life;
+mod rest;
 mod rows;
 mod snapshot;
+mod soak;
 mod world;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::cases::Report;
 use crate::life::Life;
 use crate::world::World;
 
+/// The tests take turns: each has a control plane, and both at once would only make each other slower.
+async fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
+}
+
+/// How long one case may take.
+const LONGEST: Duration = Duration::from_secs(300);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_fault_at_every_call_ends_at_the_same_fixed_point() {
+    let _turn = turn().await;
     let world = Arc::new(World::start().await);
     let recording = Life::record(&world).await;
     let mut report = Report::open(&recording);
     for case in cases::chosen(&recording) {
         let begin = Instant::now();
         // One that fails must not hide how the others fare.
-        match AssertUnwindSafe(Life::with(&world, &recording, case)).catch_unwind().await {
-            Ok(hits) => report.passed(case, begin.elapsed(), &hits),
-            Err(panic) => {
-                report.failed(case, panic);
+        let life = AssertUnwindSafe(Life::with(&world, &recording, case)).catch_unwind();
+        match tokio::time::timeout(LONGEST, life).await {
+            Ok(Ok(hits)) => report.passed(case, begin.elapsed(), &hits),
+            failed => {
+                let told = || Box::new(format!("not over after {LONGEST:?}\n{}", world.side.told())) as _;
+                report.failed(case, failed.map_or_else(|_| told(), |panic| panic.expect_err("it failed")));
                 world.clear().await;
             }
         }

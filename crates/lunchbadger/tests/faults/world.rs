@@ -125,6 +125,11 @@ impl World {
         self.kept.lock().await.push(Kept::start(self, &self.rival, How::Task));
     }
 
+    /// Sends a signal to the one that was started first, where it is a program.
+    pub(crate) async fn signal(&self, signal: &'static str) {
+        self.kept.lock().await.first().expect("it was started").signal(signal);
+    }
+
     /// Where it logs, where it is a program.
     pub(crate) fn log(&self) -> PathBuf {
         self.data.path().join("actualizer.log")
@@ -171,8 +176,13 @@ impl World {
 
     /// Changes a producer as an operator does.
     pub(crate) async fn edit(&self, name: &str, change: &Value) {
+        self.ask(name, change).await.expect("edit an LBProducer");
+    }
+
+    /// As [`Self::edit`], where the API server may refuse.
+    pub(crate) async fn ask(&self, name: &str, change: &Value) -> kube::Result<()> {
         let api = Api::<LBProducer>::all(self.client.clone());
-        api.patch(name, &PatchParams::default(), &Patch::Merge(change)).await.expect("edit an LBProducer");
+        api.patch(name, &PatchParams::default(), &Patch::Merge(change)).await.map(drop)
     }
 
     /// A producer's status; `None` where there is no such producer.
@@ -196,6 +206,7 @@ impl World {
         for kept in self.kept.lock().await.drain(..) {
             kept.stop().await;
         }
+        self.cluster.set_full(false).await;
         for border in Border::ALL {
             let proxy = self.side.proxy(border);
             proxy.arm(Counting::default(), None);
@@ -223,7 +234,7 @@ fn user(name: &str) -> GitUser {
     GitUser::of("customer".parse().expect("a prefix"), &name)
 }
 
-fn base64(text: &str) -> Vec<u8> {
+pub(crate) fn base64(text: &str) -> Vec<u8> {
     use k8s_openapi::ByteString;
     let ByteString(bytes) = serde_json::from_value(Value::String(text.to_owned())).expect("base64");
     bytes

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use futures::StreamExt;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client, ResourceExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::bench::measure::now;
 use crate::say::say;
@@ -40,6 +40,21 @@ pub(super) async fn until_applied(
         }
     }
     bail!("{} of {producers} producers are applied after {patience:?}", applied.len())
+}
+
+/// Waits until so many producers are known, applied or not.
+pub(super) async fn until_known(client: Client, producers: usize, patience: Duration) -> Result<()> {
+    let (api, begin) = (api(client), Instant::now());
+    loop {
+        let known = api.list_metadata(&ListParams::default()).await.context("list LBProducers")?.items.len();
+        if known >= producers {
+            return Ok(());
+        }
+        if begin.elapsed() > patience {
+            bail!("{known} of {producers} producers are known after {patience:?}");
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// How many are.

@@ -32,7 +32,7 @@ struct Burst {
 
 /// Measures bursts to several producers, and notes the slowest of each figure.
 pub(in crate::bench) async fn burst(bench: &mut Bench, world: &mut World) -> Result<()> {
-    let producers = world.population.count.min(if bench.quick { 3 } else { 10 });
+    let producers = world.population.count.min(if bench.quick { 2 } else { 10 });
     say(&format!("{PUSHES} pushes to each of {producers} producers"));
     let mut all = Vec::new();
     for index in 0..producers {

@@ -26,7 +26,7 @@ const AT_ONCE: usize = 32;
 /// Does what kubelets would, waits for the controllers to be done, then measures. Pods that never become ready make
 /// their Deployments fail after ten minutes, which is no idleness.
 pub(in crate::bench) async fn idle(bench: &mut Bench, world: &World) -> Result<()> {
-    let time = Duration::from_secs(if bench.quick { 15 } else { 600 });
+    let time = Duration::from_secs(if bench.quick { 10 } else { 600 });
     pods_ready(world).await?;
     settle(world).await?;
     let (since, before) = (timestamp(), world.roles.usage()?);

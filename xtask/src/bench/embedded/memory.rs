@@ -18,11 +18,11 @@ pub(super) fn limit(producers: usize) -> Limit {
     Limit::AtMost(peak + (producers as f64 - first).max(0.0) * EACH / 1024.0)
 }
 
-/// Measures it with the producers that there are, lets more come until there are five times as many as at first (three
-/// times with `--quick`), and measures it again.
+/// Measures it with the producers that there are, lets more come until there are five times as many as at first (twice
+/// as many with `--quick`), and measures it again.
 pub(in crate::bench) async fn memory(bench: &mut Bench, world: &mut World) -> Result<()> {
     let before = world.population.count;
-    let all = (bench.producers * if bench.quick { 3 } else { 5 }).max(before + 1);
+    let all = (bench.producers * if bench.quick { 2 } else { 5 }).max(before + 1);
     let more = all - before;
     let few = fresh(world, before).await?;
     bench.figures.note(format!("peak of a restart, {before} producers"), "MiB", limit(before), few);

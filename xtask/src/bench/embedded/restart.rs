@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::Ingress;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams};
-use serde_json::json;
+use kube::api::{DeleteParams, PostParams};
 use tokio::time::{Instant, sleep};
 
 use super::World;
@@ -17,8 +16,11 @@ use crate::bench::Bench;
 use crate::bench::figure::Limit;
 use crate::bench::system::{Asked, NAMESPACE, timestamp};
 
-/// Leaf objects that are changed while the Actualizer is down: half edited, half deleted, each of another producer.
+/// Leaf objects that are changed while the Actualizer is down: half edited, half deleted, each of another producer. None of
+/// them touches pods, whose readiness is news of its own.
 const CHANGED: usize = 20;
+/// The host that edited Ingresses have.
+const EDITED: &str = "edited.example.com";
 /// How long to look for what comes late.
 const LATE: Duration = Duration::from_secs(5);
 
@@ -111,15 +113,19 @@ async fn caught_up(world: &World) -> Result<()> {
 /// Edits and deletes; answers which Services were deleted.
 async fn change(world: &World) -> Result<BTreeSet<String>> {
     let client = &world.cluster.client;
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
+    let ingresses: Api<Ingress> = Api::namespaced(client.clone(), NAMESPACE);
     let services: Api<Service> = Api::namespaced(client.clone(), NAMESPACE);
     let mut deleted = BTreeSet::new();
     for index in 0..CHANGED {
         let name = format!("gateway-{}-dev-main1", name(index));
         if index % 2 == 0 {
-            let patch = Patch::Merge(json!({"spec": {"replicas": 7}}));
-            let edited = deployments.patch(&name, &PatchParams::default(), &patch).await;
-            edited.with_context(|| format!("edit Deployment {name}"))?;
+            let mut ingress = ingresses.get(&name).await.with_context(|| format!("find Ingress {name}"))?;
+            let rules = ingress.spec.as_mut().and_then(|spec| spec.rules.as_mut());
+            for rule in rules.into_iter().flatten() {
+                rule.host = Some(EDITED.to_owned());
+            }
+            let edited = ingresses.replace(&name, &PostParams::default(), &ingress).await;
+            edited.with_context(|| format!("edit Ingress {name}"))?;
         } else {
             let gone = services.delete(&name, &DeleteParams::default()).await;
             gone.with_context(|| format!("delete Service {name}"))?;
@@ -129,10 +135,10 @@ async fn change(world: &World) -> Result<BTreeSet<String>> {
     Ok(deleted)
 }
 
-/// Waits until deleted Services stand again, and edited Deployments are as they were.
+/// Waits until deleted Services stand again, and edited Ingresses are as they were.
 async fn all_stand(world: &World, deleted: &BTreeSet<String>) -> Result<()> {
     let client = &world.cluster.client;
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
+    let ingresses: Api<Ingress> = Api::namespaced(client.clone(), NAMESPACE);
     let services: Api<Service> = Api::namespaced(client.clone(), NAMESPACE);
     for name in deleted {
         let begin = Instant::now();
@@ -143,12 +149,17 @@ async fn all_stand(world: &World, deleted: &BTreeSet<String>) -> Result<()> {
     }
     for index in (0..CHANGED).step_by(2) {
         let (name, begin) = (format!("gateway-{}-dev-main1", name(index)), Instant::now());
-        while deployments.get(&name).await.context("look at a Deployment")?.spec.replicas == Some(7) {
+        while is_edited(&ingresses.get(&name).await.context("look at an Ingress")?) {
             patient(begin, &name)?;
             sleep(Duration::from_millis(50)).await;
         }
     }
     Ok(())
+}
+
+fn is_edited(ingress: &Ingress) -> bool {
+    let rules = ingress.spec.as_ref().and_then(|spec| spec.rules.as_ref());
+    rules.into_iter().flatten().any(|rule| rule.host.as_deref() == Some(EDITED))
 }
 
 fn patient(begin: Instant, name: &str) -> Result<()> {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 
-use super::applied::until_applied;
+use super::applied::{until_applied, until_known};
 use super::pushes::{Pushes, RATE};
 use super::{PATIENCE, World};
 use crate::bench::Bench;
@@ -12,7 +12,8 @@ use crate::bench::figure::{Limit, percentile};
 use crate::bench::measure::{millis, now};
 use crate::say::say;
 
-/// Measures it. The others are in git when git-api and the configstore come back; the Actualizer runs on.
+/// Measures it. The others are in git when git-api and the configstore come back; the Actualizer runs on,
+/// and pushes begin when it knows the first of the others.
 pub(in crate::bench) async fn starting(bench: &mut Bench, world: &mut World) -> Result<()> {
     let (more, seconds) = if bench.quick { (50, 30) } else { (500, 300) };
     let before = world.population.count;
@@ -22,6 +23,9 @@ pub(in crate::bench) async fn starting(bench: &mut Bench, world: &mut World) -> 
     world.roles.stop_services().await;
     world.population.add(more)?;
     world.roles.start_services().await?;
+
+    // Pushes that the Actualizer cannot be told of yet would measure how it comes back to git-api.
+    until_known(world.cluster.client.clone(), before + 1, PATIENCE).await?;
 
     let pushes = Pushes::start(world, pushes).await?;
     let (all, begin) = (AtomicBool::new(false), now());

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use indexmap::{IndexMap, IndexSet};
-use lb_project::{Entity, Model, OpenApi};
+use lb_project::{Entity, Model, OPENAPI_FILE, OpenApi};
 use lb_vocab::{EntityKind, Finding, InstanceName, Place, Slug, Source, label_id};
 use serde_json::{Map, Value};
 
@@ -63,7 +63,7 @@ pub(super) fn plan(input: &Input<'_>, findings: &mut Vec<Finding>) -> Option<Dec
 
 /// Where the document stands.
 fn place() -> Place {
-    Place { kind: EntityKind::OpenApi, name: "openapi.json".to_owned(), ..Place::file("dev/openapi.json") }
+    Place { kind: EntityKind::OpenApi, name: OPENAPI_FILE.to_owned(), ..Place::file("dev/openapi.json") }
 }
 
 /// The document's paths without those of models that are not public, or are left out. A path that names no model stays:

@@ -7,7 +7,7 @@ mod types;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use http::Method;
-use lb_vocab::{CommitId, GitUser, Prefix, RepoName, SafePath, Secret};
+use lb_vocab::{CommitId, Environment, GitUser, Prefix, RepoName, SafePath, Secret};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -17,8 +17,8 @@ pub use sign_in::{Issued, Login, SignIn};
 pub use tree::TreeAnswer;
 pub use types::{
     Access, Caller as Who, Change, ChangeEvent, ChangeKind, Changes, Collaborator, CommitInfo, CommitState,
-    CommitStatus, FileBody, HookState, NoContent, Owner, Permission, Permissions, PublicKey, Repository,
-    TreeBody, TreeRequest, User, UserWithRepos,
+    CommitStatus, FileBody, HookState, KeptDocument, NoContent, Owner, Permission, Permissions, PublicKey,
+    Repository, TreeBody, TreeRequest, User, UserWithRepos,
 };
 
 use super::client::{Call, Caller};
@@ -243,6 +243,22 @@ impl GitApi {
         let segments = ["statuses", user.prefix.as_str(), &user.name, repo.as_str(), commit.as_str()];
         let call = self.0.call(Method::PUT, &segments)?.json(&json!(status));
         Ok(self.ask::<Body>(call, SMALL_LIMIT).await?.kept)
+    }
+
+    /// Keeps the OpenAPI document of an environment's app, as it is at a commit.
+    ///
+    /// # Errors
+    /// Where the call fails, or the document is refused.
+    pub async fn keep_document(
+        &self,
+        (user, repo): (&GitUser, &RepoName),
+        environment: &Environment,
+        commit: &CommitId,
+        document: Vec<u8>,
+    ) -> Result<KeptDocument, ClientError> {
+        let at = [user.prefix.as_str(), &user.name, repo.as_str(), environment.as_str(), commit.as_str()];
+        let segments: Vec<&str> = ["openapi"].into_iter().chain(at).collect();
+        self.ask(self.0.call(Method::PUT, &segments)?.body(document), SMALL_LIMIT).await
     }
 
     /// Public keys of a user, without the system's own.

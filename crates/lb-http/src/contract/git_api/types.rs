@@ -423,3 +423,12 @@ mod tests {
         assert!(serde_json::from_str::<TreeBody>(r#"{"commit":null,"files":[]}"#).unwrap().commit.is_none());
     }
 }
+
+/// Where an OpenAPI document is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptDocument {
+    /// The commit that holds it, of its own reference.
+    pub commit: CommitId,
+    /// Whether that commit is new.
+    pub kept: bool,
+}

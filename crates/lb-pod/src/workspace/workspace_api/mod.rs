@@ -1,6 +1,7 @@
 //! The Workspace API (4231): the entities of the LoopBack project in the clone. What is answered and changed is decided by
 //! [`lb_project::Workspace`], a pure function of the files; here it meets the clone.
 
+mod explorer;
 mod view;
 
 use std::sync::Arc;
@@ -12,16 +13,16 @@ use axum::{Extension, Json};
 use http::{HeaderValue, StatusCode, Uri, header};
 use lb_http::auth::Identity;
 use lb_http::error::ApiError;
-use lb_http::extract::read_pieces;
+use lb_http::extract::read_whole;
 use lb_http::route::Seam;
 use lb_project::{Method, Request as Asked};
 use lb_vocab::Tree;
 use serde_json::Value;
 
+pub(super) use explorer::Explorer;
 pub(super) use view::{View, cleared};
 
 use super::Shared;
-use super::app::AppRequest;
 use super::store::Edit;
 
 /// A body at most, bytes: an entity, or some hundreds of them.
@@ -29,6 +30,13 @@ const BODY: usize = 4 << 20;
 
 lb_http::routes! { Shared;
     GET "/" Public root, "`{started,uptime}`: the clone is here, and its APIs answer";
+    GET "/explorer" Read explorer::pass, "the app's own answer at the path behind `/explorer`; 502 where it does not answer";
+    GET "/explorer/" Read explorer::pass, "the app's own answer at the path behind `/explorer`; 502 where it does not answer";
+    GET "/explorer/{*path}" Read explorer::pass, "the app's own answer at the path behind `/explorer`; 502 where it does not answer";
+    POST "/explorer/{*path}" Write explorer::pass, "the same";
+    PUT "/explorer/{*path}" Write explorer::pass, "the same";
+    PATCH "/explorer/{*path}" Write explorer::pass, "the same";
+    DELETE "/explorer/{*path}" Write explorer::pass, "the same";
     GET "/api/{*path}" Read read, "entities, as `loopback-workspace` answers them";
     POST "/api/{*path}" Write write, "the entity that was made, or stored where it has an `id`";
     PUT "/api/{*path}" Write write, "the entity, into which the given keys were merged";
@@ -82,18 +90,14 @@ async fn write(
     request: Request,
 ) -> Result<Answered, ApiError> {
     let (method, uri) = (method(request.method())?, request.uri().clone());
-    let mut body = Vec::new();
-    read_pieces(request, BODY, |piece| body.extend_from_slice(piece)).await?;
+    let body = read_whole(request, BODY).await?;
     let author = workspace.author(&who).await?;
     let view = Arc::clone(&workspace.view);
     let edit = move |tree: &Arc<Tree>| {
         let answer = view.at(tree).answer(&asked(method, &uri, &body));
-        let lb_project::Answer { status, body, changes, what, packages } = answer;
-        Ok(Edit { what, changes, answer: (Answered { status, body }, !packages.is_empty()) })
+        // Packages that a connector needs stand in `package.json`: the app's supervisor sees that and installs them.
+        let lb_project::Answer { status, body, changes, what, packages: _ } = answer;
+        Ok(Edit { what, changes, answer: Answered { status, body } })
     };
-    let (answered, installs) = workspace.store.save(author, edit).await?;
-    if installs {
-        let _asked = workspace.app.ask(AppRequest::Reinstall);
-    }
-    Ok(answered)
+    workspace.store.save(author, edit).await
 }

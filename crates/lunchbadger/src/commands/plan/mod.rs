@@ -9,7 +9,9 @@ use lb_desired::crd::Access;
 use lb_desired::plan::{Existing, Input, Plan, Presence};
 use lb_desired::settings::Settings;
 use lb_process::environment::{self, Variables};
-use lb_project::{DEV_GLOBS, FUNCTION_FILE_BYTES, FUNCTIONS_GLOBS, OPENAPI_BYTES, Observed, decode};
+use lb_project::{
+    DEV_GLOBS, FUNCTION_FILE_BYTES, FUNCTIONS_GLOBS, OPENAPI_BYTES, OPENAPI_FILE, Observed, decode,
+};
 use lb_vocab::{Limits, Producer, Source};
 use serde_json::Value;
 
@@ -64,7 +66,7 @@ fn plan(arguments: &PlanArgs, producer: &Producer, settings: &Settings) -> Resul
         );
     }
     let openapi = match &arguments.openapi {
-        Some(file) => directory::read_file(file, "openapi.json", OPENAPI_BYTES)?,
+        Some(file) => directory::read_file(file, OPENAPI_FILE, OPENAPI_BYTES)?,
         None => Source::Absent(None),
     };
     let observed = Observed { dev: dev.source, functions: functions.source, openapi };
