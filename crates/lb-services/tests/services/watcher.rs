@@ -8,6 +8,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, Resource};
 use lb_cluster::{Cluster, Options, Target};
@@ -150,7 +151,7 @@ async fn bare_pod(client: &Client, namespace: &str, name: &str) {
     create::<Pod>(client, namespace, pod).await;
 }
 
-/// The gateway's Deployment and Service; the real controllers make pods and EndpointSlices of them.
+/// The gateway's Deployment and Service; the real controllers make pods of the one.
 async fn gateway(client: &Client, namespace: &str) {
     let (labels, selector) = (labels("gateway"), json!({"producer": "al", "app": "gateway"}));
     let metadata = json!({"name": GATEWAY, "labels": labels});
@@ -167,6 +168,24 @@ async fn gateway(client: &Client, namespace: &str) {
     });
     create::<Deployment>(client, namespace, deployment).await;
     create::<Service>(client, namespace, service).await;
+}
+
+/// What the controller of EndpointSlices, for which it takes nodes, makes of the gateway's Service: the Service's labels and
+/// one of its own, and the pod.
+async fn endpoint(client: &Client, namespace: &str, pod: &str, ready: bool) {
+    let mut labels = labels("gateway");
+    labels["kubernetes.io/service-name"] = json!(GATEWAY);
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": GATEWAY, "labels": labels},
+        "addressType": "IPv4", "ports": [{"port": 8080, "protocol": "TCP"}],
+        "endpoints": [{
+            "addresses": ["10.244.0.7"], "conditions": {"ready": ready},
+            "targetRef": {"kind": "Pod", "name": pod, "namespace": namespace},
+        }],
+    });
+    let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
+    slices.patch(GATEWAY, &PatchParams::apply("test").force(), &Patch::Apply(slice)).await.unwrap();
 }
 
 async fn set_status(client: &Client, namespace: &str, pod: &str, status: Value) {
@@ -210,6 +229,7 @@ async fn what_stands_in_the_cluster_is_told_as_it_changes() {
     let pod = of(&state)["pods"].as_object().unwrap().keys().next().unwrap().clone();
 
     set_status(&client, &namespace, &pod, running(true)).await;
+    endpoint(&client, &namespace, &pod, true).await;
     let state = messages
         .until("it serves and the roll-out is done", |state| {
             let status = &of(state)["status"];
@@ -235,7 +255,13 @@ async fn what_stands_in_the_cluster_is_told_as_it_changes() {
     assert_eq!(late.count, 1);
 
     set_status(&client, &namespace, &pod, running(false)).await;
-    let state = messages.until("it serves no more", |state| of(state)["status"]["running"] == false).await;
+    endpoint(&client, &namespace, &pod, false).await;
+    let state = messages
+        .until("it crashed, and serves no more", |state| {
+            let now = of(state);
+            now["status"]["running"] == false && now["pods"][&pod]["failed"] == true
+        })
+        .await;
     let deployment = &of(&state)["status"]["deployment"];
     assert_eq!(
         (&deployment["latestReady"], &deployment["latestFailed"]),
@@ -367,8 +393,13 @@ async fn while_the_api_server_is_away_nothing_is_lost_and_what_went_meanwhile_is
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     pods.delete("one", &DeleteParams::default().grace_period(0)).await.unwrap();
     bare_pod(&client, &namespace, "three").await;
-    let seen = messages.until("what changed", |state| names(state).contains(&"three".to_owned()));
-    let state = tokio::time::timeout(Duration::from_secs(120), seen).await.unwrap();
-    assert!(names(&state).contains(&"two".to_owned()), "{state:#}");
-    messages.until("what went is gone", |state| names(state) == ["three", "two"]).await;
+    let seen = messages.until("what went is gone, and what came is there", |state| {
+        let names = names(state);
+        assert!(
+            names.contains(&"two".to_owned()),
+            "what was known all the time is told all the time: {names:?}"
+        );
+        names == ["three", "two"]
+    });
+    tokio::time::timeout(Duration::from_secs(120), seen).await.unwrap();
 }
