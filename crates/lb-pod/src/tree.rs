@@ -26,9 +26,12 @@ fn is_hidden(name: &str) -> bool {
 }
 
 /// The text files below a directory (`hello/`; empty: all) that are shown.
-pub(crate) fn tree(files: &Tree, directory: &str) -> Map<String, Value> {
+pub(crate) fn tree<'a>(
+    files: impl IntoIterator<Item = (&'a SafePath, &'a Blob)>,
+    directory: &str,
+) -> Map<String, Value> {
     let mut root = Map::new();
-    for (path, blob) in &files.files {
+    for (path, blob) in files {
         let Some(path) = path.as_str().strip_prefix(directory) else { continue };
         let Blob::File(content) = blob else { continue };
         let Ok(text) = std::str::from_utf8(content) else { continue };
@@ -163,7 +166,11 @@ mod tests {
         }
         add("binary", Blob::File(vec![0xff]));
         add("link", Blob::Symlink);
-        assert_eq!(Value::Object(tree(&files, "")), json!({"a": {"b": {"c.js": "text"}}, "d": "text"}));
-        assert_eq!(Value::Object(tree(&files, "a/")), json!({"b": {"c.js": "text"}}), "below a directory");
+        assert_eq!(Value::Object(tree(&files.files, "")), json!({"a": {"b": {"c.js": "text"}}, "d": "text"}));
+        assert_eq!(
+            Value::Object(tree(&files.files, "a/")),
+            json!({"b": {"c.js": "text"}}),
+            "below a directory"
+        );
     }
 }

@@ -34,6 +34,7 @@ pub use entities::{
     ApiEndpoint, Broken, Connection, DataSource, Entity, Function, Gateway, Model, OpenApi, OpenApiPath,
     Pair, Pipeline, Policy, Project, ServiceEndpoint, Trigger,
 };
+pub use functions::check_functions;
 pub use history::entity_value;
 pub use openapi::check_openapi;
 pub use project::{EditError, Invalid, ProjectFile};

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::functions::MAX_BYTES;
 use crate::node::{Data, Node};
 use crate::yaml;
 
@@ -49,6 +50,10 @@ pub fn write_yaml(old: &str, value: &Value) -> Result<String, YamlError> {
 }
 
 fn parse(text: &str) -> Result<Node, YamlError> {
+    if text.len() as u64 > MAX_BYTES {
+        let problem = format!("it has {} bytes, at most {MAX_BYTES} are read: make it smaller", text.len());
+        return Err(YamlError::Unreadable(problem));
+    }
     yaml::parse(text).map_err(|error| YamlError::Unreadable(error.problem))
 }
 

@@ -1,6 +1,6 @@
 //! Services: the directories of the clone, each a `serverless.yml` and the files beside it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -9,8 +9,8 @@ use http::StatusCode;
 use lb_http::auth::Identity;
 use lb_http::error::ApiError;
 use lb_http::extract::{Parameters, json_object};
-use lb_project::{Observed, YamlError, decode, read_yaml, write_yaml};
-use lb_vocab::{Blob, EntityKind, Limits, Producer, SafePath, Severity, Source, Tree};
+use lb_project::{YamlError, check_functions, read_yaml, write_yaml};
+use lb_vocab::{Blob, Producer, SafePath, Severity, Tree};
 use serde_json::{Map, Value, json};
 
 use super::templates::{self, New};
@@ -21,10 +21,10 @@ use crate::workspace::{Changes, author};
 
 /// What a service is read from.
 const SERVERLESS: &str = "serverless.yml";
+/// Errors that are told at once.
+const ERRORS: usize = 10;
 /// Longest name of a function's Kubernetes Service, `fn-<producer>-<env>-<name>`.
 const MAX_NAME: usize = 63;
-/// The commit of a tree that is none yet.
-const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 pub(super) async fn ping(State(api): State<Shared>) -> Json<Value> {
     let uptime = api.clock.now().since(api.started).as_secs_f64();
@@ -37,14 +37,20 @@ pub(super) async fn unavailable() -> ApiError {
     ApiError::new(StatusCode::NOT_IMPLEMENTED, "FUNCTIONS_UNAVAILABLE", message)
 }
 
-pub(super) async fn list(State(api): State<Shared>) -> Json<Value> {
+pub(super) async fn list(State(api): State<Shared>) -> Result<Json<Value>, ApiError> {
     let files = Arc::clone(&api.store.snapshot().tree);
-    Json(names(&files).into_iter().map(|name| service(&files, name)).collect())
+    // Whoever pushes says how much there is to read: others do not wait for it.
+    let all = move || services(&files).into_iter().map(|(name, files)| service(&files, name)).collect();
+    let all = tokio::task::spawn_blocking(all).await;
+    all.map(Json).map_err(|_| {
+        let message = "a defect of this service: see its log";
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", message)
+    })
 }
 
 pub(super) async fn get(State(api): State<Shared>, parameters: Parameters) -> Result<Json<Value>, ApiError> {
     let (name, files) = (parameters.get("name"), Arc::clone(&api.store.snapshot().tree));
-    if has(&files, name) { Ok(Json(service(&files, name))) } else { Err(unknown(name)) }
+    found(&files, name)
 }
 
 pub(super) async fn create(
@@ -90,7 +96,7 @@ pub(super) async fn create(
         }
     };
     save(&api, &who, &name, edit).await?;
-    Ok(Json(service(&api.store.snapshot().tree, &name)))
+    found(&api.store.snapshot().tree, &name)
 }
 
 pub(super) async fn put(
@@ -123,10 +129,8 @@ pub(super) async fn put(
     let edit = {
         let name = name.clone();
         move |files: &Tree| {
-            if !has(files, &name) {
-                return Err(unknown(&name));
-            }
-            let old = yaml_text(files, &name).unwrap_or_default();
+            let own = services(files).remove(name.as_str()).ok_or_else(|| unknown(&name))?;
+            let old = yaml_text(&own, &name).unwrap_or_default();
             let text = write_yaml(old, &serverless).map_err(|error| unwritable(&error))?;
             let mut changes = wanted.changes(files);
             changes.push((file, Some(text.into_bytes())));
@@ -135,7 +139,7 @@ pub(super) async fn put(
         }
     };
     save(&api, &who, &name, edit).await?;
-    Ok(Json(service(&api.store.snapshot().tree, &name)))
+    found(&api.store.snapshot().tree, &name)
 }
 
 pub(super) async fn remove(
@@ -160,8 +164,8 @@ pub(super) async fn remove_all(
     Extension(who): Extension<Identity>,
 ) -> Result<Json<Value>, ApiError> {
     let edit = |files: &Tree| {
-        let names = names(files);
-        Ok(removed(files, |path| path.split_once('/').is_some_and(|(name, _)| names.contains(name))))
+        let services = services(files);
+        Ok(removed(files, |path| path.split_once('/').is_some_and(|(name, _)| services.contains_key(name))))
     };
     save(&api, &who, "all", edit).await.map(told)
 }
@@ -173,7 +177,7 @@ async fn save(
     name: &str,
     edit: impl FnOnce(&Tree) -> Result<Changes, ApiError> + Send + 'static,
 ) -> Result<bool, ApiError> {
-    let (author, what) = (author(&api.members, who).await?, format!("functions ({name})"));
+    let (author, what) = (author(&api.members, who).await?, format!("functions ({})", name.escape_debug()));
     let edit = move |files: &Arc<Tree>| {
         let changes = edit(files)?;
         let some = !changes.is_empty();
@@ -190,19 +194,34 @@ fn removed(files: &Tree, which: impl Fn(&str) -> bool) -> Changes {
     files.files.keys().filter(|path| which(path.as_str())).map(|path| (path.clone(), None)).collect()
 }
 
-/// The directories, but hidden ones, which are tools' own.
-fn names(files: &Tree) -> BTreeSet<&str> {
-    let directories = files.files.keys().filter_map(|path| path.as_str().split_once('/'));
-    directories.map(|(name, _)| name).filter(|name| !name.starts_with('.')).collect()
+/// The files of one service.
+type Files<'a> = Vec<(&'a SafePath, &'a Blob)>;
+
+/// The directories with their files, but for hidden ones, which are tools' own.
+fn services(files: &Tree) -> BTreeMap<&str, Files<'_>> {
+    let mut services = BTreeMap::<_, Files<'_>>::new();
+    for (path, blob) in &files.files {
+        if let Some((name, _)) = path.as_str().split_once('/').filter(|(name, _)| !name.starts_with('.')) {
+            services.entry(name).or_default().push((path, blob));
+        }
+    }
+    services
 }
 
 fn has(files: &Tree, name: &str) -> bool {
-    names(files).contains(name)
+    services(files).contains_key(name)
+}
+
+/// A service as it is answered.
+fn found(files: &Tree, name: &str) -> Result<Json<Value>, ApiError> {
+    let files = services(files).remove(name).ok_or_else(|| unknown(name))?;
+    Ok(Json(service(&files, name)))
 }
 
 /// The text of a service's `serverless.yml`, where it has one.
-fn yaml_text<'a>(files: &'a Tree, name: &str) -> Result<&'a str, String> {
-    match files.get(&format!("{name}/{SERVERLESS}")) {
+fn yaml_text<'a>(files: &Files<'a>, name: &str) -> Result<&'a str, String> {
+    let file = format!("{name}/{SERVERLESS}");
+    match files.iter().find(|(path, _)| path.as_str() == file).map(|(_, blob)| *blob) {
         Some(Blob::File(content)) => std::str::from_utf8(content).map_err(|_| "it is not UTF-8".to_owned()),
         Some(Blob::Symlink | Blob::Submodule | Blob::TooLarge { .. }) => {
             Err("it is no file of a readable size".to_owned())
@@ -211,9 +230,9 @@ fn yaml_text<'a>(files: &'a Tree, name: &str) -> Result<&'a str, String> {
     }
 }
 
-/// A service as it is answered. What cannot be read is told, and the files are shown all the same.
-fn service(files: &Tree, name: &str) -> Value {
-    let mut shown = tree(files, &format!("{name}/"));
+/// What is answered of a service. What cannot be read is told, and the files are shown all the same.
+fn service(files: &Files<'_>, name: &str) -> Value {
+    let mut shown = tree(files.iter().copied(), &format!("{name}/"));
     shown.remove(SERVERLESS);
     let read =
         yaml_text(files, name).and_then(|text| read_yaml(text).map_err(|error: YamlError| error.to_string()));
@@ -227,14 +246,10 @@ fn service(files: &Tree, name: &str) -> Value {
 }
 
 /// The errors that a service has, as they are found where functions are deployed.
-fn errors(files: Tree, producer: &Producer) -> BTreeSet<String> {
-    let Ok(commit) = NO_COMMIT.parse() else { return BTreeSet::new() };
-    let (dev, openapi) = (Source::Absent(None), Source::Absent(None));
-    let observed = Observed { dev, functions: Source::Known(files, commit), openapi };
-    let findings = decode(observed, producer, &Limits::default()).findings.into_iter();
-    let own = findings
-        .filter(|found| found.severity == Severity::Error && found.place.kind == EntityKind::Function);
-    own.map(|found| format!("{} ({})", found.message, found.place.pointer)).collect()
+fn errors(files: &Tree, producer: &Producer) -> BTreeSet<String> {
+    let found = check_functions(files, producer).into_iter();
+    let errors = found.filter(|found| found.severity == Severity::Error);
+    errors.map(|found| format!("{} ({})", found.message, found.place.pointer)).collect()
 }
 
 /// Refuses what is wrong after a change and was not before: old mistakes are no reason to refuse a new save.
@@ -246,7 +261,7 @@ fn refuse_new_errors(
 ) -> Result<(), ApiError> {
     let directory = format!("{name}/");
     let own = files.files.iter().filter(|(path, _)| path.as_str().starts_with(&directory));
-    let before = Tree { files: own.map(|(path, blob)| (path.clone(), blob.clone())).collect() };
+    let before = Tree { files: own.map(|(path, blob)| (path.clone(), outline(path, blob))).collect() };
     let mut after = before.clone();
     for (path, content) in changes {
         match content {
@@ -254,10 +269,18 @@ fn refuse_new_errors(
             None => after.files.remove(path),
         };
     }
-    let before = errors(before, producer);
-    let new: Vec<String> =
-        errors(after, producer).into_iter().filter(|error| !before.contains(error)).collect();
+    let before = errors(&before, producer);
+    let new = errors(&after, producer).into_iter().filter(|error| !before.contains(error));
+    let new: Vec<String> = new.take(ERRORS).collect();
     if new.is_empty() { Ok(()) } else { Err(invalid("serverless", &new.join("; "))) }
+}
+
+/// What counts of a file where errors are looked for: of all but one that it is there.
+fn outline(path: &SafePath, blob: &Blob) -> Blob {
+    match blob {
+        Blob::File(_) if !path.as_str().ends_with(SERVERLESS) => Blob::File(Vec::new()),
+        Blob::File(_) | Blob::Symlink | Blob::Submodule | Blob::TooLarge { .. } => blob.clone(),
+    }
 }
 
 /// 422: a part of the body and what is wrong with it.

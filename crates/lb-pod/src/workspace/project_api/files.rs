@@ -21,7 +21,7 @@ struct Body {
 }
 
 pub(super) async fn get(State(workspace): State<Shared>) -> Json<Value> {
-    Json(json!({ "files": tree(&workspace.store.snapshot().tree, "") }))
+    Json(json!({ "files": tree(&workspace.store.snapshot().tree.files, "") }))
 }
 
 pub(super) async fn put(
