@@ -169,6 +169,52 @@ functions:
         assert!(read_yaml("a: [").unwrap_err().to_string().contains("YAML"));
     }
 
+    #[test]
+    fn hostile_texts_and_values_are_read_or_refused_and_never_changed_in_silence() {
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..10 {
+            let before = level - 1;
+            bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 9].join(", ")));
+        }
+        let (deep, long) = ("{a: ".repeat(5000), format!("a: {}\n", "x".repeat(300 << 10)));
+        for text in [&bomb, &deep, &long, "a: 1\n---\na: 2\n", "a: *b", "a: &a [*a]", "? [a]\n: b\n"] {
+            let told = read_yaml(text).unwrap_err().to_string();
+            assert!(told.len() < 300, "{told}");
+        }
+        let others = [
+            "\u{feff}service: a\n",
+            "---\nservice: a\n...\n",
+            "service: a\r\nx: 1\r\n",
+            "base: &b {x: 1}\nservice: {<<: *b, y: 2}\n",
+            "service: |+\n  a\n\n\nx: >-\n  b\n  # c\n",
+            "service: !!binary aGVsbG8=\n",
+            "? service\n: a\n",
+            "'service': a # c\n\"x\\u0041\": 1\n",
+        ];
+        for old in others {
+            let Ok(mut value) = read_yaml(old) else { continue };
+            assert_eq!(write_yaml(old, &value).unwrap(), old, "what is the same is not touched");
+            for (key, other) in [
+                ("service", json!("y")),
+                ("__proto__", json!({"x": null})),
+                ("null", json!("~")),
+                ("<<", json!("yes")),
+                ("a: b # c", json!(["- x", "#", "\u{0}", "\u{2028}", "0x1f", "1e3", "", " "])),
+                ("1", json!(1.5e300)),
+            ] {
+                value[key] = other;
+                if let Ok(text) = write_yaml(old, &value) {
+                    assert_eq!(read_yaml(&text).unwrap(), value, "{old:?}, {key}: {text}");
+                }
+            }
+        }
+        let deep = (0..100).fold(json!(1), |below, _| json!({ "a": below }));
+        let wide: Value = (0..60_000).map(|n| (format!("k{n}"), json!(n))).collect::<Map<_, _>>().into();
+        for value in [deep, wide, json!({"a": "x".repeat(300 << 10)})] {
+            assert!(matches!(write_yaml("", &value), Err(YamlError::Unwritable(_))));
+        }
+    }
+
     proptest! {
         #[test]
         fn texts_of_all_kinds_come_back(key in "\\PC{1,12}", text in "(\\PC|\n){0,40}", before in "[a-z]{1,5}: [a-z]{1,5}\n") {

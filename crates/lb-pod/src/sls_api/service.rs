@@ -130,7 +130,7 @@ pub(super) async fn put(
         let name = name.clone();
         move |files: &Tree| {
             let own = services(files).remove(name.as_str()).ok_or_else(|| unknown(&name))?;
-            let old = yaml_text(&own, &name).unwrap_or_default();
+            let old = readable(&own, &name)?;
             let text = write_yaml(old, &serverless).map_err(|error| unwritable(&error))?;
             let mut changes = wanted.changes(files);
             changes.push((file, Some(text.into_bytes())));
@@ -228,6 +228,23 @@ fn yaml_text<'a>(files: &Files<'a>, name: &str) -> Result<&'a str, String> {
         }
         None => Err("there is none".to_owned()),
     }
+}
+
+/// The same for who is about to write it; of a service that has none, an empty text. What cannot be read is not overwritten:
+/// nobody who asked here has seen it.
+fn readable<'a>(files: &Files<'a>, name: &str) -> Result<&'a str, ApiError> {
+    let file = format!("{name}/{SERVERLESS}");
+    if !files.iter().any(|(path, _)| path.as_str() == file) {
+        return Ok("");
+    }
+    let text = yaml_text(files, name)
+        .and_then(|text| read_yaml(text).map(|_| text).map_err(|error: YamlError| error.to_string()));
+    text.map_err(|problem| {
+        let message =
+            format!("`{file}` stays as it is: {problem}; repair it with git, or remove the service");
+        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "SERVICE_UNREADABLE", message)
+            .named("ValidationError")
+    })
 }
 
 /// What is answered of a service. What cannot be read is told, and the files are shown all the same.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{World, answer, repo, user};
+use crate::world::{World, answer, repo, too_large, user};
 
 const MATRIX: &str = include_str!("sls.txt");
 const ROLES: [&str; 9] =
@@ -257,6 +257,168 @@ async fn what_others_push_is_there_within_a_moment_and_a_term_pushes_what_was_sa
         clone.read("ours/handler.rb").contains("hello")
             && clone.read("theirs/serverless.yml").contains("theirs")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_somebody_broke_is_reported_and_left_alone() {
+    let world = World::new().await;
+    let clone = world.git_of("frank").await.init(&world.functions()).await;
+    let good = "service: hello\nprovider: {runtime: \"nodejs:8\"}\nfunctions: {fn-al-dev-hello: {handler: handler.f}}\n";
+    clone.write("hello/serverless.yml", good).write("hello/handler.js", "1").write("bare/x", "y");
+    clone.commit_and_push("begin").await;
+    let sls = world.sls().await;
+    let (_, before) = sls.ask("GET", "/service/hello", json!({})).await;
+    let reported = async |word: &str| {
+        eventually("it is reported", || async {
+            let (_, told) = sls.ask("GET", "/service/hello", json!({})).await;
+            let problem = told["problem"].as_str().unwrap_or_default();
+            if problem.contains("hello/serverless.yml") && problem.contains(word) {
+                Ok(())
+            } else {
+                Err(told)
+            }
+        })
+        .await;
+    };
+    let (bomb, long) = (format!("a: {}", "[".repeat(5000)), format!("a: {}\n", "x".repeat(300 << 10)));
+    for (broken, word) in [
+        (&b"service: [\n"[..], "YAML"),
+        (b"service: h\xff\n", "UTF-8"),
+        (b"<<<<<<< HEAD\nservice: a\n=======\nservice: b\n>>>>>>> theirs\n", "merge"),
+        (bomb.as_bytes(), "YAML"),
+        (long.as_bytes(), "bytes"),
+    ] {
+        clone.write("hello/serverless.yml", broken).commit_and_push(word).await;
+        reported(word).await;
+        let (status, told) = sls.ask("PUT", "/service/hello", before.clone()).await;
+        assert_eq!((status, &told["error"]["code"]), (422, &json!("SERVICE_UNREADABLE")), "{word}: {told}");
+        assert_eq!(sls.ask("GET", "/service/bare", json!({})).await.0, 200, "others are served");
+    }
+    std::fs::remove_file(clone.path().join("hello/serverless.yml")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", clone.path().join("hello/serverless.yml")).unwrap();
+    clone.commit_and_push("a link").await;
+    reported("no file").await;
+    let (_, told) = sls.ask("PUT", "/service/hello", before.clone()).await;
+    assert_eq!(told["error"]["code"], "SERVICE_UNREADABLE");
+    // One that has none gets one, and the broken one may go.
+    let bare = json!({"serverless": {"functions": {"f": {"handler": "x.f", "runtime": "nodejs:8"}}}});
+    assert_eq!(sls.ask("PUT", "/service/bare", bare).await.0, 200);
+    assert_eq!(sls.ask("DELETE", "/service/hello", json!({})).await.1["msg"], "REMOVED");
+    sls.pushed().await;
+    let clone = world.git_of("frank").await.clone_of(&world.functions()).await;
+    assert!(clone.read("bare/serverless.yml").contains("x.f") && !clone.path().join("hello").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_names_and_bodies_are_refused_whole() {
+    let world = World::new().await;
+    let clone = world.git_of("frank").await.init(&world.functions()).await;
+    let good = "functions: {f: {handler: handler.f, runtime: \"nodejs:8\"}}\n";
+    clone.write("good/serverless.yml", good).write("good/dir/inner", "x").write("outside", "x");
+    std::os::unix::fs::symlink("../outside", clone.path().join("good/link")).unwrap();
+    std::os::unix::fs::symlink("/etc", clone.path().join("good/etc")).unwrap();
+    clone.commit_and_push("begin").await;
+    let sls = world.sls().await;
+    let before = sls.ask("GET", "/service", json!({})).await;
+    let long = "n".repeat(5000);
+    for name in [
+        "..",
+        ".",
+        "",
+        "a/b",
+        "../x",
+        "/etc",
+        "a\\b",
+        ".git",
+        ".x",
+        "x.git",
+        "node_modules",
+        "ünïcode",
+        "名前",
+        "e\u{301}",
+        "\u{202e}x",
+        "nul\u{0}",
+        "line\nend",
+        "__proto__",
+        "A",
+        "-a",
+        "a-",
+        "a b",
+        "%2e%2e",
+        &long,
+    ] {
+        let new = json!({"name": name, "env": "nodejs", "version": "8"});
+        let (status, told) = sls.ask("POST", "/service", new).await;
+        let message = told["error"]["message"].as_str().unwrap_or_default();
+        assert!(status == 422 && message.len() < 800, "{name:?}: {status} {told}");
+    }
+    let serverless = json!({"functions": {"f": {"handler": "handler.f", "runtime": "nodejs:8"}}});
+    for path in [
+        "..%2F..%2Fetc",
+        "%2e%2e",
+        ".git",
+        "good%2F..%2Fgood",
+        "good%2Fdir",
+        "outside",
+        "g%C3%BCt",
+        "%00",
+        "%ff",
+        "good%00",
+        "GOOD",
+        long.as_str(),
+    ] {
+        for method in ["GET", "PUT", "DELETE"] {
+            let url = format!("/service/{path}");
+            let (status, told) = sls.ask(method, &url, json!({"serverless": serverless})).await;
+            let kept = told["msg"] == "ALREADY_REMOVED" || [400, 404, 405, 422].contains(&status);
+            assert!(kept && told.to_string().len() < 1000, "{method} {path}: {status} {told}");
+        }
+    }
+    for (files, name) in [
+        (json!({"..": {"x": "y"}}), ".."),
+        (json!({"a/b": "y"}), "a/b"),
+        (json!({".git": {"hooks": {"post-commit": "#!/bin/sh"}}}), ".git"),
+        (json!({"dir": "a file where a directory was"}), "dir"),
+        (json!({"serverless.yml": {"x": "y"}}), "serverless.yml"),
+        (json!({"link": "onto a link"}), "good/link"),
+        (json!({"etc": {"passwd": "through a link"}}), "good/etc"),
+        (json!({long.clone(): "y"}), "nnnn"),
+    ] {
+        let body = json!({"serverless": serverless, "files": files});
+        let (status, told) = sls.ask("PUT", "/service/good", body).await;
+        let message = told["error"]["message"].as_str().unwrap_or_default();
+        assert!(status == 422 && message.contains(name) && message.len() < 800, "{name}: {status} {told}");
+    }
+    let deep = (0..200).fold(json!("x"), |below, _| json!({ "d": below }));
+    let wide: serde_json::Map<_, _> = (0..60_000).map(|n| (format!("k{n}"), json!(n))).collect();
+    for hostile in [json!({"x": deep}), json!(wide), json!({"x": "y".repeat(1 << 20)})] {
+        let mut hostile = hostile;
+        hostile["functions"] = serverless["functions"].clone();
+        let (status, told) = sls.ask("PUT", "/service/good", json!({"serverless": hostile})).await;
+        assert!([400, 422].contains(&status) && told.to_string().len() < 1000, "{status} {told}");
+    }
+    for (method, path) in [("POST", "/service"), ("PUT", "/service/good")] {
+        let request = sls.request("functions", method, path).body(vec![b' '; 100 << 20]);
+        assert!(too_large(request).await, "{method} {path}");
+    }
+    assert_eq!(sls.ask("GET", "/service", json!({})).await, before, "nothing changed");
+    assert_eq!(answer(sls.request("none", "GET", "/ping")).await.1["unpushed"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn saves_go_on_while_the_git_host_is_away() {
+    let mut world = World::new().await;
+    let sls = world.sls().await;
+    let new = |name: &str| json!({"name": name, "env": "php", "version": "8.4"});
+    assert_eq!(sls.ask("POST", "/service", new("one")).await.0, 200);
+    sls.pushed().await;
+    world.stop_git_api().await;
+    assert_eq!(sls.ask("POST", "/service", new("two")).await.0, 200);
+    assert_eq!(answer(sls.request("none", "GET", "/ping")).await.1["unpushed"], 1);
+    world.start_git_api().await;
+    sls.pushed().await;
+    let clone = world.git_of("frank").await.clone_of(&world.functions()).await;
+    assert!(clone.path().join("two/handler.php").exists());
 }
 
 fn rows() -> Vec<matrix::Row> {
