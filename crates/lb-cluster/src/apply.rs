@@ -341,13 +341,17 @@ impl Cluster {
         self.patch(target, live, removals(&projection::foreign_extras(target.desired(), live))).await
     }
 
-    /// Writes lists over in which somebody's item and ours cannot stand together: a port of our port's name.
+    /// Writes lists over in which somebody's item and ours cannot stand together: a port of our port's name. Nothing is
+    /// written where somebody else put it back meanwhile.
     async fn overwrite(&self, target: &Target<'_>, uid: Uid, refusal: ApiError) -> Result<(), ApiError> {
         let Some(live) = self.get(&target.collection, &target.leaf.name).await? else { return Err(refusal) };
         let same = live.pointer("/metadata/uid").and_then(Value::as_str).map(Uid::parse) == Some(uid);
-        let overwrites = projection::overwrites(target.desired(), &live);
-        if !same || overwrites.is_empty() {
+        if !same {
             return Err(refusal);
+        }
+        let overwrites = projection::overwrites(target.desired(), &live);
+        if overwrites.is_empty() {
+            return if target.state(&live) == State::Drifted { Err(refusal) } else { Ok(()) };
         }
         self.patch(target, &live, overwrites).await.map(|_| ())
     }

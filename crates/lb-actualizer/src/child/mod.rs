@@ -156,13 +156,18 @@ pub(crate) async fn reconcile(context: &Context, key: &ChildKey) -> Result<Run, 
     outcome.findings = hosts::findings(&refused, |host| context.host_owner(host));
     let applied = apply(context, &child, &owner, &blueprint, &mut outcome).await;
     let pruned = prune(context, &child, &owner, &blueprint, &mut outcome).await;
-    let reported = report::report(context, &child, &outcome, applied.as_ref().err())
-        .await
-        .map_err(|error| ChildError::Report(key.clone(), error))?;
-    let run = if outcome.sent || reported { Run::Worked } else { Run::Idle };
+    let failure = applied.as_ref().err().map(|(name, error)| (error.name(), format!("{name}: {error}")));
+    let failure = failure.or_else(|| pruned.as_ref().err().map(|error| (error.name(), error.to_string())));
     let unapplied = applied.err().map(|(name, error)| ChildError::Apply(key.clone(), name, error));
     let unpruned = pruned.err().map(|error| ChildError::Prune(key.clone(), error));
     let soonest = unapplied.into_iter().chain(unpruned).min_by_key(ChildError::retry);
+    // What moved meanwhile is tried again at once: that is no failure to tell.
+    let moved = soonest.as_ref().is_some_and(|error| error.retry() == Retry::Soon);
+    let reported = !moved
+        && report::report(context, &child, &outcome, failure.as_ref())
+            .await
+            .map_err(|error| ChildError::Report(key.clone(), error))?;
+    let run = if outcome.sent || reported { Run::Worked } else { Run::Idle };
     soonest.map_or(Ok(run), Err)
 }
 

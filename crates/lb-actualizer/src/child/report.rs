@@ -1,7 +1,7 @@
 //! Report: a child's status, written only where it differs; Events on transitions.
 
 use kube::core::object::HasStatus;
-use lb_cluster::{ApiError, ApplyError, Child as ChildResource, Retry, Rollout, Store};
+use lb_cluster::{ApiError, Child as ChildResource, Rollout, Store};
 use lb_desired::build::SpecError;
 use lb_desired::crd::{ChildStatus, Condition, ConditionStatus, ConditionType, condition, set_condition};
 use lb_vocab::{MAX_REPORTED_FINDINGS, Timestamp, with_causes};
@@ -10,18 +10,14 @@ use super::{Child, Outcome};
 use crate::announce::announce;
 use crate::context::Context;
 
-/// Writes what came of a run, and says whether that was anything new. An object that moved meanwhile is tried again at
-/// once: that is no failure to tell.
+/// Writes what came of a run, with the reason and the words of what failed, and says whether that was anything new.
 pub(super) async fn report(
     context: &Context,
     child: &Child,
     outcome: &Outcome,
-    failure: Option<&(String, ApplyError)>,
+    failure: Option<&(&'static str, String)>,
 ) -> Result<bool, ApiError> {
-    let failure = failure.filter(|(_, error)| error.retry() != Retry::Soon);
-    let failure = failure.map(|(name, error)| (error.name(), format!("{name}: {error}")));
-    write(context, child, |old, generation, now| status(old, generation, outcome, failure.as_ref(), now))
-        .await
+    write(context, child, |old, generation, now| status(old, generation, outcome, failure, now)).await
 }
 
 /// Writes that nothing can be built from the spec.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use kube::api::{DeleteParams, Patch, PatchParams};
-use lb_testkit::eventually_within;
+use lb_desired::crd::FIELD_MANAGER;
+use lb_testkit::{eventually, eventually_within};
 use serde_json::{Value, json};
 
 use crate::project::standing;
@@ -128,7 +129,7 @@ async fn a_deleted_child_comes_back_with_all_its_objects() {
     let before = world.versions(&producer.name).await;
     damage(&world, "LBGateway", &format!("{}-dev-main", producer.name), &Damage::Delete).await;
     // The garbage collector takes what the old one had; every object has to be made again.
-    lb_testkit::eventually("everything stands again, and is new", || async {
+    eventually("everything stands again, and is new", || async {
         let now = world.versions(&producer.name).await;
         let main = |key: &String| key.contains("-dev-main");
         let renewed = before
@@ -208,6 +209,71 @@ async fn what_another_controller_made_with_our_labels_stays() {
         assert_eq!(standing["metadata"]["uid"], copy["metadata"]["uid"]);
         assert!(standing["metadata"]["deletionTimestamp"].is_null(), "{standing:#}");
     }
+}
+
+/// What the gateway does not want (any more) and cannot be removed leaves it unapplied, with who refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_is_refused_is_told_and_tried_again() {
+    let world = crate::shared().await;
+    let producer = standing(&world, "dr").await;
+    let (child, gateway) =
+        (format!("{}-dev-main", producer.name), format!("gateway-{}-dev-main", producer.name));
+    let left = format!("{gateway}-left");
+    let policy = format!("keep-{}", producer.name);
+    let rule = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": policy}, "spec": {
+        "matchConstraints": {"resourceRules": [{
+            "apiGroups": [""], "apiVersions": ["v1"], "operations": ["DELETE"], "resources": ["services"]}]},
+        "validations": [{"expression": format!("!request.name.startsWith('{left}')"), "message": "not today"}]}});
+    let binding = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": policy}, "spec": {"policyName": policy, "validationActions": ["Deny"]}});
+    let file = world.data.path().join(&policy);
+    std::fs::write(&file, json!({"apiVersion": "v1", "kind": "List", "items": [rule, binding]}).to_string())
+        .expect("write a policy");
+    let file = file.to_str().expect("a path");
+    assert!(world.cluster.kubectl(&["apply", "-f", file]).await.status.success());
+    let owner = world.object("LBGateway", &child).await.expect("a gateway")["metadata"]["uid"].clone();
+    let ours = world.object("Service", &gateway).await.expect("it stands");
+    let extra = json!({"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 1}]}, "metadata": {
+        "name": left, "labels": ours["metadata"]["labels"], "ownerReferences": [{
+            "apiVersion": "lunchbadger.io/v1alpha1", "kind": "LBGateway", "name": child, "uid": owner,
+            "controller": true}]}});
+    refused(&world, &format!("{left}-probe")).await;
+    let services = world.api("Service").await;
+    services
+        .patch(&left, &PatchParams::apply(FIELD_MANAGER), &Patch::Apply(extra))
+        .await
+        .expect("leave one behind");
+    let applied = async |wanted: &str, words: &str| {
+        eventually(&format!("Applied={wanted}"), || async {
+            let status = world.object("LBGateway", &child).await.ok_or("no gateway")?["status"].clone();
+            let conditions = status["conditions"].as_array().into_iter().flatten();
+            let applied = conditions.clone().find(|it| it["type"] == "Applied").ok_or("no condition")?;
+            let told = applied["message"].as_str().is_some_and(|message| message.contains(words));
+            if applied["status"] == wanted && told { Ok(()) } else { Err(format!("{status:#}")) }
+        })
+        .await;
+    };
+    applied("False", "not today").await;
+    assert!(world.cluster.kubectl(&["delete", "-f", file]).await.status.success());
+    applied("True", "").await;
+    world.applied(&producer).await;
+}
+
+/// Waits until the API server refuses to delete a Service of this name, which takes it a moment to learn.
+async fn refused(world: &World, name: &str) {
+    let probe = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+        "spec": {"ports": [{"port": 1}]}});
+    world.create("Service", &probe).await;
+    let services = world.api("Service").await;
+    let dry = DeleteParams { dry_run: true, ..DeleteParams::default() };
+    eventually("its deletion is refused", || async {
+        match services.delete(name, &dry).await {
+            Ok(_) => Err("it is not"),
+            Err(_) => Ok(()),
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
