@@ -23,14 +23,17 @@ pub struct Grouped<T> {
     pub value: T,
 }
 
+/// What is kept of an object; `None`: it is of no interest.
+pub type Reduce<T> = dyn Fn(&Value) -> Option<Grouped<T>> + Send + Sync;
+
 /// What is to be watched, and how it is read.
 pub struct Selection<T> {
     /// Where.
     pub scope: Scope,
     /// The label selector.
     pub labels: &'static str,
-    /// What is kept of an object; `None`: it is of no interest. Called from the watch: it must be quick.
-    pub reduce: Box<dyn Fn(&Value) -> Option<Grouped<T>> + Send + Sync>,
+    /// Called from the watch: it must be quick.
+    pub reduce: Box<Reduce<T>>,
     /// Told the name of a group whose objects changed, after they did. Called from the watch, likewise.
     pub changed: Box<dyn Fn(&str) + Send + Sync>,
 }
@@ -132,7 +135,7 @@ impl<T: Clone + PartialEq> Shared<T> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn told(&self, told: Told, reduce: &dyn Fn(&Value) -> Option<Grouped<T>>, changed: &dyn Fn(&str)) {
+    fn told(&self, told: Told, reduce: &Reduce<T>, changed: &dyn Fn(&str)) {
         match told {
             Told::Restarted => self.lock().restarted(),
             Told::Passed(version) => self.lock().passed(version),

@@ -61,7 +61,7 @@ pub use connect::{Cluster, ConnectError, Options, Target};
 pub use custom::{Child, Custom, Store, StoreChange};
 pub use error::{ApiError, Retry};
 pub use event::{Events, Tone};
-pub use groups::{Grouped, Groups, Selection};
+pub use groups::{Grouped, Groups, Reduce, Selection};
 pub use identity::{Owner, Uid, Version};
 pub use lease::{Election, Leadership, LeaseSettings};
 pub use producer::{CONFIRM_DELETE, OPERATOR};

@@ -218,7 +218,7 @@ functions:
     proptest! {
         #[test]
         fn texts_of_all_kinds_come_back(key in "\\PC{1,12}", text in "(\\PC|\n){0,40}", before in "[a-z]{1,5}: [a-z]{1,5}\n") {
-            let value = json!({"service": "s", key: {"list": [text.clone(), true, 1, null], "text": text}});
+            let value = json!({"service": "s", key: {"list": [&text, true, 1, null], "text": &text}});
             if let Ok(written) = write_yaml(&before, &value) {
                 prop_assert_eq!(read_yaml(&written).unwrap(), value);
             }

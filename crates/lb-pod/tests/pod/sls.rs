@@ -309,16 +309,21 @@ async fn a_service_that_somebody_broke_is_reported_and_left_alone() {
     assert!(clone.read("bare/serverless.yml").contains("x.f") && !clone.path().join("hello").exists());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn hostile_names_and_bodies_are_refused_whole() {
-    let world = World::new().await;
+/// An sls-api with one service, which has links beside its files.
+async fn linked(world: &World) -> Sls {
     let clone = world.git_of("frank").await.init(&world.functions()).await;
     let good = "functions: {f: {handler: handler.f, runtime: \"nodejs:8\"}}\n";
     clone.write("good/serverless.yml", good).write("good/dir/inner", "x").write("outside", "x");
     std::os::unix::fs::symlink("../outside", clone.path().join("good/link")).unwrap();
     std::os::unix::fs::symlink("/etc", clone.path().join("good/etc")).unwrap();
     clone.commit_and_push("begin").await;
-    let sls = world.sls().await;
+    world.sls().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_names_of_services_are_refused() {
+    let world = World::new().await;
+    let sls = linked(&world).await;
     let before = sls.ask("GET", "/service", json!({})).await;
     let long = "n".repeat(5000);
     for name in [
@@ -374,6 +379,17 @@ async fn hostile_names_and_bodies_are_refused_whole() {
             assert!(kept && told.to_string().len() < 1000, "{method} {path}: {status} {told}");
         }
     }
+    assert_eq!(sls.ask("GET", "/service", json!({})).await, before, "nothing changed");
+    assert_eq!(answer(sls.request("none", "GET", "/ping")).await.1["unpushed"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_trees_and_bodies_are_refused_whole() {
+    let world = World::new().await;
+    let sls = linked(&world).await;
+    let before = sls.ask("GET", "/service", json!({})).await;
+    let long = "n".repeat(5000);
+    let serverless = json!({"functions": {"f": {"handler": "handler.f", "runtime": "nodejs:8"}}});
     for (files, name) in [
         (json!({"..": {"x": "y"}}), ".."),
         (json!({"a/b": "y"}), "a/b"),

@@ -282,7 +282,8 @@ async fn what_stands_in_the_cluster_is_told_as_it_changes() {
         if list.items.is_empty() { Ok(()) } else { Err(list.items.len()) }
     })
     .await;
-    messages.until("nothing is left", |state| state.to_string() == NOTHING).await;
+    let nothing: Value = serde_json::from_str(NOTHING).unwrap();
+    messages.until("nothing is left", |state| *state == nothing).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
