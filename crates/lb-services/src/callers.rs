@@ -40,7 +40,20 @@ impl ProducerGuard {
             Rule::System | Rule::User | Rule::Write | Rule::Admin | Rule::Git => return Ok(false),
         };
         let Some(name) = (self.named)(parameters) else { return Ok(false) };
-        let owner = GitUser::of(self.prefix.clone(), &name);
+        self.may(who, &name, needs).await
+    }
+
+    /// Whether somebody who is not the platform itself may do that much with a producer.
+    ///
+    /// # Errors
+    /// 503 where git-api does not say.
+    pub(crate) async fn may(
+        &self,
+        who: &Identity,
+        name: &ProducerName,
+        needs: Permission,
+    ) -> Result<bool, ApiError> {
+        let owner = GitUser::of(self.prefix.clone(), name);
         if owns(who, &owner, &self.prefix) {
             return Ok(who.reach() >= needs);
         }

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lb_cluster::Cluster;
-use lb_http::auth::Accesses;
+use lb_http::auth::{Accesses, Guard};
 use lb_http::contract::Timeouts;
 use lb_http::contract::git_api::GitApi;
 use lb_http::metrics::Metrics;
@@ -40,6 +40,7 @@ pub const AUDIENCE: &str = "watcher";
 /// What handlers share.
 struct App {
     hub: Arc<Hub>,
+    guard: Arc<ProducerGuard>,
     places: Places,
     metrics: Metrics,
     shutdown: CancellationToken,
@@ -72,14 +73,13 @@ impl Server {
         let authenticator = authenticator.passwords(Arc::new(GitPasswords(git.clone())));
         let authenticator = settings.review.extend(authenticator, callers, AUDIENCE, clock);
         let accesses = Accesses::new(git, clock.clone());
-        let seam = Seam::new(
-            authenticator,
-            Arc::new(ProducerGuard { prefix: settings.prefix.clone(), accesses, named }),
-        );
+        let guard = Arc::new(ProducerGuard { prefix: settings.prefix.clone(), accesses, named });
+        let seam = Seam::new(authenticator, Arc::clone(&guard) as Arc<dyn Guard>);
         let hub = Arc::new(Hub::watch(cluster, &Reading { target: settings.target.clone() }));
         let metrics = Metrics::default();
         let app = Arc::new(App {
             hub: Arc::clone(&hub),
+            guard,
             places: Places::new(settings.clients),
             metrics: metrics.clone(),
             shutdown,

@@ -9,6 +9,7 @@ use axum::response::Response;
 use axum::response::sse::Event;
 use futures::{Stream, StreamExt};
 use lb_http::auth::{Identity, MAX_LIFETIME};
+use lb_http::contract::git_api::Permission;
 use lb_http::error::ApiError;
 use lb_http::extract::Parameters;
 use lb_vocab::{Producer, TextError};
@@ -26,27 +27,49 @@ pub(super) async fn stream(
         .parse()
         .map_err(|error: TextError| ApiError::bad_request(error.to_string()))?;
     let place = app.places.take(&who)?;
-    let events = states(Arc::clone(&app), environment.to_string()).map(move |event| {
+    // Who was let in may be let in no more: a person's stream is no older than the token that opened it may become.
+    let patience = if who.is_system() { Duration::MAX } else { MAX_LIFETIME };
+    let states = states(Listening { app: Arc::clone(&app), who, environment, state: None });
+    let events = states.take_until(tokio::time::sleep(patience)).map(move |event| {
         let _place = &place;
         event
     });
-    // Who was let in may be let in no more: a person's stream is no older than the token that opened it may become.
-    let patience = if who.is_system() { Duration::MAX } else { MAX_LIFETIME };
-    let events = events.take_until(tokio::time::sleep(patience));
     Ok(lb_http::sse::respond(events, &app.metrics, &app.shutdown))
 }
 
-/// The state as it is, then whenever it is another one.
-fn states(app: Shared, environment: String) -> impl Stream<Item = Event> + Send {
-    futures::stream::unfold((app, environment, None::<State>), |(app, environment, listening)| async move {
-        let mut listening = match listening {
+/// Who listens to what.
+struct Listening {
+    app: Shared,
+    who: Identity,
+    environment: Producer,
+    /// Once it was told for the first time.
+    state: Option<State>,
+}
+
+impl Listening {
+    /// Whether the git host's permissions still name who listens.
+    async fn may_go_on(&self) -> bool {
+        let name = self.environment.name();
+        self.who.is_system()
+            || self.app.guard.may(&self.who, name, Permission::Read).await.is_ok_and(|may| may)
+    }
+}
+
+/// The state as it is, then whenever it is another one. It ends for whom the git host's permissions no longer name.
+fn states(listening: Listening) -> impl Stream<Item = Event> + Send {
+    futures::stream::unfold(listening, |mut listening| async move {
+        let mut state = match listening.state.take() {
             Some(mut state) => {
                 state.changed().await.ok()?;
                 state
             }
-            None => app.hub.listen(&environment).await,
+            None => listening.app.hub.listen(&listening.environment.to_string()).await,
         };
-        let event = Event::default().data(&**listening.borrow_and_update());
-        Some((event, (app, environment, Some(listening))))
+        if !listening.may_go_on().await {
+            return None;
+        }
+        let event = Event::default().data(&**state.borrow_and_update());
+        listening.state = Some(state);
+        Some((event, listening))
     })
 }

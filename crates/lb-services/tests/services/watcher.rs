@@ -12,9 +12,11 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, Resource};
 use lb_cluster::{Cluster, Options, Target};
+use lb_testkit::clock::ManualClock;
 use lb_testkit::cluster::TestCluster;
 use lb_testkit::control_plane;
 use lb_testkit::eventually;
+use lb_vocab::Clock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -86,13 +88,18 @@ mod client {
 
 /// Services beside a cluster, and the namespace of producers' objects.
 pub(crate) async fn beside(kubernetes: &TestCluster, variables: &[(&str, &str)]) -> (World, String) {
+    beside_at(kubernetes, lb_testkit::clock::system(), variables).await
+}
+
+/// The same by a clock.
+async fn beside_at(kubernetes: &TestCluster, clock: Clock, variables: &[(&str, &str)]) -> (World, String) {
     let namespace = kubernetes.namespace("customer").await;
     let target =
         Target::Kubeconfig { path: kubernetes.kubeconfig().to_owned(), context: Some("admin".into()) };
     let cluster = Cluster::connect(&target, &Options::default()).await.unwrap();
     let own = [("ACTUALIZER_TARGET_NAMESPACE", namespace.as_str())];
     let variables = [&own, variables].concat();
-    let world = World::over(Some(cluster), lb_testkit::clock::system(), &variables).await.populate().await;
+    let world = World::over(Some(cluster), clock, &variables).await.populate().await;
     watching(&world).await;
     (world, namespace)
 }
@@ -370,6 +377,31 @@ async fn people_come_with_a_token_for_the_watcher_and_see_what_they_may_read() {
     // The operator is told what is wrong; an environment that nobody knows has nothing.
     assert_eq!(world.channel("operator", "al").send().await.unwrap().status(), 400);
     assert_eq!(world.messages("nobody-dev").await.text().await.as_deref(), Some(NOTHING));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_s_stream_ends_for_whom_nobody_knows_any_more() {
+    let (shared, clock) = (TestCluster::shared().await, ManualClock::default());
+    clock.set(lb_testkit::clock::system().now());
+    let (world, namespace) = beside_at(shared, clock.clock(), &[]).await;
+    let client = shared.client().await;
+    let git = world.git("system");
+    let secret = git.create_token(&user("carl"), "laptop").await.unwrap();
+    let url = format!("http://{}/v2/channels/al-dev", world.watcher.unwrap());
+    let carl = world.http.get(url).basic_auth("customer-carl", Some(secret.reveal())).send().await.unwrap();
+    let mut carl = Messages::of(carl);
+    assert_eq!(carl.text().await.as_deref(), Some(NOTHING));
+    let mut operator = world.messages("al-dev").await;
+    world
+        .git("operator")
+        .remove_collaborator(&user("al"), &"dev".parse().unwrap(), "customer-carl")
+        .await
+        .unwrap();
+    clock.advance(Duration::from_secs(31));
+    bare_pod(&client, &namespace, "workspace-al-dev-1").await;
+    assert_eq!(carl.text().await, None, "told nothing more");
+    let seen = |state: &Value| state["workspace"]["default"]["pods"]["workspace-al-dev-1"].is_object();
+    operator.until("others go on", seen).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
