@@ -17,9 +17,7 @@ use lb_http::auth::AuthSettings;
 use lb_process::environment::{self, Variables};
 use lb_process::{clock, signals};
 use lb_services::{configstore, git_api, watcher};
-use lb_vocab::Clock;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use super::explain::explain;
 use super::roles;
@@ -65,7 +63,7 @@ pub(crate) async fn run(
     let store = configstore::Server::bind(&store_settings, callers, &clock, shutdown.clone()).await?;
     let store_url = url(store.address());
     watcher_settings.git_api_url.clone_from(&store_settings.git_api_url);
-    let watcher = watch(&watcher_settings, connect, &clock, &shutdown).await?;
+    let watcher = roles::watch(&watcher_settings, connect, &clock, &shutdown).await?;
     let watcher_url = url(watcher.address());
     settings.git_api_url.clone_from(&git_url);
     settings.configstore_url.clone_from(&store_url);
@@ -82,18 +80,6 @@ pub(crate) async fn run(
     ];
     signals::within_deadline(roles::together(parts, &shutdown), &shutdown).await?;
     Ok(Exit::Clean)
-}
-
-/// The watcher on its address.
-async fn watch(
-    settings: &watcher::Settings,
-    connect: &Connect<'_>,
-    clock: &Clock,
-    shutdown: &CancellationToken,
-) -> Result<watcher::Server> {
-    let cluster = connect.cluster_as("lunchbadger-watcher").await?;
-    let callers = connect.cluster_of_callers("watcher", &settings.auth, &settings.review).await?;
-    Ok(watcher::Server::bind(settings, &cluster, callers, clock, shutdown.clone()).await?)
 }
 
 /// Whether the cluster answers and knows our kinds.
