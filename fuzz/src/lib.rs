@@ -5,7 +5,9 @@ use hmac::Mac;
 use http::{HeaderMap, HeaderValue};
 use lb_git::Cursor;
 use lb_http::contract::hook::{self, HookKey, keyed};
-use lb_project::{Decoded, Method, Observed, ProjectFile, Request, Workspace, decode, entity_value};
+use lb_project::{
+    Decoded, Method, Observed, ProjectFile, Request, Workspace, decode, entity_value, read_yaml, write_yaml,
+};
 use lb_vocab::{
     Blob, CommitId, EntityKind, Finding, Limits, Producer, SafePath, Secret, Severity, Source, Tree,
 };
@@ -14,7 +16,7 @@ use lb_vocab::{
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is that of its corpus.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("cursor", cursor),
     ("edit", edit),
     ("functions", functions),
@@ -23,6 +25,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("openapi", openapi),
     ("path", path),
     ("project", project),
+    ("serverless", serverless),
     ("workspace", workspace),
 ];
 
@@ -78,6 +81,21 @@ pub fn loopback(data: &[u8]) {
 /// The input is `serverless.yml`.
 pub fn functions(data: &[u8]) {
     check(&[], &[("hello/serverless.yml", data), ("hello/handler.js", data)], &[]);
+}
+
+/// The input is a line with a value, and the `serverless.yml` that is to say it.
+pub fn serverless(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (value, old) = text.split_once('\n').unwrap_or_default();
+    if let Ok(read) = read_yaml(old)
+        && read.is_object()
+    {
+        assert_eq!(write_yaml(old, &read).as_deref(), Ok(old), "what is the same is not touched");
+    }
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(value) else { return };
+    if let Ok(written) = write_yaml(old, &value) {
+        assert_eq!(read_yaml(&written), Ok(value), "what was written is there");
+    }
 }
 
 /// The input is the OpenAPI document.

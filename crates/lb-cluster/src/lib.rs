@@ -9,6 +9,7 @@
 //! apply     Leaf -> Applied              server-side apply, only what differs; dry_run: what it would do
 //! prune     owner -> Pruned              by controller owner, one by one
 //! custom    watch -> Store<K>            producers and children, held whole
+//! groups    watch -> Groups<T>           objects of a kind, reduced as somebody asks for, by group
 //! child     Intent -> Applied            children, at the version that the store holds; pruned with plan's Complete;
 //!                                        dry_run_child: what it would do
 //! producer  roster, operators, purge
@@ -39,6 +40,7 @@ mod connect;
 mod custom;
 mod error;
 mod event;
+mod groups;
 mod identity;
 mod lease;
 mod producer;
@@ -59,6 +61,7 @@ pub use connect::{Cluster, ConnectError, Options, Target};
 pub use custom::{Child, Custom, Store, StoreChange};
 pub use error::{ApiError, Retry};
 pub use event::{Events, Tone};
+pub use groups::{Grouped, Groups, Reduce, Selection};
 pub use identity::{Owner, Uid, Version};
 pub use lease::{Election, Leadership, LeaseSettings};
 pub use producer::{CONFIRM_DELETE, OPERATOR};

@@ -22,7 +22,7 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::error::{ApiError, code};
 use crate::metrics::{CONTENT_TYPE, Metrics};
-use crate::route::Seam;
+use crate::route::{RouteInfo, Seam};
 
 /// Connections of one service at once; more wait in the system's queue.
 const MAX_CONNECTIONS: usize = 8192;
@@ -84,7 +84,6 @@ mod own {
     use super::{ApiError, CONTENT_TYPE, Common, IntoResponse, Response, State, StatusCode, header};
 
     crate::routes! { Common;
-        GET "/ping" Public ping, "`pong` (text)";
         GET "/live" Public live, "`{live:true}`: the process answers";
         GET "/ready" Public ready, "`{ready:true}`, or 503 with what it waits for";
         GET "/metrics" System metrics, "OpenMetrics text";
@@ -92,10 +91,6 @@ mod own {
 
     pub(super) fn with(common: &Common) -> axum::Router {
         router(&common.seam).with_state(common.clone())
-    }
-
-    async fn ping() -> &'static str {
-        "pong"
     }
 
     async fn live() -> Response {
@@ -116,11 +111,39 @@ mod own {
     }
 }
 
-pub use own::ROUTES;
+mod ping {
+    //! What tells that somebody is there; a service may have one of its own.
+
+    use super::Common;
+
+    crate::routes! { Common;
+        GET "/ping" Public ping, "`pong` (text)";
+    }
+
+    pub(super) fn with(common: &Common) -> axum::Router {
+        router(&common.seam).with_state(common.clone())
+    }
+
+    async fn ping() -> &'static str {
+        "pong"
+    }
+}
+
+pub use own::ROUTES as ROUTES_BUT_PING;
+pub use ping::ROUTES as PING_ROUTES;
+
+/// The routes that every service has.
+pub const ROUTES: &[RouteInfo] = &[ping::ROUTES[0], own::ROUTES[0], own::ROUTES[1], own::ROUTES[2]];
+const _: () = assert!(ping::ROUTES.len() == 1 && own::ROUTES.len() == 3, "every route is in the table");
 
 impl Common {
     /// A service's own routes with everything around them.
     pub fn wrap(&self, routes: Router) -> Router {
+        self.wrap_but_ping(routes.merge(ping::with(self)))
+    }
+
+    /// The same for a service that has a `/ping` of its own among its routes.
+    pub fn wrap_but_ping(&self, routes: Router) -> Router {
         Router::new()
             .merge(routes)
             .merge(own::with(self))

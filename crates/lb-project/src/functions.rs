@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use lb_vocab::{Blob, Digest, EntityKind, Limits, Producer, SafePath, Source, Tree};
+use lb_vocab::{Blob, Digest, EntityKind, Finding, Limits, Producer, SafePath, Source, Tree};
 
 use crate::cursor::{Cursor, Document, Findings, Held, Read};
 use crate::entities::{Broken, Entity, Function, Trigger};
@@ -15,7 +15,7 @@ use crate::source::{document, read_source};
 use crate::yaml;
 
 /// The largest `serverless.yml` that is read, bytes.
-const MAX_BYTES: u64 = 256 << 10;
+pub(crate) const MAX_BYTES: u64 = 256 << 10;
 
 /// Extension of a template's handler, its language and its newest version (`functions.md`).
 const TEMPLATES: [(&str, &str, &str); 7] = [
@@ -35,17 +35,27 @@ pub(crate) fn read(
     limits: &Limits,
     findings: &Findings,
 ) -> Source<Vec<Entity<Function>>> {
-    read_source(functions, findings, |tree| {
-        let mut list = Vec::new();
-        for (name, files) in directories(tree) {
-            let directory = Directory { name, files, producer };
-            if let Some(blob) = directory.get("serverless.yml").filter(|_| list.len() <= limits.functions) {
-                list.extend(directory.read(blob, findings));
-            }
+    read_source(functions, findings, |tree| Ok(Some(of_tree(tree, producer, limits, findings))))
+}
+
+/// What would be found of these services where they are deployed, for whoever writes one.
+#[must_use]
+pub fn check_functions(services: &Tree, producer: &Producer) -> Vec<Finding> {
+    let findings = Findings::default();
+    of_tree(services, producer, &Limits::default(), &findings);
+    findings.sorted()
+}
+
+fn of_tree(tree: &Tree, producer: &Producer, limits: &Limits, findings: &Findings) -> Vec<Entity<Function>> {
+    let mut list = Vec::new();
+    for (name, files) in directories(tree) {
+        let directory = Directory { name, files, producer };
+        if let Some(blob) = directory.get("serverless.yml").filter(|_| list.len() <= limits.functions) {
+            list.extend(directory.read(blob, findings));
         }
-        cut(&mut list, limits.functions, findings);
-        Ok(Some(list))
-    })
+    }
+    cut(&mut list, limits.functions, findings);
+    list
 }
 
 /// Files by their directory; hidden directories are tools' own.
@@ -67,7 +77,7 @@ fn cut(list: &mut Vec<Entity<Function>>, limit: usize, findings: &Findings) {
             Entity::Broken(broken) => &broken.place,
         };
         let message = format!("at most {limit} are deployed: this one and those behind it are not");
-        findings.add(lb_vocab::Finding::error("OverLimit", place.clone(), message));
+        findings.add(Finding::error("OverLimit", place.clone(), message));
         list.truncate(limit);
     }
 }

@@ -6,6 +6,7 @@
 //! | `project` | `lunchbadger.json` of the `dev` repository, and edits it losslessly |
 //! | `loopback` | models and data sources of the LoopBack project in the `dev` repository |
 //! | `functions` | `serverless.yml` of every directory of the `functions` repository |
+//! | `serverless` | one `serverless.yml` as JSON, and writes it with what is as it was untouched |
 //! | `openapi` | the workspace's OpenAPI document, from `refs/lunchbadger/openapi/<env>` |
 //!
 //! [`decode()`] reads all of them; [`ProjectFile`] edits the project as text; [`entity_value`] says what one entity is,
@@ -22,6 +23,7 @@ mod loopback;
 mod node;
 mod openapi;
 pub mod project;
+mod serverless;
 mod source;
 mod text;
 mod workspace;
@@ -32,9 +34,11 @@ pub use entities::{
     ApiEndpoint, Broken, Connection, DataSource, Entity, Function, Gateway, Model, OpenApi, OpenApiPath,
     Pair, Pipeline, Policy, Project, ServiceEndpoint, Trigger,
 };
+pub use functions::check_functions;
 pub use history::entity_value;
 pub use openapi::check_openapi;
 pub use project::{EditError, Invalid, ProjectFile};
+pub use serverless::{YamlError, read_yaml, write_yaml};
 pub use workspace::{Answer, ConnectorPackage, Method, PackageChange, Request, UnknownMethod, Workspace};
 
 use std::collections::BTreeSet;

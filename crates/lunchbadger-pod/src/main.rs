@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use lb_pod::{app, init, workspace};
+use lb_pod::{app, init, sls_api, workspace};
 use lb_process::environment::{self, Variables};
 use lb_process::{clock, signals};
 use lb_vocab::settings::Reader;
@@ -27,6 +27,8 @@ struct Cli {
 enum Command {
     /// Init container: clones the producer's repository, or fetches into the clone that is there
     Init,
+    /// The sls-api's container: the producer's functions (4444), saving to git
+    SlsApi,
     /// The workspace's API container: Project API (4230), Workspace API (4231), saving to git
     Workspace,
     /// The supervisor in the app's container: writes the project's files, installs its dependencies, runs it
@@ -70,6 +72,10 @@ async fn dispatch(command: &Command, variables: &Variables) -> Result<()> {
             let settings = settings(variables, init::Settings::read)?;
             signals::within_deadline(async { Ok(init::run(&settings, &shutdown).await?) }, &shutdown).await
         }
+        Command::SlsApi => {
+            let settings = settings(variables, sls_api::Settings::read)?;
+            signals::within_deadline(sls_api(&settings, shutdown.clone()), &shutdown).await
+        }
         Command::Workspace => {
             let settings = settings(variables, workspace::Settings::read)?;
             signals::within_deadline(workspace(&settings, shutdown.clone()), &shutdown).await
@@ -84,6 +90,12 @@ async fn dispatch(command: &Command, variables: &Variables) -> Result<()> {
 /// Reads a container's settings.
 fn settings<T>(variables: &Variables, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Result<T> {
     environment::read(variables, read)?.context("a setting is missing")
+}
+
+async fn sls_api(settings: &sls_api::Settings, shutdown: CancellationToken) -> Result<()> {
+    let server = sls_api::Server::start(settings, &clock::system(), shutdown).await?;
+    tracing::info!(address = %server.address().context("read the address")?, "ready");
+    Ok(server.run().await?)
 }
 
 async fn workspace(settings: &workspace::Settings, shutdown: CancellationToken) -> Result<()> {

@@ -109,6 +109,8 @@ pub(crate) enum Command {
     Configstore,
     /// Run git-api: the facade over the git host
     GitApi,
+    /// Run the watcher: how producers' pods fare, as server-sent events
+    Watcher,
     /// Print the completion script of a shell
     Completion {
         /// The shell
@@ -338,6 +340,9 @@ pub(crate) struct UpArgs {
     /// Address of the configstore
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3002")]
     pub(crate) configstore_address: std::net::SocketAddr,
+    /// Address of the watcher
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7788")]
+    pub(crate) watcher_address: std::net::SocketAddr,
     /// Address of the Actualizer's /live, /ready and /metrics
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     pub(crate) actualizer_address: std::net::SocketAddr,

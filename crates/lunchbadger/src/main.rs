@@ -50,7 +50,9 @@ fn main() -> ExitCode {
 /// command that needed it; kube's own line about it would be a second one.
 fn default_filter(command: &Command) -> &'static str {
     match command {
-        Command::Up(_) | Command::Actualizer | Command::Configstore | Command::GitApi => "info",
+        Command::Up(_) | Command::Actualizer | Command::Configstore | Command::GitApi | Command::Watcher => {
+            "info"
+        }
         Command::Plan(_)
         | Command::Login(_)
         | Command::Logout
@@ -101,5 +103,6 @@ async fn dispatch(
         Command::Actualizer => commands::roles::actualizer(variables, connect).await,
         Command::Configstore => commands::roles::configstore(variables, connect).await,
         Command::GitApi => commands::roles::git_api(variables, connect).await,
+        Command::Watcher => commands::roles::watcher(variables, connect).await,
     }
 }

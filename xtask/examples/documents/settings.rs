@@ -17,7 +17,7 @@ variable that is set and empty counts as not set. Secrets (tokens, passwords) ar
 /// The page.
 pub(crate) fn page() -> String {
     let mut page = HEAD.to_owned();
-    let parts: [(&str, &str, &[Variable]); 7] = [
+    let parts: [(&str, &str, &[Variable]); 9] = [
         ("Actualizer", "How it works.", lb_actualizer::settings::VARIABLES),
         (
             "Actualizer and `lunchbadger plan`, `diff`: what objects are like",
@@ -26,6 +26,7 @@ pub(crate) fn page() -> String {
         ),
         ("configstore", "The facade over all producers.", lb_services::configstore::VARIABLES),
         ("git-api", "The facade over the git host.", lb_services::git_api::VARIABLES),
+        ("watcher", "How producers' pods fare, as event streams.", lb_services::watcher::VARIABLES),
         (
             "`lunchbadger-pod workspace`: the workspace's API container",
             "In a producer's pod; the Actualizer sets what it needs.",
@@ -35,6 +36,11 @@ pub(crate) fn page() -> String {
             "`lunchbadger-pod app`: the supervisor in the app's container",
             "Beside the producer's own code, which sees of them what is said.",
             lb_pod::app::VARIABLES,
+        ),
+        (
+            "`lunchbadger-pod sls-api`: the sls-api's container",
+            "In a producer's pod, likewise.",
+            lb_pod::sls_api::VARIABLES,
         ),
         (
             "`lunchbadger-pod init`: the init container",

@@ -10,6 +10,7 @@ mod push;
 mod roles;
 mod system;
 mod watcher;
+mod watcher_clients;
 
 use std::cell::Cell;
 use std::fs;
@@ -78,6 +79,8 @@ enum Name {
     GiteaPush,
     /// Forged and oversized webhooks.
     HookFlood,
+    /// Clients of the watcher.
+    WatcherClients,
     /// Every fault at every call of a producer's life: an hour.
     Faults,
     /// Random pushes, faults and restarts: half an hour.
@@ -101,6 +104,7 @@ impl Name {
             Self::GiteaSweep => "gitea-sweep",
             Self::GiteaPush => "gitea-push",
             Self::HookFlood => "hook-flood",
+            Self::WatcherClients => "watcher-clients",
             Self::Faults => "faults",
             Self::Soak => "soak",
         }
@@ -228,6 +232,10 @@ async fn one(bench: &mut Bench, name: Name, world: &mut Option<World>) -> Result
         Name::HookFlood => {
             end(world).await;
             gitea::flood(bench).await
+        }
+        Name::WatcherClients => {
+            end(world).await;
+            watcher_clients::watcher(bench).await
         }
         Name::Faults => {
             end(world).await;

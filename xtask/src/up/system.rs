@@ -93,7 +93,8 @@ impl System {
         let host = if pods.is_some() { ADDRESS } else { Ipv4Addr::LOCALHOST };
         let at = |usual| SocketAddr::from((host, port(host, usual)));
         let (git_api, configstore) = (at(8080), at(3002));
-        let actualizer = SocketAddr::from((Ipv4Addr::LOCALHOST, port(Ipv4Addr::LOCALHOST, 9090)));
+        let here = |usual| SocketAddr::from((Ipv4Addr::LOCALHOST, port(Ipv4Addr::LOCALHOST, usual)));
+        let (watcher, actualizer) = (here(7788), here(9090));
         let (gitea, mut environment) = git.start(directory).await?;
         environment.extend(pods.iter().flat_map(|pods| pods.settings(git_api, configstore)));
         environment.extend([
@@ -107,6 +108,7 @@ impl System {
             format!("--data-dir={}", directory.join("data").display()),
             format!("--git-api-address={git_api}"),
             format!("--configstore-address={configstore}"),
+            format!("--watcher-address={watcher}"),
             format!("--actualizer-address={actualizer}"),
         ];
         let log = directory.join(LOG);

@@ -26,8 +26,8 @@ pub use producer::{
     RECONCILE_REQUESTED_AT, RevisionStatus, in_default_environment,
 };
 pub use rbac::{
-    CONFIGSTORE_ACCOUNT, GIT_API_ACCOUNT, REVIEWER_ROLE, SERVICE_ACCOUNT, TARGET_ROLE, accounts, rbac,
-    target_binding,
+    CONFIGSTORE_ACCOUNT, GIT_API_ACCOUNT, REVIEWER_ROLE, SERVICE_ACCOUNT, TARGET_ROLE, WATCHER_ACCOUNT,
+    accounts, rbac, target_binding,
 };
 pub use workspace::{ChildStatus, LBWorkspace, LBWorkspaceSpec};
 

@@ -1,5 +1,6 @@
-//! What the control plane may do. git-api and the configstore have the API server review tokens, and nothing else; all
-//! that follows is the actualizer's:
+//! What the control plane may do. git-api and the configstore have the API server review tokens, and nothing else; the watcher
+//! does so, too, and watches pods, Deployments and EndpointSlices where producers' objects are. All that follows is the
+//! actualizer's:
 //!
 //! * Producers cluster-wide, because they are cluster-scoped. `purge` deletes them, after it annotated them as the
 //!   [admission policy](super::admission()) demands.
@@ -29,7 +30,9 @@ pub const SERVICE_ACCOUNT: &str = "lunchbadger-actualizer";
 pub const GIT_API_ACCOUNT: &str = "lunchbadger-git-api";
 /// The configstore's ServiceAccount, in the control plane's namespace.
 pub const CONFIGSTORE_ACCOUNT: &str = "lunchbadger-configstore";
-/// The role of both: `create tokenreviews` alone.
+/// The watcher's ServiceAccount, in the control plane's namespace; also the name of its role.
+pub const WATCHER_ACCOUNT: &str = "lunchbadger-watcher";
+/// The role of all three: `create tokenreviews` alone.
 pub const REVIEWER_ROLE: &str = "lunchbadger-token-reviewer";
 /// The role of a target namespace.
 pub const TARGET_ROLE: &str = "lunchbadger-actualizer-target";
@@ -44,7 +47,8 @@ const WATCH: &[&str] = &["list", "watch"];
 pub fn accounts(settings: &Settings) -> Vec<Value> {
     let home = settings.control_plane.namespace.as_str();
     let account = |name| ServiceAccount { metadata: named(name, Some(home)), ..ServiceAccount::default() };
-    [SERVICE_ACCOUNT, GIT_API_ACCOUNT, CONFIGSTORE_ACCOUNT].map(|name| manifest(&account(name))).to_vec()
+    let all = [SERVICE_ACCOUNT, GIT_API_ACCOUNT, CONFIGSTORE_ACCOUNT, WATCHER_ACCOUNT];
+    all.map(|name| manifest(&account(name))).to_vec()
 }
 
 /// Roles and bindings of the control plane, as manifests in the order of application.
@@ -86,14 +90,16 @@ pub fn rbac(settings: &Settings) -> Vec<Value> {
     ];
     manifests.extend(target);
     manifests.extend(reviewers(home));
+    manifests.extend(watcher(settings));
     manifests
 }
 
-/// What git-api and the configstore may do.
+/// What every role that serves may do.
 fn reviewers(home: &str) -> [Value; 2] {
     let metadata = named(REVIEWER_ROLE, None);
     let rules = vec![rule("authentication.k8s.io", &["tokenreviews"], &["create"])];
-    let subjects = [GIT_API_ACCOUNT, CONFIGSTORE_ACCOUNT].map(|name| account(name, home)).to_vec();
+    let all = [GIT_API_ACCOUNT, CONFIGSTORE_ACCOUNT, WATCHER_ACCOUNT];
+    let subjects = all.map(|name| account(name, home)).to_vec();
     [
         manifest(&ClusterRole { metadata: metadata.clone(), rules: Some(rules), aggregation_rule: None }),
         manifest(&ClusterRoleBinding {
@@ -101,6 +107,29 @@ fn reviewers(home: &str) -> [Value; 2] {
             role_ref: role("ClusterRole", REVIEWER_ROLE),
             subjects: Some(subjects),
         }),
+    ]
+}
+
+/// What the watcher may see: in the target namespace, or everywhere with a template.
+fn watcher(settings: &Settings) -> [Value; 2] {
+    let rules = vec![
+        rule("", &["pods"], WATCH),
+        rule("apps", &["deployments"], WATCH),
+        rule("discovery.k8s.io", &["endpointslices"], WATCH),
+    ];
+    let subjects = Some(vec![account(WATCHER_ACCOUNT, settings.control_plane.namespace.as_str())]);
+    let metadata = named(WATCHER_ACCOUNT, settings.target_namespace.single());
+    if settings.target_namespace.single().is_some() {
+        let role_ref = role("Role", WATCHER_ACCOUNT);
+        return [
+            manifest(&Role { metadata: metadata.clone(), rules: Some(rules) }),
+            manifest(&RoleBinding { metadata, role_ref, subjects }),
+        ];
+    }
+    let role_ref = role("ClusterRole", WATCHER_ACCOUNT);
+    [
+        manifest(&ClusterRole { metadata: metadata.clone(), rules: Some(rules), aggregation_rule: None }),
+        manifest(&ClusterRoleBinding { metadata, role_ref, subjects }),
     ]
 }
 

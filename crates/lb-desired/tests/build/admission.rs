@@ -121,7 +121,7 @@ async fn rights_are_small(cluster: &TestCluster, client: &Client) {
     ] {
         assert_eq!(may(verb, resource, namespace).await, allowed, "{verb} {resource} in {namespace}");
     }
-    for account in [crd::GIT_API_ACCOUNT, crd::CONFIGSTORE_ACCOUNT] {
+    for account in [crd::GIT_API_ACCOUNT, crd::CONFIGSTORE_ACCOUNT, crd::WATCHER_ACCOUNT] {
         for (verb, resource, namespace, allowed) in [
             ("create", "tokenreviews.authentication.k8s.io", "default", true),
             ("create", "serviceaccounts/token", "customer", false),
@@ -133,6 +133,17 @@ async fn rights_are_small(cluster: &TestCluster, client: &Client) {
             let got = account_may(account, verb, resource, namespace).await;
             assert_eq!(got, allowed, "{account}: {verb} {resource} in {namespace}");
         }
+    }
+    for (verb, resource, namespace, allowed) in [
+        ("watch", "pods", "customer", true),
+        ("list", "deployments.apps", "customer", true),
+        ("watch", "endpointslices.discovery.k8s.io", "customer", true),
+        ("watch", "pods", "other", false),
+        ("patch", "deployments.apps", "customer", false),
+        ("watch", "secrets", "customer", false),
+    ] {
+        let got = account_may(crd::WATCHER_ACCOUNT, verb, resource, namespace).await;
+        assert_eq!(got, allowed, "the watcher: {verb} {resource} in {namespace}");
     }
     for manifest in crd::rbac(&settings("customer-$PRODUCER")) {
         apply(client, &manifest).await.unwrap_or_else(|error| panic!("{manifest}: {error}"));

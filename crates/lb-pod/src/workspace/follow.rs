@@ -14,7 +14,7 @@ use crate::identity::Repository;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
 
 /// Follows the stream as long as it is polled.
-pub(super) async fn follow(
+pub(crate) async fn follow(
     configstore: Configstore,
     repository: Repository,
     name: ProducerName,

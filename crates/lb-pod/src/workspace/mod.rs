@@ -5,15 +5,15 @@
 //! (`project_api`, `workspace_api`) → `sync` (pushes, and takes over what others pushed) ← `follow` (somebody pushed).
 
 mod app;
-mod follow;
+pub(crate) mod follow;
 mod openapi;
 pub mod project_api;
-mod settings;
+pub(crate) mod settings;
 mod starter;
-mod status;
-mod store;
+pub(crate) mod status;
+pub(crate) mod store;
 pub mod supervisor;
-mod sync;
+pub(crate) mod sync;
 pub mod workspace_api;
 
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use futures::future::try_join3;
 use lb_git::working::{Fetched, Person, WorkingCopy};
-use lb_http::auth::{Accesses, Identity, Members, Reviews, UserTokens};
+use lb_http::auth::{Accesses, AuthSettings, Identity, Members, Reviews, UserTokens};
 use lb_http::contract::Timeouts;
 use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::GitApi;
@@ -44,9 +44,10 @@ pub use settings::{Settings, VARIABLES};
 use crate::PodError;
 use crate::identity::{CONFIGSTORE, GIT_API, Repository};
 use openapi::Documents;
+pub(crate) use starter::Changes;
 use status::{Board, Started};
 use store::Store;
-use sync::{Nudge, Sync};
+use sync::{Complete, Nudge, Sync};
 use workspace_api::{Explorer, View};
 
 /// Tokens of users that are looked at in a second.
@@ -80,13 +81,18 @@ impl Workspace {
     /// # Errors
     /// 503 where git-api does not say.
     async fn author(&self, who: &Identity) -> Result<Option<Person>, ApiError> {
-        let Identity::User { login, reach: _ } = who else { return Ok(None) };
-        let user = self.members.access(login).await?.map(|access| access.user);
-        let name = |user: &lb_http::contract::git_api::User| {
-            if user.full_name.trim().is_empty() { user.login.clone() } else { user.full_name.clone() }
-        };
-        Ok(user.map(|user| Person { name: name(&user), email: user.email }))
+        author(&self.members, who).await
     }
+}
+
+/// Who stands as author in the commit of what somebody does; `None`: the platform itself.
+pub(crate) async fn author(members: &Members, who: &Identity) -> Result<Option<Person>, ApiError> {
+    let Identity::User { login, reach: _ } = who else { return Ok(None) };
+    let user = members.access(login).await?.map(|access| access.user);
+    let name = |user: &lb_http::contract::git_api::User| {
+        if user.full_name.trim().is_empty() { user.login.clone() } else { user.full_name.clone() }
+    };
+    Ok(user.map(|user| Person { name: name(&user), email: user.email }))
 }
 
 /// The workspace's API container, with its clone as it is at the git host, on its addresses and not serving yet.
@@ -114,7 +120,8 @@ impl Server {
         shutdown: CancellationToken,
     ) -> Result<Self, PodError> {
         let Settings { repository, producer, .. } = settings;
-        let begun = async { Ok::<_, PodError>((bind(settings).await?, prepare(settings, clock).await?)) };
+        let prepared = prepare(&settings.identity, repository, producer, sync::complete, clock);
+        let begun = async { Ok::<_, PodError>((bind(settings).await?, prepared.await?)) };
         let (listeners, copy) = tokio::select! {
             begun = begun => begun?,
             () = shutdown.cancelled() => return Err(PodError::Ended),
@@ -129,6 +136,7 @@ impl Server {
             app: app.clone(),
             nudge: nudge.clone(),
             producer: producer.clone(),
+            complete: sync::complete,
             clock: clock.clone(),
             interval: settings.push_interval,
         };
@@ -152,7 +160,7 @@ impl Server {
             started: Started::now(clock.clone()),
             shutdown,
         });
-        let seam = seam(settings, git_api, members, clock)?;
+        let seam = seam(&settings.auth, producer, git_api, members, clock)?;
         let documents = Documents::default();
         let channel = Arc::new(supervisor::Channel {
             app: workspace.app.clone(),
@@ -285,11 +293,17 @@ fn routers(
     [common.wrap(project_api), common.wrap(workspace_api), supervisor]
 }
 
-/// The clone as it is at the git host, with what a workspace always has.
-async fn prepare(settings: &Settings, clock: &Clock) -> Result<WorkingCopy, PodError> {
-    let (mut copy, mut pause) = (settings.identity.clone_of(&settings.repository).await?, BACKOFF.0);
+/// The clone as it is at the git host, with what such a one always has.
+pub(crate) async fn prepare(
+    identity: &crate::identity::Identity,
+    repository: &Repository,
+    producer: &Producer,
+    complete: Complete,
+    clock: &Clock,
+) -> Result<WorkingCopy, PodError> {
+    let (mut copy, mut pause) = (identity.clone_of(repository).await?, BACKOFF.0);
     loop {
-        match bring_up(&mut copy, settings, clock).await {
+        match bring_up(&mut copy, producer, complete, clock).await {
             Ok(()) => return Ok(copy),
             Err(error) => tracing::warn!(error = with_causes(&error), "the clone is not ready"),
         }
@@ -298,7 +312,12 @@ async fn prepare(settings: &Settings, clock: &Clock) -> Result<WorkingCopy, PodE
     }
 }
 
-async fn bring_up(copy: &mut WorkingCopy, settings: &Settings, clock: &Clock) -> Result<(), sync::SyncError> {
+async fn bring_up(
+    copy: &mut WorkingCopy,
+    producer: &Producer,
+    complete: Complete,
+    clock: &Clock,
+) -> Result<(), sync::SyncError> {
     let now = clock.now();
     match copy.remote().fetch().await? {
         Fetched::At(commit) => {
@@ -309,20 +328,21 @@ async fn bring_up(copy: &mut WorkingCopy, settings: &Settings, clock: &Clock) ->
         // Without the branch nobody knows what the files are.
         Fetched::NoBranch => return Err(sync::SyncError::NoBranch),
     }
-    Ok(sync::complete(copy, &settings.producer, now)?)
+    Ok(complete(copy, producer, now)?)
 }
 
 /// Users show tokens that git-api issued for this producer and environment; what they may do git-api says.
-fn seam(
-    settings: &Settings,
+pub(crate) fn seam(
+    auth: &AuthSettings,
+    producer: &Producer,
     git_api: GitApi,
     members: Arc<Members>,
     clock: &Clock,
 ) -> Result<Seam, PodError> {
-    let audience = settings.producer.to_string();
-    let tokens = UserTokens::new(git_api, &settings.auth.issuer, &audience, clock);
+    let audience = producer.to_string();
+    let tokens = UserTokens::new(git_api, &auth.issuer, &audience, clock);
     let reviews = Reviews::new(Arc::new(tokens), &audience, REVIEWS, clock.clone());
-    Ok(Seam::new(settings.auth.people()?.reviews(reviews), members))
+    Ok(Seam::new(auth.people()?.reviews(reviews), members))
 }
 
 /// The routes as they are, and under each prefix.
@@ -332,13 +352,16 @@ fn under(prefixes: [Option<String>; 2], routes: &axum::Router) -> axum::Router {
     prefixes.into_iter().fold(routes.clone(), nest)
 }
 
-fn client<T>(whom: &'static str, made: Result<T, lb_http::contract::ClientError>) -> Result<T, PodError> {
+pub(crate) fn client<T>(
+    whom: &'static str,
+    made: Result<T, lb_http::contract::ClientError>,
+) -> Result<T, PodError> {
     made.map_err(|source| PodError::Client { whom, source })
 }
 
 /// Takes an address. One that another process has is waited for: the app may have taken it while we were away, and its
 /// supervisor ends it for that.
-async fn listen(address: SocketAddr) -> Result<TcpListener, PodError> {
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, PodError> {
     let mut tries = 0;
     loop {
         match TcpListener::bind(address).await {

@@ -11,16 +11,16 @@ use url::Url;
 
 use crate::identity::{self, Identity, Repository, required};
 
-const LB_PRODUCER: Variable =
-    Variable { name: "LB_PRODUCER", default: None, meaning: "the producer whose workspace this is" };
-const LB_ENV: Variable =
-    Variable { name: "LB_ENV", default: None, meaning: "the environment whose workspace this is" };
-const WATCH_URL: Variable = Variable {
+pub(crate) const LB_PRODUCER: Variable =
+    Variable { name: "LB_PRODUCER", default: None, meaning: "the producer whose pod this is" };
+pub(crate) const LB_ENV: Variable =
+    Variable { name: "LB_ENV", default: None, meaning: "the environment whose pod this is" };
+pub(crate) const WATCH_URL: Variable = Variable {
     name: "WATCH_URL",
     default: None,
     meaning: "the configstore's stream of the producer's pushes: `http://configstore.default/change-stream/al`; without it others' pushes are noticed at our own only",
 };
-const LB_PUSH_INTERVAL: Variable = Variable {
+pub(crate) const LB_PUSH_INTERVAL: Variable = Variable {
     name: "LB_PUSH_INTERVAL",
     default: Some("1000"),
     meaning: "milliseconds from one push of what was saved to the next",
@@ -50,7 +50,7 @@ const APP_ADDRESS: Variable = Variable {
     default: Some("127.0.0.1:3000"),
     meaning: "where the app listens, which is seen at `/explorer` of the Workspace API",
 };
-const CORS_ORIGINS: Variable = Variable {
+pub(crate) const CORS_ORIGINS: Variable = Variable {
     name: "CORS_ORIGINS",
     default: None,
     meaning: "comma-separated origins (https://ui.example.com) from which browsers may call with credentials; `*` is any",
@@ -122,11 +122,7 @@ impl Settings {
             reader.fail(&SUPERVISOR_LISTEN, problem);
         }
         let app = reader.parsed(&APP_ADDRESS);
-        let list = reader.list(&CORS_ORIGINS);
-        let origins = Origins::parse(&list).unwrap_or_else(|problem| {
-            reader.fail(&CORS_ORIGINS, problem);
-            Origins::Listed(Vec::new())
-        });
+        let origins = origins(reader);
         let auth = AuthSettings::read(reader);
         let identity = Identity::read(reader, auth.mode);
         Some(Self {
@@ -153,13 +149,21 @@ pub(crate) fn producer(reader: &mut Reader<'_>) -> Option<Producer> {
 }
 
 /// The configstore's base URL, of the address of its stream.
-fn configstore(reader: &mut Reader<'_>) -> Option<Url> {
+pub(crate) fn configstore(reader: &mut Reader<'_>) -> Option<Url> {
     let url: Url = reader.optional(&WATCH_URL)?;
     let base = url.as_str().rsplit_once("/change-stream/").and_then(|(base, _)| base.parse().ok());
     if base.is_none() {
         reader.fail(&WATCH_URL, format!("`{url}` does not do; it is {}", WATCH_URL.meaning));
     }
     base
+}
+
+pub(crate) fn origins(reader: &mut Reader<'_>) -> Origins {
+    let list = reader.list(&CORS_ORIGINS);
+    Origins::parse(&list).unwrap_or_else(|problem| {
+        reader.fail(&CORS_ORIGINS, problem);
+        Origins::Listed(Vec::new())
+    })
 }
 
 fn url_prefix(reader: &mut Reader<'_>) -> Option<String> {

@@ -20,7 +20,7 @@ const FILES: [(&str, &str); 9] = [
 ];
 
 /// Files with their new contents.
-pub(super) type Changes = Vec<(SafePath, Option<Vec<u8>>)>;
+pub(crate) type Changes = Vec<(SafePath, Option<Vec<u8>>)>;
 
 /// The starter project, for a repository that has nothing.
 ///

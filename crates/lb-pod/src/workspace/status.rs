@@ -32,13 +32,13 @@ pub(super) struct Facts {
 
 /// Where it is written, and read. Clones are the same.
 #[derive(Clone)]
-pub(super) struct Board {
+pub(crate) struct Board {
     facts: Arc<watch::Sender<Facts>>,
     git: Value,
 }
 
 impl Board {
-    pub(super) fn new(repository: &Repository, producer: &Producer) -> Self {
+    pub(crate) fn new(repository: &Repository, producer: &Producer) -> Self {
         let facts = Facts { instance: instance(), ..Facts::default() };
         let functions = repository.url.join("functions.git").map(String::from).unwrap_or_default();
         let git = json!({

@@ -25,26 +25,26 @@ const WAITING: usize = 256;
 const BATCH: usize = 64;
 
 /// What a save does.
-pub(super) struct Edit<T> {
+pub(crate) struct Edit<T> {
     /// What is changed, for the commit's message: `LunchBadger: Changes in <what>`.
-    pub(super) what: String,
+    pub(crate) what: String,
     /// Files with their whole new contents; `None` removes one. What is as it was makes no commit.
-    pub(super) changes: Changes,
+    pub(crate) changes: Changes,
     /// What the caller is answered.
-    pub(super) answer: T,
+    pub(crate) answer: T,
 }
 
 /// The clone at one moment.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Snapshot {
+pub(crate) struct Snapshot {
     /// The commit that the files are those of.
-    pub(super) head: Option<CommitId>,
+    pub(crate) head: Option<CommitId>,
     /// Where the branch stands at the git host, as far as is known.
-    pub(super) upstream: Option<CommitId>,
+    pub(crate) upstream: Option<CommitId>,
     /// The files.
-    pub(super) tree: Arc<Tree>,
+    pub(crate) tree: Arc<Tree>,
     /// Commits that are not at the git host.
-    pub(super) unpushed: usize,
+    pub(crate) unpushed: usize,
 }
 
 type Finish = Box<dyn FnOnce(Result<(), ApiError>) + Send>;
@@ -58,13 +58,13 @@ enum Job {
 
 /// The files, for whoever reads and changes them. Clones are the same.
 #[derive(Clone)]
-pub(super) struct Store {
+pub(crate) struct Store {
     jobs: mpsc::Sender<Job>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
 }
 
 /// Does the jobs; it is to be run once.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     copy: Box<WorkingCopy>,
     jobs: mpsc::Receiver<Job>,
     snapshot: watch::Sender<Arc<Snapshot>>,
@@ -74,7 +74,7 @@ pub(super) struct Writer {
 
 /// The writer has ended: the process is ending, or has a defect.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Gone;
+pub(crate) struct Gone;
 
 impl From<Gone> for ApiError {
     fn from(Gone: Gone) -> Self {
@@ -83,7 +83,7 @@ impl From<Gone> for ApiError {
 }
 
 /// A store over a clone, and what does its work.
-pub(super) fn open(copy: WorkingCopy, board: Board, clock: Clock) -> (Store, Writer) {
+pub(crate) fn open(copy: WorkingCopy, board: Board, clock: Clock) -> (Store, Writer) {
     let (sender, jobs) = mpsc::channel(WAITING);
     let (snapshot, receiver) = watch::channel(Arc::new(look(&copy)));
     let store = Store { jobs: sender, snapshot: receiver };
@@ -104,18 +104,18 @@ fn look(copy: &WorkingCopy) -> Snapshot {
 
 impl Store {
     /// The clone as it is now.
-    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot.borrow())
     }
 
     /// Follows the clone.
-    pub(super) fn follow(&self) -> watch::Receiver<Arc<Snapshot>> {
+    pub(crate) fn follow(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshot.clone()
     }
 
     /// Saves what `edit` makes of the files, as one commit by `author`; answers when it is on disk. `edit` runs alone: it
     /// compares what it must with what stands there.
-    pub(super) async fn save<T: Send + 'static>(
+    pub(crate) async fn save<T: Send + 'static>(
         &self,
         author: Option<Person>,
         edit: impl FnOnce(&Arc<Tree>) -> Result<Edit<T>, ApiError> + Send + 'static,
@@ -133,7 +133,7 @@ impl Store {
     }
 
     /// Does something with the clone while nobody saves.
-    pub(super) async fn work<T: Send + 'static>(
+    pub(crate) async fn work<T: Send + 'static>(
         &self,
         work: impl for<'c> FnOnce(&'c mut WorkingCopy) -> BoxFuture<'c, T> + Send + 'static,
     ) -> Result<T, Gone> {
@@ -180,7 +180,7 @@ fn refused(error: &StageError) -> ApiError {
 }
 
 /// What a caller is told of a clone that does not do.
-pub(super) fn failed(error: &WorkingError) -> ApiError {
+pub(crate) fn failed(error: &WorkingError) -> ApiError {
     tracing::error!(error = lb_vocab::with_causes(error), "the clone does not take a change");
     if error.is_full() {
         let message = "nothing was saved: the workspace's disk is full";
@@ -192,7 +192,7 @@ pub(super) fn failed(error: &WorkingError) -> ApiError {
 
 impl Writer {
     /// Does jobs until nobody can ask any more.
-    pub(super) async fn run(mut self) -> Result<(), tokio::task::JoinError> {
+    pub(crate) async fn run(mut self) -> Result<(), tokio::task::JoinError> {
         let mut next = None;
         loop {
             let job = match next.take() {

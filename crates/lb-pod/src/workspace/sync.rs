@@ -36,19 +36,19 @@ const SENT: usize = 256;
 
 /// Says that the git host may have something new. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Nudge {
+pub(crate) struct Nudge {
     wanted: Arc<Notify>,
     sent: Arc<Mutex<VecDeque<CommitId>>>,
 }
 
 impl Nudge {
     /// Something may have happened.
-    pub(super) fn look(&self) {
+    pub(crate) fn look(&self) {
         self.wanted.notify_one();
     }
 
     /// The branch is said to stand at this commit.
-    pub(super) fn moved_to(&self, commit: &str) {
+    pub(crate) fn moved_to(&self, commit: &str) {
         let ours = self
             .sent
             .lock()
@@ -71,7 +71,7 @@ impl Nudge {
 
 /// Why a round did not come to its end.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SyncError {
+pub(crate) enum SyncError {
     /// The clone or the git host.
     #[error(transparent)]
     Working(#[from] WorkingError),
@@ -95,22 +95,27 @@ impl From<Gone> for SyncError {
     }
 }
 
+/// Makes what a clone always has, where it is missing: the last commit may be somebody else's.
+pub(crate) type Complete = fn(&mut WorkingCopy, &Producer, Timestamp) -> Result<(), WorkingError>;
+
 /// What keeps clone and git host together. Clones are the same.
 #[derive(Clone)]
-pub(super) struct Sync {
-    pub(super) store: Store,
-    pub(super) remote: Remote,
-    pub(super) board: Board,
-    pub(super) app: App,
-    pub(super) nudge: Nudge,
-    pub(super) producer: Producer,
-    pub(super) clock: Clock,
-    pub(super) interval: Duration,
+pub(crate) struct Sync {
+    pub(crate) store: Store,
+    pub(crate) remote: Remote,
+    pub(crate) board: Board,
+    pub(crate) app: App,
+    pub(crate) nudge: Nudge,
+    pub(crate) producer: Producer,
+    /// Makes what such a clone always has.
+    pub(crate) complete: Complete,
+    pub(crate) clock: Clock,
+    pub(crate) interval: Duration,
 }
 
 impl Sync {
     /// Pushes and fetches until `ending`, then pushes what is left.
-    pub(super) async fn run(self, ending: CancellationToken) {
+    pub(crate) async fn run(self, ending: CancellationToken) {
         let mut seen = self.store.follow();
         let (mut pause, mut not_before) = (BACKOFF.0, Instant::now());
         let mut look = false;
@@ -203,14 +208,14 @@ impl Sync {
     }
 
     /// Takes over what is at the git host.
-    pub(super) async fn fetch(&self) -> Result<(), SyncError> {
+    pub(crate) async fn fetch(&self) -> Result<(), SyncError> {
         let commit = match self.remote.fetch().await? {
             Fetched::At(commit) => commit,
             // Nothing was ever there: our first push makes it.
             Fetched::Unborn if self.store.snapshot().upstream.is_none() => return Ok(()),
             Fetched::Unborn | Fetched::NoBranch => return Err(SyncError::NoBranch),
         };
-        let (now, producer) = (self.clock.now(), self.producer.clone());
+        let (now, producer, complete) = (self.clock.now(), self.producer.clone(), self.complete);
         let (name, displaced) = displaced(now)?;
         let done = self.store.work(move |copy| {
             async move {
@@ -240,9 +245,9 @@ impl Sync {
     }
 
     /// Gives up what is not pushed, after pushing it to a branch of its own: the files become those of the git host.
-    pub(super) async fn reset(&self) -> Result<(), SyncError> {
+    pub(crate) async fn reset(&self) -> Result<(), SyncError> {
         let Fetched::At(commit) = self.remote.fetch().await? else { return Err(SyncError::NoBranch) };
-        let (now, producer) = (self.clock.now(), self.producer.clone());
+        let (now, producer, complete) = (self.clock.now(), self.producer.clone(), self.complete);
         let (name, displaced) = displaced(now)?;
         let done = self.store.work(move |copy| {
             async move {
@@ -267,7 +272,7 @@ fn displaced(now: Timestamp) -> Result<(String, RefName), TextError> {
 }
 
 /// Makes what a workspace always has: the starter project in an empty repository, and the project file.
-pub(super) fn complete(
+pub(crate) fn complete(
     copy: &mut WorkingCopy,
     producer: &Producer,
     now: Timestamp,

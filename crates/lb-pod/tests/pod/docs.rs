@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use lb_http::route::RouteInfo;
+use lb_pod::sls_api;
 use lb_pod::workspace::{project_api, supervisor, workspace_api};
 
 /// What stands before the tables; what comes before it is written by hand.
@@ -23,6 +24,7 @@ fn the_tables_of_a_pods_routes_are_current() {
     table(&mut tables, "Project API (port 4230; also under `/project-api`)", project_api::ROUTES);
     table(&mut tables, "Workspace API (port 4231; also under `/workspace-api`)", workspace_api::ROUTES);
     table(&mut tables, "The app's supervisor (port 4232 of the pod's loopback)", supervisor::ROUTES);
+    table(&mut tables, "sls-api (port 4444)", sls_api::ROUTES);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/project-api.md");
     let written = std::fs::read_to_string(&file).unwrap();
     let (by_hand, old) = written.split_once(MARK).expect("the page has the mark");

@@ -9,6 +9,7 @@ mod host;
 mod projects;
 mod roles;
 mod settings;
+mod sls;
 mod speed;
 mod status;
 mod supervisor;

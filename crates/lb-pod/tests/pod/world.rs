@@ -33,6 +33,7 @@ const TOKENS: &str = "\
 0123456789abcdef-admin,customer-erin,user
 0123456789abcdef-pod-al,workspace,pod,al-dev
 0123456789abcdef-pod-bob,workspace,pod,bob-dev
+0123456789abcdef-pod-sls,sls-api,pod,al-dev
 0123456789abcdef-system,actualizer,system
 0123456789abcdef-operator,root,operator
 ";

@@ -3,7 +3,6 @@
 mod deliveries;
 mod external;
 mod follow;
-mod guard;
 mod hook;
 mod openapi;
 mod producers;
@@ -17,18 +16,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures::future::BoxFuture;
-use http::StatusCode;
 use lb_cluster::Cluster;
-use lb_http::auth::{Accesses, Passwords};
-use lb_http::contract::git_api::{GitApi, Permission};
+use lb_http::auth::Accesses;
+use lb_http::contract::Timeouts;
+use lb_http::contract::git_api::GitApi;
 use lb_http::contract::hook::HookKey;
-use lb_http::contract::{ClientError, Timeouts};
-use lb_http::error::ApiError;
 use lb_http::metrics::Metrics;
 use lb_http::route::Seam;
 use lb_http::serve::Common;
-use lb_vocab::{Clock, Prefix, Secret};
+use lb_vocab::{Clock, Prefix, ProducerName};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +32,7 @@ pub use routes::ROUTES;
 pub use settings::{Settings, SignUp, VARIABLES};
 
 use crate::ServeError;
+use crate::callers::{GitPasswords, ProducerGuard, upstream};
 use crate::git_api::limits::Limits;
 use deliveries::Deliveries;
 use follow::Followers;
@@ -91,7 +88,7 @@ impl Server {
         let authenticator = settings.auth.authenticator(AUDIENCE, clock)?.passwords(Arc::new(passwords));
         let authenticator = settings.review.extend(authenticator, cluster, AUDIENCE, clock);
         let accesses = Accesses::new(git.clone(), clock.clone());
-        let guard = guard::ProducerGuard { prefix: settings.prefix.clone(), accesses };
+        let guard = ProducerGuard { prefix: settings.prefix.clone(), accesses, named };
         let seam = Seam::new(authenticator, Arc::new(guard));
         let metrics = Metrics::default();
         let app = Arc::new(App {
@@ -141,39 +138,7 @@ impl Server {
     }
 }
 
-/// Git users with their tokens of the git host: git-api knows whether they are right.
-struct GitPasswords(GitApi);
-
-impl Passwords for GitPasswords {
-    fn check<'a>(
-        &'a self,
-        login: &'a str,
-        password: &'a Secret,
-    ) -> BoxFuture<'a, Result<Option<Permission>, ApiError>> {
-        Box::pin(async move {
-            let who = self.0.authenticate(login, password).await.map_err(|error| upstream(&error))?;
-            // A token in the password's place may be anybody's: it must be this user's.
-            Ok(who.filter(|who| who.kind == "user" && who.name == login).map(|who| who.reach))
-        })
-    }
-}
-
-/// What a caller is told when git-api did not answer as it should: never a 404, never an empty list.
-fn upstream(error: &ClientError) -> ApiError {
-    tracing::warn!(%error, source = ?std::error::Error::source(error), "git-api failed");
-    let (status, retry) = match error {
-        ClientError::Unreachable { .. } => (StatusCode::SERVICE_UNAVAILABLE, Some(5)),
-        ClientError::Refused { status: 503, retry_after, .. } => {
-            (StatusCode::SERVICE_UNAVAILABLE, Some(retry_after.map_or(5, |after| after.as_secs())))
-        }
-        ClientError::Refused { .. }
-        | ClientError::NotFound { .. }
-        | ClientError::Malformed { .. }
-        | ClientError::TooLarge { .. } => (StatusCode::BAD_GATEWAY, None),
-    };
-    let answer = ApiError::new(status, "GIT_API_FAILED", format!("git-api failed ({})", error.name()));
-    match retry {
-        Some(seconds) => answer.retry_after(seconds),
-        None => answer,
-    }
+/// The producer that a path names.
+fn named(parameters: &[(String, String)]) -> Option<ProducerName> {
+    parameters.iter().find(|(key, _)| key == "name")?.1.parse().ok()
 }

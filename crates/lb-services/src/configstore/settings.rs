@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lb_desired::settings::TARGET_NAMESPACE;
-use lb_http::auth::{self, AuthError, AuthSettings, Identity};
+use lb_http::auth::{self, AuthError, AuthSettings};
 use lb_http::contract::TokenSource;
 use lb_http::contract::hook::HookKey;
 use lb_http::serve::Origins;
@@ -14,8 +14,9 @@ use lb_vocab::{Clock, Prefix, Secret};
 use url::Url;
 
 use crate::accounts::{self, ReviewSettings};
-use crate::git_api;
-use crate::settings::{CORS_ORIGINS, HOOK_SECRET, count, origins, url};
+use crate::settings::{
+    CORS_ORIGINS, GIT_API_URL, HOOK_SECRET, SYSTEM_TOKEN, SYSTEM_TOKEN_FILE, count, origins, own_token, url,
+};
 
 const CONFIGSTORE_LISTEN: Variable = Variable {
     name: "CONFIGSTORE_LISTEN",
@@ -27,8 +28,6 @@ const REPO_PREFIX: Variable = Variable {
     default: Some("customer"),
     meaning: "prefix of git users: the configstore's name for CUSTOMER_NAMESPACE",
 };
-const GIT_API_URL: Variable =
-    Variable { name: "GIT_API_URL", default: Some("http://localhost:8080"), meaning: "git-api's base URL" };
 const CONFIGSTORE_HOOK_URL: Variable = Variable {
     name: "CONFIGSTORE_HOOK_URL",
     default: Some("http://configstore.default/hook"),
@@ -48,16 +47,6 @@ const HOOK_GRACE: Variable = Variable {
     name: "HOOK_GRACE",
     default: Some("60000"),
     meaning: "milliseconds in which the webhook of a push must have come; then it is registered anew",
-};
-const SYSTEM_TOKEN: Variable = Variable {
-    name: "SYSTEM_TOKEN",
-    default: None,
-    meaning: "token with which git-api is called; better given as SYSTEM_TOKEN_FILE",
-};
-const SYSTEM_TOKEN_FILE: Variable = Variable {
-    name: "SYSTEM_TOKEN_FILE",
-    default: None,
-    meaning: "path of a file with that token, read again for every call; without both, AUTH_SIGNING_KEY_FILE signs one",
 };
 
 /// Every variable that the configstore reads.
@@ -161,15 +150,13 @@ impl Settings {
 
     /// How the configstore proves to git-api who it is.
     pub(super) fn token(&self, clock: &Clock) -> Result<TokenSource, AuthError> {
-        if let Some(path) = &self.system_token_file {
-            return Ok(TokenSource::file(path.clone()));
-        }
-        if let Some(token) = &self.system_token {
-            return Ok(TokenSource::fixed(token.clone()));
-        }
-        let me = Identity::System { component: "configstore".to_owned() };
-        let signer = self.auth.signer(clock)?;
-        Ok(signer.map_or_else(TokenSource::none, |signer| signer.source(me, git_api::AUDIENCE)))
+        own_token(
+            "configstore",
+            self.system_token.as_ref(),
+            self.system_token_file.as_ref(),
+            &self.auth,
+            clock,
+        )
     }
 }
 

@@ -10,7 +10,7 @@ lb_http::routes! { Shared;
     GET "/login" Public sign_in::begin, "302 to the git host's sign-in and back to `?redirect_uri=` with a code; `&state=&code_challenge=` (S256)";
     GET "/login/callback" Public sign_in::callback, "302 from the git host to the client's `redirect_uri`, with `?code=&state=`";
     POST "/login/session" Public sign_in::session, "`{token,login,expiresIn}` of `{code,codeVerifier}`: a session";
-    POST "/login/token" Public sign_in::token, "`{token,login,expiresIn}` of `{audience}` (`git-api`, `configstore`, `<producer>-<env>`), for a session or a git user's own token";
+    POST "/login/token" Public sign_in::token, "`{token,login,expiresIn}` of `{audience}` (`git-api`, `configstore`, `watcher`, `<producer>-<env>`), for a session or a git user's own token";
     ANY "/forward-auth" Public forward_auth::check, "200 with `x-lunchbadger-user`, 401 or 403: may this user send that request to a producer's API?";
     POST "/users" System users::create, "`{user,created}`; makes the git user of `{name,prefix}` where it is missing";
     GET "/users/{prefix}" System users::list, "`{users:[user with repos],total}`: every user of the prefix";

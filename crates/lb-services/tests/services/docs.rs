@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use lb_http::route::RouteInfo;
-use lb_services::{configstore, git_api};
+use lb_services::{configstore, git_api, watcher};
 
 /// What stands before the tables; what comes before it is written by hand.
 const MARK: &str = "<!-- Written from the code: LUNCHBADGER_TEST_UPDATE=1 cargo test -p lb-services --test services docs -->\n";
@@ -22,6 +22,7 @@ fn the_tables_of_routes_are_current() {
     table(&mut tables, "Every service, the Actualizer included", lb_http::serve::ROUTES);
     table(&mut tables, "git-api (port 8080)", git_api::ROUTES);
     table(&mut tables, "configstore (port 3002; every route also under `/api`)", configstore::ROUTES);
+    table(&mut tables, "watcher (port 7788)", watcher::ROUTES);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/http.md");
     let written = std::fs::read_to_string(&file).unwrap();
     let (by_hand, old) = written.split_once(MARK).expect("the page has the mark");

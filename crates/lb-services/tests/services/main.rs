@@ -1,4 +1,4 @@
-//! git-api and configstore over a real git host, by real requests and the real `git` client.
+//! git-api, configstore and watcher over a real git host and a real API server, by real requests and the real `git` client.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test reports by failing")]
 
 mod configstore;
@@ -16,4 +16,5 @@ mod roles;
 mod sign_in;
 mod sign_up;
 mod upstream;
+mod watcher;
 mod world;

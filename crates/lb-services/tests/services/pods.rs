@@ -15,6 +15,7 @@ use lb_testkit::pods::AccountPod;
 use lb_vocab::Secret;
 
 use crate::roles::{ROLES, ask, first_push, rows};
+use crate::watcher::watching;
 use crate::world::World;
 
 /// The column of `roles.txt` that each account's pods are in.
@@ -24,6 +25,8 @@ const ACCOUNTS: [(&str, &str); 4] = [
     ("sls-api-al-dev", "pod-sls"),
     ("gateway-al-dev-main", "pod-gateway"),
 ];
+/// Each has an audience of its own, its name.
+const SERVICES: [&str; 3] = ["git-api", "configstore", "watcher"];
 const PERIOD: Duration = Duration::from_secs(20);
 
 /// Services beside a cluster, with a clock that stands until it is moved.
@@ -50,6 +53,7 @@ impl<'a> Inside<'a> {
         let variables =
             [("ACTUALIZER_TARGET_NAMESPACE", namespace.as_str()), ("AUTH_SYSTEM_ACCOUNTS", part.as_str())];
         let world = World::over(Some(cluster.clone()), clock.clock(), &variables).await.populate().await;
+        watching(&world).await;
         Self { kubernetes, cluster, namespace, home, clock, world }
     }
 
@@ -76,8 +80,10 @@ async fn pods_get_what_the_matrix_says() {
     let mut wrong = Vec::new();
     for (account, role) in ACCOUNTS {
         let pod = inside.pod(account).await;
-        let tokens =
-            [("git-api", pod.token("git-api").await), ("configstore", pod.token("configstore").await)];
+        let mut tokens = Vec::new();
+        for service in SERVICES {
+            tokens.push((service, pod.token(service).await));
+        }
         for row in rows() {
             let (_, token) = tokens.iter().find(|(audience, _)| *audience == row.service).unwrap();
             let (got, expected) = (ask(&inside.world, &row, Some(token)).await, row.expects(&ROLES, role));
@@ -88,7 +94,7 @@ async fn pods_get_what_the_matrix_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(inside.reviews(), 2 * ACCOUNTS.len() as u64, "each token is reviewed once");
+    assert_eq!(inside.reviews(), (SERVICES.len() * ACCOUNTS.len()) as u64, "each token is reviewed once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

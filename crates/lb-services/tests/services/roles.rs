@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use hmac::{Hmac, Mac};
 use lb_http::auth::Rule;
 use lb_http::route::RouteInfo;
-use lb_services::{configstore, git_api};
+use lb_services::{configstore, git_api, watcher};
+use lb_testkit::cluster::TestCluster;
 use lb_testkit::matrix::{self, Row};
 use lb_vocab::Secret;
 use serde_json::json;
@@ -50,7 +51,8 @@ fn routes() -> Vec<(&'static str, &'static RouteInfo)> {
     let of = |service, own: &'static [RouteInfo]| {
         own.iter().chain(lb_http::serve::ROUTES).map(move |route| (service, route))
     };
-    of("git-api", git_api::ROUTES).chain(of("configstore", configstore::ROUTES)).collect()
+    let facades = of("git-api", git_api::ROUTES).chain(of("configstore", configstore::ROUTES));
+    facades.chain(of("watcher", watcher::ROUTES)).collect()
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn public_routes_are_listed_and_everything_else_refuses_somebody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_gets_what_the_matrix_says() {
-    let world = World::populated().await;
+    let (world, _) = crate::watcher::beside(TestCluster::shared().await, &[]).await;
     first_push(&world).await;
     let mut wrong = Vec::new();
     for row in rows() {
@@ -135,7 +137,11 @@ pub(crate) async fn first_push(world: &World) {
 
 /// The status that a route answers to whoever has this token.
 pub(crate) async fn ask(world: &World, row: &Row, token: Option<&Secret>) -> u16 {
-    let address = if row.service == "git-api" { world.git_api } else { world.configstore };
+    let address = match row.service.as_str() {
+        "git-api" => world.git_api,
+        "configstore" => world.configstore,
+        _ => world.watcher.expect("there is a cluster"),
+    };
     let path = [
         ("{prefix}", "customer"),
         ("{name}", "al"),
@@ -148,6 +154,7 @@ pub(crate) async fn ask(world: &World, row: &Row, token: Option<&Secret>) -> u16
         ("{member}", "customer-carl"),
         ("{login}", "customer-al"),
         ("{repository}", "dev.git"),
+        ("{channel}", "al-dev"),
     ]
     .iter()
     .fold(row.path.clone(), |path, (parameter, value)| path.replace(parameter, value));

@@ -12,7 +12,7 @@ use lb_http::contract::configstore::Configstore;
 use lb_http::contract::git_api::{GitApi, Permission};
 use lb_http::contract::hook::HookKey;
 use lb_http::contract::{Timeouts, TokenSource};
-use lb_services::{configstore, git_api};
+use lb_services::{configstore, git_api, watcher};
 use lb_testkit::gitea::Gitea as RealGitea;
 use lb_vocab::settings::Reader;
 use lb_vocab::{Clock, GitUser, RepoName, Secret};
@@ -68,6 +68,8 @@ pub(crate) struct World {
     pub(crate) host: Arc<dyn GitHost>,
     pub(crate) git_api: SocketAddr,
     pub(crate) configstore: SocketAddr,
+    /// Where there is a cluster.
+    pub(crate) watcher: Option<SocketAddr>,
     pub(crate) http: reqwest::Client,
     pub(crate) shutdown: CancellationToken,
     pub(crate) clock: Clock,
@@ -142,6 +144,7 @@ impl World {
         let mut environment: BTreeMap<String, String> = BTreeMap::from([
             ("GIT_API_LISTEN".into(), "127.0.0.1:0".into()),
             ("CONFIGSTORE_LISTEN".into(), "127.0.0.1:0".into()),
+            ("WATCHER_LISTEN".into(), "127.0.0.1:0".into()),
             ("AUTH_TOKENS_FILE".into(), tokens.display().to_string()),
             ("AUTH_SIGNING_KEY_FILE".into(), key.display().to_string()),
             ("CORS_ORIGINS".into(), "https://ui.example.com".into()),
@@ -152,13 +155,18 @@ impl World {
         let git_api =
             start_git_api(&environment, Arc::clone(&host), cluster.clone(), &clock, &shutdown).await;
         environment.entry("GIT_API_URL".into()).or_insert_with(|| format!("http://{git_api}"));
-        let configstore = start_configstore(&environment, cluster, &configstore_clock, &shutdown).await;
+        let configstore =
+            start_configstore(&environment, cluster.clone(), &configstore_clock, &shutdown).await;
+        let watcher = match cluster {
+            Some(cluster) => Some(start_watcher(&environment, cluster, &clock, &shutdown).await),
+            None => None,
+        };
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
-        Self { host, git_api, configstore, http, shutdown, clock, directory }
+        Self { host, git_api, configstore, watcher, http, shutdown, clock, directory }
     }
 
     /// The producers al and bob, with al's `dev` readable for carl and writable for dora, and all of it erin's to administer.
@@ -268,6 +276,23 @@ pub(crate) async fn start_configstore(
     let settings = configstore::Settings::read(&mut reader);
     let (settings, _) = reader.finish(settings).unwrap();
     let server = configstore::Server::bind(&settings, cluster, clock, shutdown.clone()).await.unwrap();
+    let address = server.address();
+    tokio::spawn(server.run());
+    address
+}
+
+/// Starts a watcher of the cluster that also knows its callers; answers where.
+async fn start_watcher(
+    environment: &BTreeMap<String, String>,
+    cluster: Cluster,
+    clock: &Clock,
+    shutdown: &CancellationToken,
+) -> SocketAddr {
+    let mut reader = Reader::new(environment);
+    let settings = watcher::Settings::read(&mut reader);
+    let (settings, _) = reader.finish(settings).unwrap();
+    let callers = Some(cluster.clone());
+    let server = watcher::Server::bind(&settings, &cluster, callers, clock, shutdown.clone()).await.unwrap();
     let address = server.address();
     tokio::spawn(server.run());
     address

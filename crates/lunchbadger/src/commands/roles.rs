@@ -1,4 +1,4 @@
-//! `actualizer`, `configstore` and `git-api`: one role a process.
+//! `actualizer`, `configstore`, `git-api` and `watcher`: one role a process.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use lb_git::GitHost;
 use lb_git::embedded::{self, Embedded};
 use lb_git::gitea::{self, Gitea};
 use lb_http::auth::AuthSettings;
-use lb_process::clock;
 use lb_process::environment::{self, Variables};
 use lb_process::signals;
-use lb_services::{configstore, git_api};
-use lb_vocab::Secret;
+use lb_process::{clock, limits};
+use lb_services::{configstore, git_api, watcher};
+use lb_vocab::{Clock, Secret};
 use tokio_util::sync::CancellationToken;
 
 use crate::connect::Connect;
@@ -51,6 +51,29 @@ pub(crate) async fn git_api(variables: &Variables, connect: &Connect<'_>) -> Res
             .await?;
     signals::within_deadline(serve_git(server, host), &shutdown).await?;
     Ok(Exit::Clean)
+}
+
+/// Runs the watcher until it is told to end.
+pub(crate) async fn watcher(variables: &Variables, connect: &Connect<'_>) -> Result<Exit> {
+    let settings = environment::read(variables, watcher::Settings::read)?;
+    let shutdown = signals::shutdown()?;
+    let server = watch(&settings, connect, &clock::system(), &shutdown).await?;
+    signals::within_deadline(async { Ok(server.run().await?) }, &shutdown).await?;
+    Ok(Exit::Clean)
+}
+
+/// The watcher on its address.
+pub(super) async fn watch(
+    settings: &watcher::Settings,
+    connect: &Connect<'_>,
+    clock: &Clock,
+    shutdown: &CancellationToken,
+) -> Result<watcher::Server> {
+    // Each client is a connection that stays open.
+    limits::open_all_files_allowed().context("raise the limit of open connections")?;
+    let cluster = connect.cluster_as("lunchbadger-watcher").await?;
+    let callers = connect.cluster_of_callers("watcher", &settings.auth, &settings.review).await?;
+    Ok(watcher::Server::bind(settings, &cluster, callers, clock, shutdown.clone()).await?)
 }
 
 /// The git host that the settings name: Gitea, or the embedded one.

@@ -16,7 +16,7 @@ use lb_desired::crd::LBProducer;
 use lb_http::auth::AuthSettings;
 use lb_process::environment::{self, Variables};
 use lb_process::{clock, signals};
-use lb_services::{configstore, git_api};
+use lb_services::{configstore, git_api, watcher};
 use serde_json::json;
 
 use super::explain::explain;
@@ -39,14 +39,16 @@ pub(crate) async fn run(
     let directory = &arguments.data_dir;
     let tokens = Tokens::ensure(directory)?;
     let variables = settings(arguments, variables, &tokens);
-    let (git_settings, mut store_settings, mut settings, auth) = environment::read(&variables, |reader| {
-        (
-            git_api::Settings::read(reader),
-            configstore::Settings::read(reader),
-            lb_actualizer::settings::Settings::read(reader),
-            AuthSettings::read(reader),
-        )
-    })?;
+    let (git_settings, mut store_settings, mut watcher_settings, mut settings, auth) =
+        environment::read(&variables, |reader| {
+            (
+                git_api::Settings::read(reader),
+                configstore::Settings::read(reader),
+                watcher::Settings::read(reader),
+                lb_actualizer::settings::Settings::read(reader),
+                AuthSettings::read(reader),
+            )
+        })?;
     let shutdown = signals::shutdown()?;
     let clock = clock::system();
     let host = roles::host(&git_settings).await?;
@@ -60,15 +62,20 @@ pub(crate) async fn run(
         connect.cluster_of_callers("configstore", &store_settings.auth, &store_settings.review).await?;
     let store = configstore::Server::bind(&store_settings, callers, &clock, shutdown.clone()).await?;
     let store_url = url(store.address());
+    watcher_settings.git_api_url.clone_from(&store_settings.git_api_url);
+    let watcher = roles::watch(&watcher_settings, connect, &clock, &shutdown).await?;
+    let watcher_url = url(watcher.address());
     settings.git_api_url.clone_from(&git_url);
     settings.configstore_url.clone_from(&store_url);
     let actualizer = url(settings.address);
-    announce(&Places { git: git_url, store: store_url, actualizer, tokens: &tokens }, screen)?;
+    let places = Places { git: git_url, store: store_url, watcher: watcher_url, actualizer, tokens: &tokens };
+    announce(&places, screen)?;
     let ended = shutdown.clone();
     let actualizer = async move { Ok(lb_actualizer::run(settings, &auth, cluster, clock, ended).await?) };
     let parts = [
         ("git-api", roles::serve_git(git, host).boxed()),
         ("configstore", async { Ok(store.run().await?) }.boxed()),
+        ("watcher", async { Ok(watcher.run().await?) }.boxed()),
         ("Actualizer", actualizer.boxed()),
     ];
     signals::within_deadline(roles::together(parts, &shutdown), &shutdown).await?;
@@ -84,7 +91,8 @@ async fn check(cluster: &Cluster) -> Result<()> {
 
 /// The environment with what `up` decides: everything else is as for the roles alone.
 fn settings(arguments: &UpArgs, variables: &Variables, tokens: &Tokens) -> Variables {
-    let UpArgs { data_dir, git_api_address, configstore_address, actualizer_address } = arguments;
+    let UpArgs { data_dir, git_api_address, configstore_address, watcher_address, actualizer_address } =
+        arguments;
     let mut variables = variables.clone();
     // One process has one prefix of git users: the Actualizer's is the facades', too.
     if let Some(prefix) = variables.get("CUSTOMER_NAMESPACE").cloned() {
@@ -94,6 +102,7 @@ fn settings(arguments: &UpArgs, variables: &Variables, tokens: &Tokens) -> Varia
     let decided = [
         ("GIT_API_LISTEN", git_api_address.to_string()),
         ("CONFIGSTORE_LISTEN", configstore_address.to_string()),
+        ("WATCHER_LISTEN", watcher_address.to_string()),
         ("ACTUALIZER_ADDRESS", actualizer_address.to_string()),
         ("GIT_API_URL", url(*git_api_address)),
         ("CONFIGSTORE_URL", url(*configstore_address)),
@@ -112,16 +121,17 @@ fn settings(arguments: &UpArgs, variables: &Variables, tokens: &Tokens) -> Varia
 struct Places<'a> {
     git: String,
     store: String,
+    watcher: String,
     actualizer: String,
     tokens: &'a Tokens,
 }
 
 /// Says it, and what to try.
 fn announce(places: &Places<'_>, screen: &mut Screen) -> Result<()> {
-    let Places { git, store, actualizer, tokens } = places;
+    let Places { git, store, watcher, actualizer, tokens } = places;
     if screen.json() {
         screen.document(&json!({
-            "gitApi": git, "configstore": store, "actualizer": actualizer,
+            "gitApi": git, "configstore": store, "watcher": watcher, "actualizer": actualizer,
             "operatorTokenFile": tokens.operator, "systemTokenFile": tokens.system,
         }))?;
         return screen.flush();
@@ -129,6 +139,7 @@ fn announce(places: &Places<'_>, screen: &mut Screen) -> Result<()> {
     let operator = tokens.operator.display();
     screen.line(format!("git-api      {git}"))?;
     screen.line(format!("configstore  {store}"))?;
+    screen.line(format!("watcher      {watcher}/v2/channels/<producer>-<env>"))?;
     screen.line(format!("actualizer   {actualizer}/ready"))?;
     screen.line(format!("tokens       {operator} (operator), {} (roles)", tokens.system.display()))?;
     let options = format!("--git-api-url {git} --configstore-url {store} --token-file {operator}");

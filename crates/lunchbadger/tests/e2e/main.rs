@@ -12,6 +12,7 @@ mod project;
 mod proxy;
 mod reconcile;
 mod template;
+mod watcher;
 mod world;
 
 use std::sync::Arc;

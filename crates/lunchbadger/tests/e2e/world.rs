@@ -13,7 +13,9 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind, ObjectMeta};
 use kube::{Client, Resource, ResourceExt};
-use lb_desired::crd::{LBFunction, LBGateway, LBProducer, LBWorkspace, REVIEWER_ROLE, SERVICE_ACCOUNT};
+use lb_desired::crd::{
+    LBFunction, LBGateway, LBProducer, LBWorkspace, REVIEWER_ROLE, SERVICE_ACCOUNT, WATCHER_ACCOUNT,
+};
 use lb_testkit::cluster::TestCluster;
 use lb_testkit::control_plane::Options;
 use lb_testkit::git::{Clone, Git};
@@ -26,6 +28,8 @@ use crate::proxy::Proxy;
 
 /// The kubeconfig's context of the account that the platform runs as.
 const CONTEXT: &str = "actualizer";
+/// The one of the account that a watcher of its own runs as.
+const WATCHER_CONTEXT: &str = "watcher";
 /// The namespace of every producer's objects.
 pub(crate) const NAMESPACE: &str = "customer";
 
@@ -35,6 +39,7 @@ pub(crate) struct World {
     pub(crate) data: TempDir,
     pub(crate) git_api: String,
     pub(crate) configstore: String,
+    pub(crate) watcher: String,
     pub(crate) actualizer: String,
     settings: std::sync::Mutex<BTreeMap<String, String>>,
     /// Where the Actualizer finds git-api and the configstore, where that is through proxies.
@@ -80,7 +85,7 @@ impl World {
 
     async fn prepare(settings: &[(&str, &str)]) -> Self {
         let cluster = TestCluster::start(Options::default()).await.expect("a control plane");
-        let ports: [u16; 3] = std::array::from_fn(|_| free_port());
+        let ports: [u16; 4] = std::array::from_fn(|_| free_port());
         let url = |port: u16| format!("http://127.0.0.1:{port}");
         let mut all: BTreeMap<String, String> = BTreeMap::new();
         for (name, value) in
@@ -92,7 +97,8 @@ impl World {
             data: tempfile::tempdir().expect("a data directory"),
             git_api: url(ports[0]),
             configstore: url(ports[1]),
-            actualizer: url(ports[2]),
+            watcher: url(ports[2]),
+            actualizer: url(ports[3]),
             settings: std::sync::Mutex::new(all),
             proxies: None,
             processes: tokio::sync::Mutex::default(),
@@ -126,12 +132,24 @@ impl World {
         let role = format!("--clusterrole={REVIEWER_ROLE}");
         let account = format!("--serviceaccount=default:{SERVICE_ACCOUNT}");
         kubectl(&["create", "clusterrolebinding", "all-in-one", &role, &account]).await;
-        let token =
-            kubectl(&["create", "token", SERVICE_ACCOUNT, "--namespace=default", "--duration=24h"]).await;
-        kubectl(&["config", "set-credentials", CONTEXT, &format!("--token={token}")]).await;
+        let template = {
+            let settings = self.settings.lock().expect("the settings");
+            settings.get("ACTUALIZER_TARGET_NAMESPACE").is_some_and(|target| target.contains('$'))
+        };
+        if template {
+            let role = format!("--clusterrole={WATCHER_ACCOUNT}");
+            kubectl(&["create", "clusterrolebinding", "watcher", &role, &account]).await;
+        } else {
+            let (role, namespace) = (format!("--role={WATCHER_ACCOUNT}"), format!("--namespace={NAMESPACE}"));
+            kubectl(&["create", "rolebinding", "watcher", &role, &account, &namespace]).await;
+        }
         let cluster = kubectl(&["config", "view", "--output=jsonpath={.clusters[0].name}"]).await;
         let cluster = format!("--cluster={cluster}");
-        kubectl(&["config", "set-context", CONTEXT, &cluster, &format!("--user={CONTEXT}")]).await;
+        for (context, account) in [(CONTEXT, SERVICE_ACCOUNT), (WATCHER_CONTEXT, WATCHER_ACCOUNT)] {
+            let token = kubectl(&["create", "token", account, "--namespace=default", "--duration=24h"]).await;
+            kubectl(&["config", "set-credentials", context, &format!("--token={token}")]).await;
+            kubectl(&["config", "set-context", context, &cluster, &format!("--user={context}")]).await;
+        }
     }
 
     /// Makes the rights anew that went with a namespace.
@@ -164,6 +182,7 @@ impl World {
                 format!("--data-dir={}", text(self.data.path())),
                 format!("--git-api-address={}", address(&self.git_api)),
                 format!("--configstore-address={}", address(&self.configstore)),
+                format!("--watcher-address={}", address(&self.watcher)),
                 format!("--actualizer-address={}", address(&self.actualizer)),
             ];
             processes.push(self.spawn(&arguments, &[]));
@@ -224,10 +243,28 @@ impl World {
             .push(self.spawn(&["actualizer".to_owned(), kubeconfig, context], &settings));
     }
 
+    /// Starts a watcher of its own, with the rights of its account and no more; it ends when it is dropped.
+    pub(crate) fn launch_watcher(&self, listen: &str) -> Supervised {
+        let kubeconfig = format!("--kubeconfig={}", self.cluster.kubeconfig().to_string_lossy());
+        let file = |name: &str| self.data.path().join(name).to_string_lossy().into_owned();
+        let settings = [
+            ("AUTH_TOKENS_FILE", file("tokens")),
+            ("SYSTEM_TOKEN_FILE", file("system.token")),
+            ("WATCHER_LISTEN", address(listen)),
+            ("GIT_API_URL", self.git_api.clone()),
+        ];
+        let arguments = ["watcher".to_owned(), kubeconfig, format!("--context={WATCHER_CONTEXT}")];
+        self.spawn_logged("watcher.log", &arguments, &settings)
+    }
+
     fn spawn(&self, arguments: &[String], more: &[(&str, String)]) -> Supervised {
+        self.spawn_logged("lunchbadger.log", arguments, more)
+    }
+
+    fn spawn_logged(&self, log: &str, arguments: &[String], more: &[(&str, String)]) -> Supervised {
         let mut environment = self.settings.lock().expect("the settings").clone();
         environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        let log = self.data.path().join("lunchbadger.log");
+        let log = self.data.path().join(log);
         let program = Path::new(env!("CARGO_BIN_EXE_lunchbadger"));
         Supervised::start(program, arguments, &environment, &log).expect("start lunchbadger")
     }
@@ -300,6 +337,12 @@ impl World {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// A token of the git host for a producer, by which its people come in.
+    pub(crate) async fn token_of(&self, name: &str) -> String {
+        let told = self.ok(&["producers", "token", name]).await;
+        told.split_whitespace().last().expect("a token").to_owned()
+    }
+
     /// Makes a producer whose name begins with `prefix`, and clones its repositories.
     pub(crate) async fn producer(&self, prefix: &str) -> Producer {
         self.producer_named(unique(prefix)).await
@@ -308,8 +351,7 @@ impl World {
     /// Makes the producer of this name, and clones its repositories.
     pub(crate) async fn producer_named(&self, name: String) -> Producer {
         self.ok(&["producers", "create", &name]).await;
-        let token = self.ok(&["producers", "token", &name]).await;
-        let token = token.split_whitespace().last().expect("a token").to_owned();
+        let token = self.token_of(&name).await;
         let git = Git::new().with_token(&format!("customer-{name}"), &token);
         let url = |repo: &str| format!("{}/customer-{name}/{repo}.git", self.git_api);
         Producer { dev: git.init(&url("dev")).await, functions: git.init(&url("functions")).await, name }

@@ -95,6 +95,7 @@ fn a_role_names_every_wrong_setting_and_starts_nothing() {
     for (role, names) in [
         ("git-api", &["GIT_API_LISTEN", "AUTH_MODE"][..]),
         ("configstore", &["CONFIGSTORE_LISTEN", "AUTH_MODE"]),
+        ("watcher", &["WATCHER_LISTEN", "WATCHER_CLIENTS", "AUTH_MODE"]),
         ("actualizer", &["ACTUALIZER_ADDRESS", "REDIS_PORT", "AUTH_MODE"]),
     ] {
         let output =

@@ -40,6 +40,7 @@ impl System {
             format!("--data-dir={}", data.path().join("data").display()),
             format!("--git-api-address={git}"),
             format!("--configstore-address={store}"),
+            format!("--watcher-address={}", address()),
             format!("--actualizer-address={actualizer}"),
         ];
         let environment = BTreeMap::from([

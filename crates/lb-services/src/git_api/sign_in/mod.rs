@@ -33,7 +33,7 @@ use subtle::ConstantTimeEq;
 use url::Url;
 
 use super::{AUDIENCE, Shared, access, errors};
-use crate::configstore;
+use crate::{configstore, watcher};
 
 /// What is sealed is for no producer: none has `/` in its name.
 const SESSION: &str = "sign-in/session";
@@ -120,7 +120,7 @@ impl Desk {
 
 /// Whether these are the platform's own tokens.
 fn is_ours(audience: &str) -> bool {
-    [AUDIENCE, configstore::AUDIENCE].contains(&audience)
+    [AUDIENCE, configstore::AUDIENCE, watcher::AUDIENCE].contains(&audience)
 }
 
 fn unavailable(why: &str) -> ApiError {
@@ -315,8 +315,9 @@ pub(super) async fn token(
     }
     if !is_ours(&audience) {
         let producer: Producer = audience.parse().map_err(|_: lb_vocab::TextError| {
+            let others = (configstore::AUDIENCE, watcher::AUDIENCE);
             let message =
-                format!("`audience` is `{AUDIENCE}`, `{}` or `<producer>-<env>`", configstore::AUDIENCE);
+                format!("`audience` is `{AUDIENCE}`, `{}`, `{}` or `<producer>-<env>`", others.0, others.1);
             ApiError::bad_request(message)
         })?;
         let owner = GitUser::of(app.prefix.clone(), producer.name());

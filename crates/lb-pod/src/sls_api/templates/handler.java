@@ -1,0 +1,7 @@
+package io.kubeless;
+
+public class handler {
+    public String hello(Event event, Context context) {
+        return "Hello";
+    }
+}

@@ -1,0 +1,7 @@
+'use strict';
+
+module.exports = {
+  hello(event, context) {
+    return {message: 'Hello', data: event.data};
+  },
+};

@@ -1,0 +1,5 @@
+<?php
+
+function hello($event, $context) {
+    return "Hello";
+}

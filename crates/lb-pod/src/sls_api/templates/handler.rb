@@ -1,0 +1,3 @@
+def hello(event, context)
+  "Hello"
+end
