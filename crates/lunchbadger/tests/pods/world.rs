@@ -55,7 +55,8 @@ impl World {
         let platform = platform.expect("images and a Redis");
         // Pods reach these two, at the machine's address among them.
         let [git_api, configstore] = [free_port(), free_port()].map(|port| SocketAddr::from((ADDRESS, port)));
-        let actualizer = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let [actualizer, watcher] =
+            [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let (data, cleaner) =
             Cleaner::named_or_temporary(None, "lunchbadger-pods-").expect("a data directory");
         let mut settings = platform.settings(git_api, configstore);
@@ -70,7 +71,7 @@ impl World {
         let level = "pod-security.kubernetes.io/enforce=restricted";
         kubectl(&plane, &["label", "namespace", NAMESPACE, level]).await;
         grant_rights(&plane, &data, &settings).await;
-        let roles = start_roles(&plane, &data, [git_api, configstore, actualizer], &settings);
+        let roles = start_roles(&plane, &data, [git_api, configstore, actualizer, watcher], &settings);
         let http = lb_testkit::http_client().expect("a client");
         let ready = format!("http://{actualizer}/ready");
         eventually("LunchBadger is ready", || async {
@@ -161,7 +162,7 @@ async fn grant_rights(plane: &ControlPlane, data: &Path, settings: &BTreeMap<Str
 fn start_roles(
     plane: &ControlPlane,
     data: &Path,
-    [git_api, configstore, actualizer]: [SocketAddr; 3],
+    [git_api, configstore, actualizer, watcher]: [SocketAddr; 4],
     settings: &BTreeMap<String, String>,
 ) -> Supervised {
     let arguments = [
@@ -172,6 +173,7 @@ fn start_roles(
         format!("--git-api-address={git_api}"),
         format!("--configstore-address={configstore}"),
         format!("--actualizer-address={actualizer}"),
+        format!("--watcher-address={watcher}"),
     ];
     let log = data.join("lunchbadger.log");
     Supervised::start(Path::new(LUNCHBADGER), arguments, settings, &log).expect("start lunchbadger")
