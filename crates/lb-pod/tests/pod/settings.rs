@@ -78,7 +78,9 @@ fn a_deployed_pod_is_given_what_its_container_reads() {
         .iter()
         .filter_map(|mount| mount["mountPath"].as_str())
         .collect();
-    assert!(mounts.contains(&settings.identity.clone_dir.to_str().unwrap()), "{mounts:?}");
+    // A volume is root's; the clone in it is the container's own.
+    let volume = settings.identity.clone_dir.parent().unwrap();
+    assert!(mounts.contains(&volume.to_str().unwrap()), "{mounts:?}");
     assert_eq!(settings.identity.tokens_dir.to_str(), Some(TOKEN_DIRECTORY));
     assert_eq!((GIT_API_AUDIENCE, CONFIGSTORE_AUDIENCE), ("git-api", "configstore"));
     let ports: Vec<&Value> =
