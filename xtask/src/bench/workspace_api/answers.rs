@@ -8,9 +8,6 @@ use super::load::Side;
 use super::project;
 use crate::say::say;
 
-/// What of an entity may differ: the sentences with which LoopBack describes its own models, which are left out in ours.
-const DESCRIPTION: &str = "description";
-
 /// Changes every model at both in the same way, and counts the answers that differ, to these changes and of all that can be read.
 pub(super) async fn differing(ours: &Side, theirs: &Side, round: usize) -> Result<usize> {
     let (one, other) = tokio::try_join!(all(ours, round), all(theirs, round))?;
@@ -52,11 +49,35 @@ fn json(body: &[u8]) -> Result<Value> {
     serde_json::from_slice(body).with_context(|| format!("read {}", String::from_utf8_lossy(body)))
 }
 
-/// An entity without what may differ. Of LoopBack's own methods the ids do, too: ours say whose they are.
+/// An entity without what may differ: the sentences with which LoopBack describes its own models, which ours leave out.
 fn alike(mut entity: Value) -> Value {
-    let readonly = entity["readonly"] == true;
-    if let (true, Value::Object(entity)) = (readonly, &mut entity) {
-        entity.retain(|key, _| key != DESCRIPTION);
+    if entity["readonly"] == true {
+        undescribed(&mut entity);
     }
     entity
+}
+
+fn undescribed(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, value| key != "description" || value.is_object());
+            map.values_mut().for_each(undescribed);
+        }
+        Value::Array(list) => list.iter_mut().for_each(undescribed),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn sentences_are_left_out_of_loopbacks_own_models_alone() {
+        let entity = |readonly: bool| json!({"readonly": readonly, "parts": [{"description": ["a"], "name": "description"}]});
+        assert_eq!(alike(entity(true)), json!({"readonly": true, "parts": [{"name": "description"}]}));
+        assert_eq!(alike(entity(false)), entity(false));
+    }
 }

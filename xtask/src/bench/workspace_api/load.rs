@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use futures::future::try_join_all;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::connection::{Connection, Request};
@@ -25,7 +26,9 @@ pub(super) enum Kind {
     One,
     /// A model is changed.
     Save,
-    /// The three in turn.
+    /// The configuration of a model is changed, which stands in one file with those of all others.
+    Configure,
+    /// Those before in turn.
     Mixed,
 }
 
@@ -36,15 +39,21 @@ impl Kind {
             Self::Everything => "reads with includes",
             Self::One => "reads of one model",
             Self::Save => "saves",
-            Self::Mixed => "reads with includes, of one, and saves",
+            Self::Configure => "saves of configurations",
+            Self::Mixed => "all of these in turn",
         }
+    }
+
+    /// Whether models are changed between its requests.
+    fn reads(self) -> bool {
+        matches!(self, Self::Everything | Self::One)
     }
 
     /// What the request with this number is.
     fn of(self, number: usize) -> Self {
         match self {
-            Self::Mixed => [Self::Everything, Self::One, Self::Save][number % 3],
-            Self::Everything | Self::One | Self::Save => self,
+            Self::Mixed => [Self::Everything, Self::One, Self::Save, Self::Configure][number % 4],
+            Self::Everything | Self::One | Self::Save | Self::Configure => self,
         }
     }
 }
@@ -77,9 +86,19 @@ impl Side {
 
     /// A request that changes a model. It has to be another change than the one before.
     pub(super) fn save(&self, index: usize, plural: &str) -> Request {
+        self.post("/api/ModelDefinitions", &project::save(index, plural))
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Request {
         self.saved.fetch_add(1, Ordering::Relaxed);
-        let body = project::save(index, plural);
-        Request::new("POST", "/api/ModelDefinitions", self.token.as_deref(), Some(&body))
+        Request::new("POST", path, self.token.as_deref(), Some(body))
+    }
+
+    /// A change of a configuration that nobody has made yet.
+    fn configure(&self) -> Request {
+        let number = self.saves();
+        let public = (number / self.models) % 2 == 1;
+        self.post("/api/ModelConfigs", &project::configuration(number % self.models, public))
     }
 
     /// How many changes were asked for.
@@ -108,7 +127,7 @@ async fn worker(side: &Side, kind: Kind, next: &AtomicUsize, end: Instant) -> Re
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
         let asked = kind.of(number);
-        if kind == asked && asked != Kind::Save && number % READS == READS - 1 {
+        if kind.reads() && number % READS == READS - 1 {
             connection.ask(&side.change()).await?;
         }
         let change;
@@ -116,6 +135,10 @@ async fn worker(side: &Side, kind: Kind, next: &AtomicUsize, end: Instant) -> Re
             Kind::One => &ones[number % ones.len()],
             Kind::Save => {
                 change = side.change();
+                &change
+            }
+            Kind::Configure => {
+                change = side.configure();
                 &change
             }
             Kind::Everything | Kind::Mixed => &everything,

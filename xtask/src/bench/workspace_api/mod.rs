@@ -35,7 +35,7 @@ pub(super) async fn workspace_api(bench: &mut Bench) -> Result<()> {
     let package = tools::loopback_workspace()?;
     let directory = bench.place("workspace-api");
     let mut host = Host::start(bench, &directory).await?;
-    let package = Package::start(&package, &directory.join("package"), &project::files(MODELS)).await?;
+    let package = Package::start(&package, &directory.join("package"), &project::files("al", MODELS)).await?;
     beside(bench, &host, package).await?;
     large(bench, &host).await?;
     host.stop().await;
@@ -44,7 +44,7 @@ pub(super) async fn workspace_api(bench: &mut Bench) -> Result<()> {
 
 /// Both serve the same.
 async fn beside(bench: &mut Bench, host: &Host, package: Package) -> Result<()> {
-    let workspace = host.workspace("al", &project::files(MODELS)).await?;
+    let workspace = host.workspace("al", &project::files("al", MODELS)).await?;
     let pod = started(bench, &workspace, MODELS).await?;
     sleep(SETTLED).await;
     let idle = pod.usage()?.resident;
@@ -106,18 +106,18 @@ async fn started(bench: &mut Bench, workspace: &Workspace, models: usize) -> Res
 
 /// A project that is twenty times as large, ours alone.
 async fn large(bench: &mut Bench, host: &Host) -> Result<()> {
-    let workspace = host.workspace("big", &project::files(MANY)).await?;
+    let workspace = host.workspace("big", &project::files("big", MANY)).await?;
     let pod = started(bench, &workspace, MANY).await?;
     let side = Side::new(pod.address, Some(host.token("big").await?), MANY);
     let measured = Duration::from_secs(if bench.quick { 5 } else { 30 });
-    for kind in [Kind::Everything, Kind::One, Kind::Save, Kind::Mixed] {
+    for kind in [Kind::Everything, Kind::One, Kind::Save, Kind::Configure, Kind::Mixed] {
         say(&format!("{MANY} models: asking for {}, 4 in flight", kind.text()));
         let mut took = load::run(&side, kind, measured).await?;
         let what = format!("{MANY} models, {}, slowest of {}", kind.text(), took.len());
         bench.figures.note(what, "ms", Limit::AtMost(250.0), percentile(&mut took, 1.0));
         bench.figures.note("the same, p50", "ms", Limit::Told, percentile(&mut took, 0.5));
     }
-    bench.figures.note("memory, 2,000 models", "MiB", Limit::Told, pod.usage()?.resident);
+    bench.figures.note(format!("memory, {MANY} models"), "MiB", Limit::Told, pod.usage()?.resident);
     pod.stop().await;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The project that both serve, and what is asked about it.
 
 use lb_testkit::producer::Files;
+use lb_testkit::project::file;
 use serde_json::{Value, json};
 
 /// Properties of each model.
@@ -23,13 +24,19 @@ pub(super) fn save(index: usize, plural: &str) -> Value {
     entity
 }
 
-/// The files of `dev`, as LoopBack's own tools write them.
-pub(super) fn files(models: usize) -> Files {
+/// How a model's configuration is saved.
+pub(super) fn configuration(index: usize, public: bool) -> Value {
+    let name = name(index);
+    json!({"id": format!("server.{name}"), "name": name, "facetName": "server", "dataSource": "db", "public": public})
+}
+
+/// The files of a producer's `dev`, as LoopBack's own tools write them.
+pub(super) fn files(producer: &str, models: usize) -> Files {
     let mut config = json!({"_meta": {
         "sources": ["loopback/common/models", "loopback/server/models", "../common/models", "./models"],
         "mixins": ["loopback/common/mixins", "loopback/server/mixins", "../common/mixins", "./mixins"],
     }});
-    let mut files = Vec::new();
+    let mut files = vec![("lunchbadger.json".to_owned(), file(producer, &[], false))];
     for index in 0..models {
         let name = name(index);
         config[&name] = json!({"dataSource": "db", "public": true});
