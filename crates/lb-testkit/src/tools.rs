@@ -223,6 +223,15 @@ pub fn loopback_dir() -> Result<PathBuf> {
     npm_dir("loopback", include_str!("../../../tools/loopback/package-lock.json"))
 }
 
+/// Where `cargo xtask bench workspace-api` installs the package that it compares with: `node_modules` stands in it. Keyed by its
+/// lock file.
+///
+/// # Errors
+/// As [`cache_dir`].
+pub fn loopback_workspace_dir() -> Result<PathBuf> {
+    npm_dir("loopback-workspace", include_str!("../../../tools/loopback-workspace/package-lock.json"))
+}
+
 fn npm_dir(name: &str, lock: &str) -> Result<PathBuf> {
     Ok(cache_dir()?.join(format!("{name}-{}", &hex::encode(Sha256::digest(lock))[..10])))
 }

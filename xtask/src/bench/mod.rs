@@ -11,6 +11,7 @@ mod roles;
 mod system;
 mod watcher;
 mod watcher_clients;
+mod workspace_api;
 
 use std::cell::Cell;
 use std::fs;
@@ -81,6 +82,8 @@ enum Name {
     HookFlood,
     /// Clients of the watcher.
     WatcherClients,
+    /// The Workspace API beside the npm package whose API it is.
+    WorkspaceApi,
     /// Every fault at every call of a producer's life: an hour.
     Faults,
     /// Random pushes, faults and restarts: half an hour.
@@ -105,6 +108,7 @@ impl Name {
             Self::GiteaPush => "gitea-push",
             Self::HookFlood => "hook-flood",
             Self::WatcherClients => "watcher-clients",
+            Self::WorkspaceApi => "workspace-api",
             Self::Faults => "faults",
             Self::Soak => "soak",
         }
@@ -128,6 +132,8 @@ struct Bench {
     /// Of `from-nothing`.
     runs: usize,
     program: PathBuf,
+    /// What runs in producers' pods.
+    pod_program: PathBuf,
     /// Where everything is kept that goes at the end.
     directory: PathBuf,
     /// How many directories were asked for.
@@ -151,9 +157,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         names = Name::value_variants().iter().copied().filter(|name| name.is_usual()).collect();
     }
     if !arguments.built && !names.iter().all(|name| name.is_test()) {
-        return released();
+        return released(&names);
     }
-    let program = target_directory()?.join("release/lunchbadger");
+    let release = target_directory()?.join("release");
+    let (program, pod_program) = (release.join("lunchbadger"), release.join("lunchbadger-pod"));
     let target = target_directory()?.join("bench");
     fs::create_dir_all(&target).with_context(|| format!("create {}", target.display()))?;
     let directory = tempfile::Builder::new().prefix("run-").tempdir_in(&target);
@@ -162,7 +169,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let producers = arguments.producers.unwrap_or(if arguments.quick { 100 } else { 1000 });
     let runs = arguments.runs.unwrap_or(if arguments.quick { 1 } else { 5 }).max(1);
     let (quick, figures) = (arguments.quick, Figures::default());
-    let mut bench = Bench { quick, producers, runs, program, directory, places: Cell::new(0), figures };
+    let places = Cell::new(0);
+    let mut bench = Bench { quick, producers, runs, program, pod_program, directory, places, figures };
     let load = measure::load();
     runtime()?.block_on(all(&mut bench, &names))?;
     report(&bench, arguments.json.as_deref(), &load)
@@ -237,6 +245,10 @@ async fn one(bench: &mut Bench, name: Name, world: &mut Option<World>) -> Result
             end(world).await;
             watcher_clients::watcher(bench).await
         }
+        Name::WorkspaceApi => {
+            end(world).await;
+            workspace_api::workspace_api(bench).await
+        }
         Name::Faults => {
             end(world).await;
             faults::faults(bench)
@@ -270,12 +282,17 @@ async fn end(world: &mut Option<World>) {
 
 /// Builds what is measured as it is released, and this program likewise: the clients that it compares with, and its load,
 /// must not be slower than they could be.
-fn released() -> Result<()> {
+fn released(names: &[Name]) -> Result<()> {
     tools::kubernetes()?;
     tools::needs_git()?;
     tools::gitea()?;
-    let both = ["build", "--locked", "--release", "--package", "lunchbadger", "--package", "xtask"];
-    run_command(&mut cargo(&both))?;
+    let mut build =
+        cargo(&["build", "--locked", "--release", "--package", "lunchbadger", "--package", "xtask"]);
+    if names.contains(&Name::WorkspaceApi) {
+        tools::loopback_workspace()?;
+        build.args(["--package", "lunchbadger-pod"]);
+    }
+    run_command(&mut build)?;
     let mut measuring = Command::new(target_directory()?.join("release/xtask"));
     measuring.args(std::env::args_os().skip(1)).arg("--built");
     let status = measuring.status().context("start the released xtask")?;

@@ -110,6 +110,14 @@ impl Roles {
         })
     }
 
+    /// Another caller (`al,user`), known to roles that start from now on; answers its token.
+    pub(super) fn admit(&self, caller: &str) -> Result<String> {
+        let (path, token) = (self.directory.join("tokens"), lb_testkit::unique_secret("caller")?);
+        let table = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        write_private(&path, &format!("{table}{token},{caller}\n"))?;
+        Ok(token)
+    }
+
     /// Where the roles keep everything.
     pub(super) fn directory(&self) -> &Path {
         &self.directory

@@ -5,6 +5,7 @@ mod gitea;
 mod go;
 mod kubernetes;
 mod loopback;
+mod loopback_workspace;
 mod node;
 mod npm;
 mod packages;
@@ -22,6 +23,7 @@ pub(crate) use express_gateway::ensure as express_gateway;
 pub(crate) use gitea::ensure as gitea;
 pub(crate) use kubernetes::{ensure as kubernetes, kubectl};
 pub(crate) use loopback::ensure as loopback;
+pub(crate) use loopback_workspace::ensure as loopback_workspace;
 pub(crate) use node::ensure as node;
 pub(crate) use packages::install;
 

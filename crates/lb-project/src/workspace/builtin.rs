@@ -42,4 +42,13 @@ mod tests {
         assert_eq!(models.count(), 11);
         assert!(model("User").len() > 20 && model("Car").is_empty());
     }
+
+    #[test]
+    fn descriptions_are_left_out_and_properties_of_that_name_are_not() {
+        for name in ["Application", "Role", "Scope"] {
+            let id = format!("common.{name}.description");
+            assert!(model(name).iter().any(|record| *record.id == *id), "{name}");
+        }
+        assert!(records().iter().all(|record| record.text_of("description").is_none()));
+    }
 }
